@@ -1,0 +1,168 @@
+"""One picture and its options -> one Explanation."""
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from .explanation import Agreement, CrossCheck, Explanation, FloatArray, LayerProjections, Occlusion, Options, Pixels, Prediction
+from .methods import deconvnet
+from .methods.fill import fill_pixels
+from .methods.incremental import occlude_incremental
+from .methods.squares import Squares, squares
+from .net.chain import Activations, Chain
+from .net.checkpoint import Checkpoint
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Explainer:
+    """A checkpoint on a device, asked about pictures uint8 [size, size, 3]."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        self.record = checkpoint.record
+        self.device = device
+        self.chain: Chain = checkpoint.chain.to(device, memory_format=torch.channels_last)
+        self._reduced: dict[str, Chain] = {}
+
+    @torch.inference_mode()
+    def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
+        """Softmax probabilities [n, classes] of pictures uint8 [size, size, 3], evaluated as one batch."""
+        x = torch.stack([self._standardised(p) for p in pictures])
+        result: FloatArray = self.chain(x).softmax(1).cpu().numpy()
+        return result
+
+    @torch.inference_mode()
+    def explain(self, pixels: Pixels, options: Options) -> Explanation:
+        """Predict, project and occlude one picture. Raises nothing for options that were checked."""
+        clock = Clock(self.device)
+        with clock("predict"):
+            image = self._standardised(pixels)
+            clean = self.chain.run(image[None])
+            probabilities = clean.outputs[self.chain.dense[-1]][0].softmax(0)
+        predictions = ranked(probabilities.cpu().numpy())
+        target = next(p for p in predictions if options.target in (None, p.class_index))
+        deconv = occlusion = None
+        if "deconv" in options.methods:
+            with clock("deconv"):
+                deconv = tuple(self._project(clean, layer, options) for layer in options.layers)
+        if "occlusion" in options.methods:
+            with clock("occlusion"):
+                occlusion = self._occlude(pixels, image, clean, target, options)
+        crosscheck = None
+        if options.crosscheck:
+            with clock("crosscheck"):
+                crosscheck = self._crosscheck(pixels, deconv, occlusion, target, options)
+        return Explanation(pixels, probabilities.cpu().numpy(), predictions[: options.top_k], target,
+                           deconv, occlusion, crosscheck, clock.seconds)
+
+    def _standardised(self, pixels: Pixels) -> Tensor:
+        tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
+        return self.record.preprocessing.standardise(tensor)
+
+    def _project(self, clean: Activations, layer: int, options: Options) -> LayerProjections:
+        name = self.chain.features[layer - 1]
+        maps = clean.outputs[name][0]
+        wanted = list(options.feature or deconvnet.strongest(maps, options.features))
+        found = deconvnet.project(self.chain, clean, name, wanted)
+        return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found))
+
+    def _occlude(
+        self, pixels: Pixels, image: Tensor, clean: Activations, target: Prediction, options: Options
+    ) -> Occlusion:
+        layer = len(self.chain.features)
+        name = self.chain.features[-1]
+        maps = clean.outputs[name][0]
+        feature = deconvnet.strongest(maps, 1)[0]
+        grid = squares(*pixels.shape[:2], options.window, options.stride)
+        fill = self._fill(pixels, options)
+        chain = self._chain(options.precision)
+        dtype = PRECISIONS[options.precision]
+        activations = clean if chain is self.chain else chain.run(image[None].to(dtype))
+        found = occlude_incremental(chain, image.to(dtype), activations, fill.to(dtype), grid, name, feature)
+        probability = found.probabilities[..., target.class_index]
+        deviation = None
+        if chain is not self.chain:
+            deviation = self._deviation(image, clean, fill, grid, target, probability)
+        return Occlusion(
+            grid, options.fill, layer, feature, float(maps[feature].sum()),
+            found.feature_activity.float().cpu().numpy(), probability.cpu().numpy(), target.probability,
+            found.logits.argmax(2).cpu().numpy(), options.precision, deviation,
+        )
+
+    def _deviation(
+        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, target: Prediction, probability: Tensor
+    ) -> float:
+        """Largest difference from float32 over up to 4 x 4 evenly spread squares."""
+        rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in probability.shape)
+        sample = Squares(grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols))
+        exact = occlude_incremental(self.chain, image, clean, fill, sample, self.chain.features[-1], 0)
+        there = probability[rows][:, cols]
+        return float((exact.probabilities[..., target.class_index] - there).abs().max())
+
+    @torch.inference_mode(False)
+    def _crosscheck(
+        self, pixels: Pixels, deconv: tuple[LayerProjections, ...] | None, occlusion: Occlusion | None,
+        target: Prediction, options: Options,
+    ) -> CrossCheck:
+        from .methods import crosscheck  # Captum takes a second to import and few requests ask for it
+
+        image = self._standardised(pixels)
+        name, version = crosscheck.library()
+        projections = grid = None
+        if deconv is not None:
+            found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
+            projections = Agreement(crosscheck.check_deconv(self.chain, image, found))
+        if occlusion is not None:
+            grid = Agreement(crosscheck.check_occlusion(
+                self.chain, image, self._fill(pixels, options), occlusion.squares, target.class_index,
+                torch.from_numpy(occlusion.target_probability), occlusion.unoccluded,
+            ))
+        return CrossCheck(name, version, projections, grid)
+
+    def _fill(self, pixels: Pixels, options: Options) -> Tensor:
+        filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
+        return self._standardised(filled)
+
+    def _chain(self, precision: str) -> Chain:
+        """The chain in a precision; a reduced copy is made once, when it is first asked for."""
+        if precision == "float32":
+            return self.chain
+        if precision not in self._reduced:
+            self._reduced[precision] = copy.deepcopy(self.chain).to(PRECISIONS[precision])
+        return self._reduced[precision]
+
+
+class Clock:
+    """Seconds spent in each named stage, work on the device included."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[stage] = time.perf_counter() - start
+
+
+def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
+    """All classes by probability, ties to the lower index."""
+    order = (-probabilities).argsort(kind="stable")
+    return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))
+
+
+def supported_precisions(device: torch.device) -> list[str]:
+    """Precisions that the device computes in; float32 always."""
+    if device.type == "cuda":
+        reduced = {"bfloat16": torch.cuda.is_bf16_supported(), "float16": True}
+    else:
+        reduced = {"bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+                   "float16": torch.ops.mkldnn._is_mkldnn_fp16_supported()}
+    return ["float32", *(name for name, there in reduced.items() if there)]

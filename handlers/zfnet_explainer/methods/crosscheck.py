@@ -1,0 +1,123 @@
+"""The same questions put to Captum: its Deconvolution and its Occlusion on the same weights."""
+
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import captum
+import torch
+from captum.attr import NeuronDeconvolution, Occlusion
+from torch import Tensor, nn
+
+from ..net.chain import Chain
+from ..net.norm import CrossMapNorm
+from .deconvnet import Feature
+from .squares import Squares
+
+CONVENTIONS = {
+    "deconv": "captum.attr.NeuronDeconvolution from the same cell, times the activation (Captum starts from 1); "
+    "the normalisation passes the signal through unchanged on the way down, as the projections do",
+    "occlusion": "captum.attr.Occlusion on the target's probability, compared where the border rules agree "
+    "(Captum cuts its last square, ours moves it inside): all pixels that no differing square covers",
+}
+
+
+def library() -> tuple[str, str]:
+    return "captum", captum.__version__
+
+
+def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -> float:
+    """Compare projections, by layer name, with Captum's for a standardised image [channels, h, w].
+
+    Returns the largest difference of a projection over the largest value of Captum's.
+    """
+    net = _captum_net(chain)
+    worst = 0.0
+    for layer, features in found.items():
+        attribution = NeuronDeconvolution(net, net.get_submodule(layer))
+        for feature in features:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
+                theirs = attribution.attribute(image[None].clone(), (feature.feature, *feature.position))
+            worst = max(worst, _difference(feature.projection, theirs[0].detach() * feature.activation))
+    return worst
+
+
+@torch.inference_mode()
+def check_occlusion(
+    chain: Chain, image: Tensor, fill: Tensor, squares: Squares, target: int,
+    target_probability: Tensor, unoccluded: float, batch: int = 16,
+) -> float:
+    """Compare a grid of target probabilities [rows, cols] with Captum's pixel map.
+
+    Captum gives each pixel the mean fall of the probability over the squares that cover it; the
+    grid is spread over the pixels in the same way and compared on all pixels that only squares of
+    both border rules cover. Returns the largest difference over the largest value of Captum's.
+    """
+    def probability(x: Tensor) -> Tensor:
+        return chain(x).float().softmax(1)[:, target]
+
+    window, stride = squares.window, squares.stride
+    theirs = Occlusion(probability).attribute(
+        image[None], sliding_window_shapes=(len(image), window, window), strides=(len(image), stride, stride),
+        baselines=fill[None], perturbations_per_eval=batch,
+    )[0, 0]
+    ours = spread(squares, unoccluded - target_probability, image.shape[1], image.shape[2])
+    rows, cols = (_agreeing(starts, stride, size) for starts, size in
+                  ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2])))
+    return _difference(ours[:rows, :cols], theirs[:rows, :cols])
+
+
+def spread(squares: Squares, values: Tensor, height: int, width: int) -> Tensor:
+    """Mean over the squares that cover each pixel [height, width] of a value per square [rows, cols]."""
+    total = torch.zeros(height, width, device=values.device, dtype=torch.float64)
+    count = torch.zeros_like(total)
+    for row, top in enumerate(squares.tops):
+        for col, left in enumerate(squares.lefts):
+            patch = (slice(top, top + squares.window), slice(left, left + squares.window))
+            total[patch] += values[row, col]
+            count[patch] += 1
+    return (total / count.clamp_min(1)).float()
+
+
+def _agreeing(starts: tuple[int, ...], stride: int, size: int) -> int:
+    """How many leading rows (or columns) only squares at whole strides cover."""
+    return size if starts[-1] % stride == 0 else starts[-1]
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    largest = float(theirs.abs().max())
+    apart = float((ours.to(theirs) - theirs).abs().max())
+    return apart / largest if largest > 0 else apart
+
+
+class _PassThroughNorm(torch.autograd.Function):
+    """Cross-map normalisation whose way down leaves the signal as it is."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+        return nn.functional.local_response_norm(x, size, alpha, beta, k)
+
+    @staticmethod
+    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return signal, None, None, None, None
+
+
+class _NormLayer(nn.Module):
+    def __init__(self, norm: CrossMapNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = self.norm
+        out: Tensor = _PassThroughNorm.apply(x, n.size, n.alpha, n.beta, n.k)
+        return out
+
+
+def _captum_net(chain: Chain) -> nn.Sequential:
+    """The chain as a plain torch net of fresh layers, for Captum to hang its hooks on."""
+    layers = OrderedDict(
+        (name, _NormLayer(layer) if isinstance(layer, CrossMapNorm) else nn.ReLU() if isinstance(layer, nn.ReLU) else layer)
+        for name, layer in chain.named_children()
+    )
+    return nn.Sequential(layers).eval()

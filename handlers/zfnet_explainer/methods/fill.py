@@ -1,0 +1,25 @@
+"""What an occluding square shows in place of the picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageFilter
+
+NAMED = {"gray": "#808080", "black": "#000000", "white": "#ffffff"}
+
+
+def fill_pixels(
+    fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[float, ...]
+) -> NDArray[np.uint8]:
+    """A picture of `fill` everywhere, the size of `pixels` uint8 [height, width, 3].
+
+    gray, black, white or #rrggbb; `mean`, the training mean in 0..1 rounded to 8 bits; `blur`, the
+    picture under Pillow's GaussianBlur of radius window/4, edges extended. Eight bits a channel, so
+    that a client can paint the same square.
+    """
+    if fill == "blur":
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(window / 4)))
+    if fill == "mean":
+        colour = tuple(round(255 * m) for m in mean)
+    else:
+        colour = ImageColor.getrgb(NAMED.get(fill, fill))[:3]
+    return np.broadcast_to(np.array(colour, np.uint8), pixels.shape).copy()

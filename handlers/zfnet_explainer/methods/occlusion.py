@@ -1,0 +1,61 @@
+"""Occlusion sensitivity (Zeiler & Fergus section 4.2, Figure 7), the plain evaluation of every square."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..net.chain import Chain
+from .squares import Squares
+
+CONVENTIONS = {
+    "squares": "tops and lefts are 0, stride, 2 stride, ... while the square fits; a margin left over gets "
+    "one more square that ends exactly at the border; every square has full size",
+    "fill": "the square's pixels are replaced before standardisation",
+    "feature_activity": "sum over the feature's map, with the square in place",
+    "target_probability": "softmax probability of the target class, with the square in place",
+    "most_probable_class": "class index of the largest logit, ties to the lower index",
+}
+
+
+@dataclass(frozen=True)
+class OcclusionMaps:
+    """What every square did: logits [rows, cols, classes] and the feature map's sum [rows, cols]."""
+
+    logits: Tensor
+    feature_activity: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Softmax probabilities [rows, cols, classes], float32."""
+        return self.logits.float().softmax(2)
+
+
+@torch.inference_mode()
+def occlude_full(
+    chain: Chain, image: Tensor, fill: Tensor, squares: Squares, layer: str, feature: int, batch: int = 32
+) -> OcclusionMaps:
+    """Paint each square and run the whole net on it, `batch` pictures at a time.
+
+    `image` and `fill` are standardised pictures [channels, height, width]: a square shows `fill`
+    where it stands. `layer` names the rectified convolution whose map `feature` is summed.
+    """
+    logits, activity = [], []
+    for corners in squares.corners.split(batch):
+        occluded = image.repeat(len(corners), 1, 1, 1)
+        for picture, (top, left) in zip(occluded, corners.tolist(), strict=True):
+            patch = (slice(None), slice(top, top + squares.window), slice(left, left + squares.window))
+            picture[patch] = fill[patch]
+        x = occluded
+        for name, module in chain.named_children():
+            x = module(x)
+            if name == layer:
+                activity.append(x[:, feature].sum((1, 2)))
+        logits.append(x)
+    return as_maps(squares, torch.cat(logits), torch.cat(activity))
+
+
+def as_maps(squares: Squares, logits: Tensor, activity: Tensor) -> OcclusionMaps:
+    """Lay results per position [positions, ...] out as the grid of squares."""
+    grid = len(squares.tops), len(squares.lefts)
+    return OcclusionMaps(logits.view(*grid, -1), activity.view(grid))

@@ -1,0 +1,141 @@
+"""A trained net on disk: safetensors weights and, beside them, the record they cannot be used without."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .chain import Chain
+from .zfnet import zfnet
+
+ARCHITECTURES = {"zfnet": zfnet}
+
+
+class BadCheckpoint(ValueError):
+    """Weights or a record that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ClassName:
+    """What a class is called: its folder name (ImageNet: the synset) and its label."""
+
+    synset: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Centre square, resized to `size` pixels (antialiased bicubic), then (value/255 - mean) / std."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def standardise(self, pixels: Tensor) -> Tensor:
+        """uint8 [..., 3, h, w] -> float32 of the same shape."""
+        mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std))
+        return (pixels.float() / 255 - mean) / std
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the weights are: `validation` is measured on the weights as read back from the file."""
+
+    name: str
+    architecture: str
+    classes: tuple[ClassName, ...]
+    preprocessing: Preprocessing
+    training: dict[str, Any]
+    validation: dict[str, Any]
+    licence: str
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A chain with its weights, in eval mode and float32, and its record."""
+
+    chain: Chain
+    record: Record
+
+
+def save(chain: Chain, record: Record, path: Path, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """Write `path` (.safetensors) and the record beside it (.json), the weights in half precision.
+
+    `factors` gives, by linear layer, the (up, down) matrices whose product is its weight: they are
+    stored in its place. Biases stay float32. The record's hash is that of the weights' file.
+    """
+    tensors: dict[str, Tensor] = {}
+    for key, value in chain.state_dict().items():
+        layer = key.rpartition(".")[0]
+        if key.endswith(".weight") and layer in factors:
+            tensors[f"{key}.up"], tensors[f"{key}.down"] = (f.half() for f in factors[layer])
+        else:
+            tensors[key] = value.half() if value.ndim > 1 else value.float()
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
+    content = asdict(record) | {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a weights file and its record, check that they belong together, rebuild the full net.
+
+    Raises BadCheckpoint where a file is missing or damaged, or the weights are not the record's.
+    """
+    record = _read_record(path.with_suffix(".json"))
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BadCheckpoint(f"cannot read the weights {path}: {error.strerror}") from error
+    if digest != record.weights_sha256:
+        raise BadCheckpoint(
+            f"{path} is not the file its record describes (sha256 {digest[:12]}..., recorded "
+            f"{record.weights_sha256[:12]}...): fetch both again"
+        )
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise BadCheckpoint(f"{path} is not a safetensors file: {error}") from error
+    try:
+        with torch.device("meta"):
+            chain = ARCHITECTURES[record.architecture](len(record.classes))
+        chain.load_state_dict(_rebuild(stored), assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise BadCheckpoint(f"{path} does not hold a {record.architecture}: {error}") from error
+    chain.requires_grad_(False).eval()
+    return Checkpoint(chain, record)
+
+
+def _rebuild(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Stored tensors as float32 weights, factors multiplied out."""
+    tensors: dict[str, Tensor] = {}
+    for key, value in stored.items():
+        name, _, part = key.rpartition(".")
+        if part == "up":
+            tensors[name] = value.float() @ stored[f"{name}.down"].float()
+        elif part != "down":
+            tensors[key] = value.float()
+    return tensors
+
+
+def _read_record(path: Path) -> Record:
+    try:
+        fields = json.loads(path.read_text())
+        fields["classes"] = tuple(ClassName(**c) for c in fields["classes"])
+        shape = fields["preprocessing"]
+        fields["preprocessing"] = Preprocessing(shape["size"], tuple(shape["mean"]), tuple(shape["std"]))
+        record = Record(**fields)
+    except OSError as error:
+        raise BadCheckpoint(f"cannot read the record {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadCheckpoint(f"{path} is not a checkpoint's record: {error!r}") from error
+    if record.architecture not in ARCHITECTURES:
+        raise BadCheckpoint(f"{path}: architecture {record.architecture!r} is none of {sorted(ARCHITECTURES)}")
+    return record

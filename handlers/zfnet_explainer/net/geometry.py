@@ -1,0 +1,46 @@
+"""Which outputs a pixel touches and which pixels an output sees, along one axis at a time."""
+
+from dataclasses import dataclass
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How one layer reads one axis: kernel, stride, padding before the first value, sizes in and out."""
+
+    kernel: int
+    stride: int
+    padding: int
+    size_in: int
+    size_out: int
+
+    @property
+    def padding_after(self) -> int:
+        """Padding that the last output needs behind the last value; 0 where it ends inside the map."""
+        return max(0, (self.size_out - 1) * self.stride + self.kernel - self.padding - self.size_in)
+
+    def touched(self, values: Interval) -> Interval:
+        """The outputs [first, last) whose windows meet the input values [first, last)."""
+        first, last = values
+        low = -(-(first + self.padding - self.kernel + 1) // self.stride)
+        high = (last - 1 + self.padding) // self.stride + 1
+        low = min(max(low, 0), self.size_out)
+        return low, min(max(high, low), self.size_out)
+
+    def seen(self, outputs: Interval) -> Interval:
+        """The input values [first, last) that the outputs [first, last) read, padding left out."""
+        first, last = outputs
+        low = first * self.stride - self.padding
+        high = (last - 1) * self.stride - self.padding + self.kernel
+        return min(max(low, 0), self.size_in), min(max(high, 0), self.size_in)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels; `bottom` and `right` are the first row and column outside it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
