@@ -8,7 +8,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .explanation import Agreement, CrossCheck, Explanation, FloatArray, LayerProjections, Occlusion, Options, Pixels, Prediction
+from .explanation import (
+    Agreement,
+    CrossCheck,
+    Explanation,
+    FloatArray,
+    LayerProjections,
+    Occlusion,
+    Options,
+    Pixels,
+    Prediction,
+)
 from .methods import deconvnet
 from .methods.fill import fill_pixels
 from .methods.incremental import occlude_incremental
@@ -25,7 +35,8 @@ class Explainer:
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self.record = checkpoint.record
         self.device = device
-        self.chain: Chain = checkpoint.chain.to(device, memory_format=torch.channels_last)
+        torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
+        self.chain = checkpoint.chain.to(device).to(memory_format=torch.channels_last)
         self._reduced: dict[str, Chain] = {}
 
     @torch.inference_mode()
@@ -51,13 +62,21 @@ class Explainer:
                 deconv = tuple(self._project(clean, layer, options) for layer in options.layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
-                occlusion = self._occlude(pixels, image, clean, target, options)
+                occlusion = self._occlude(pixels, image, clean, target, predictions[0].class_index, options)
         crosscheck = None
         if options.crosscheck:
             with clock("crosscheck"):
                 crosscheck = self._crosscheck(pixels, deconv, occlusion, target, options)
-        return Explanation(pixels, probabilities.cpu().numpy(), predictions[: options.top_k], target,
-                           deconv, occlusion, crosscheck, clock.seconds)
+        return Explanation(
+            pixels,
+            probabilities.cpu().numpy(),
+            predictions[: options.top_k],
+            target,
+            deconv,
+            occlusion,
+            crosscheck,
+            clock.seconds,
+        )
 
     def _standardised(self, pixels: Pixels) -> Tensor:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
@@ -71,26 +90,41 @@ class Explainer:
         return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found))
 
     def _occlude(
-        self, pixels: Pixels, image: Tensor, clean: Activations, target: Prediction, options: Options
+        self,
+        pixels: Pixels,
+        image: Tensor,
+        clean: Activations,
+        target: Prediction,
+        most_probable: int,
+        options: Options,
     ) -> Occlusion:
         layer = len(self.chain.features)
         name = self.chain.features[-1]
         maps = clean.outputs[name][0]
         feature = deconvnet.strongest(maps, 1)[0]
-        grid = squares(*pixels.shape[:2], options.window, options.stride)
+        grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
         chain = self._chain(options.precision)
         dtype = PRECISIONS[options.precision]
         activations = clean if chain is self.chain else chain.run(image[None].to(dtype))
         found = occlude_incremental(chain, image.to(dtype), activations, fill.to(dtype), grid, name, feature)
-        probability = found.probabilities[..., target.class_index]
+        probability = found.probabilities[..., target.class_index].contiguous()
         deviation = None
         if chain is not self.chain:
             deviation = self._deviation(image, clean, fill, grid, target, probability)
         return Occlusion(
-            grid, options.fill, layer, feature, float(maps[feature].sum()),
-            found.feature_activity.float().cpu().numpy(), probability.cpu().numpy(), target.probability,
-            found.logits.argmax(2).cpu().numpy(), options.precision, deviation,
+            grid,
+            options.fill,
+            layer,
+            feature,
+            float(maps[feature].sum()),
+            found.feature_activity.float().cpu().numpy(),
+            probability.cpu().numpy(),
+            target.probability,
+            found.logits.argmax(2).cpu().numpy(),
+            most_probable,
+            options.precision,
+            deviation,
         )
 
     def _deviation(
@@ -98,15 +132,21 @@ class Explainer:
     ) -> float:
         """Largest difference from float32 over up to 4 x 4 evenly spread squares."""
         rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in probability.shape)
-        sample = Squares(grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols))
+        sample = Squares(
+            grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
+        )
         exact = occlude_incremental(self.chain, image, clean, fill, sample, self.chain.features[-1], 0)
         there = probability[rows][:, cols]
         return float((exact.probabilities[..., target.class_index] - there).abs().max())
 
     @torch.inference_mode(False)
     def _crosscheck(
-        self, pixels: Pixels, deconv: tuple[LayerProjections, ...] | None, occlusion: Occlusion | None,
-        target: Prediction, options: Options,
+        self,
+        pixels: Pixels,
+        deconv: tuple[LayerProjections, ...] | None,
+        occlusion: Occlusion | None,
+        target: Prediction,
+        options: Options,
     ) -> CrossCheck:
         from .methods import crosscheck  # Captum takes a second to import and few requests ask for it
 
@@ -117,11 +157,18 @@ class Explainer:
             found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
             projections = Agreement(crosscheck.check_deconv(self.chain, image, found))
         if occlusion is not None:
-            grid = Agreement(crosscheck.check_occlusion(
-                self.chain, image, self._fill(pixels, options), occlusion.squares, target.class_index,
-                torch.from_numpy(occlusion.target_probability), occlusion.unoccluded,
-            ))
-        return CrossCheck(name, version, projections, grid)
+            grid = Agreement(
+                crosscheck.check_occlusion(
+                    self.chain,
+                    image,
+                    self._fill(pixels, options),
+                    occlusion.squares,
+                    target.class_index,
+                    torch.from_numpy(occlusion.target_probability),
+                    occlusion.unoccluded,
+                )
+            )
+        return CrossCheck(name, version, projections, grid, crosscheck.CONVENTIONS)
 
     def _fill(self, pixels: Pixels, options: Options) -> Tensor:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
@@ -158,11 +205,13 @@ def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
     return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))
 
 
-def supported_precisions(device: torch.device) -> list[str]:
+def supported_precisions(device: torch.device) -> tuple[str, ...]:
     """Precisions that the device computes in; float32 always."""
     if device.type == "cuda":
         reduced = {"bfloat16": torch.cuda.is_bf16_supported(), "float16": True}
     else:
-        reduced = {"bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
-                   "float16": torch.ops.mkldnn._is_mkldnn_fp16_supported()}
-    return ["float32", *(name for name, there in reduced.items() if there)]
+        reduced = {
+            "bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+            "float16": torch.ops.mkldnn._is_mkldnn_fp16_supported(),
+        }
+    return ("float32", *(name for name, there in reduced.items() if there))

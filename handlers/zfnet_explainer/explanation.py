@@ -67,6 +67,7 @@ class Occlusion:
     target_probability: FloatArray
     unoccluded: float
     most_probable_class: IntArray
+    most_probable_unoccluded: int
     precision: str
     max_deviation: float | None
 
@@ -94,6 +95,7 @@ class CrossCheck:
     version: str
     deconv: Agreement | None
     occlusion: Agreement | None
+    conventions: dict[str, str]
 
 
 @dataclass(frozen=True)

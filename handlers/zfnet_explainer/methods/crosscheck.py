@@ -38,15 +38,21 @@ def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -
         for feature in features:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
-                theirs = attribution.attribute(image[None].clone(), (feature.feature, *feature.position))
+                theirs = attribution.attribute(image[None].clone().requires_grad_(), (feature.feature, *feature.position))
             worst = max(worst, _difference(feature.projection, theirs[0].detach() * feature.activation))
     return worst
 
 
 @torch.inference_mode()
 def check_occlusion(
-    chain: Chain, image: Tensor, fill: Tensor, squares: Squares, target: int,
-    target_probability: Tensor, unoccluded: float, batch: int = 16,
+    chain: Chain,
+    image: Tensor,
+    fill: Tensor,
+    squares: Squares,
+    target: int,
+    target_probability: Tensor,
+    unoccluded: float,
+    batch: int = 16,
 ) -> float:
     """Compare a grid of target probabilities [rows, cols] with Captum's pixel map.
 
@@ -54,17 +60,24 @@ def check_occlusion(
     grid is spread over the pixels in the same way and compared on all pixels that only squares of
     both border rules cover. Returns the largest difference over the largest value of Captum's.
     """
+
     def probability(x: Tensor) -> Tensor:
-        return chain(x).float().softmax(1)[:, target]
+        probabilities: Tensor = chain(x).float().softmax(1)
+        return probabilities[:, target]
 
     window, stride = squares.window, squares.stride
     theirs = Occlusion(probability).attribute(
-        image[None], sliding_window_shapes=(len(image), window, window), strides=(len(image), stride, stride),
-        baselines=fill[None], perturbations_per_eval=batch,
+        image[None],
+        sliding_window_shapes=(len(image), window, window),
+        strides=(len(image), stride, stride),
+        baselines=fill[None],
+        perturbations_per_eval=batch,
     )[0, 0]
     ours = spread(squares, unoccluded - target_probability, image.shape[1], image.shape[2])
-    rows, cols = (_agreeing(starts, stride, size) for starts, size in
-                  ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2])))
+    rows, cols = (
+        _agreeing(starts, stride, size)
+        for starts, size in ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2]))
+    )
     return _difference(ours[:rows, :cols], theirs[:rows, :cols])
 
 
@@ -117,7 +130,14 @@ class _NormLayer(nn.Module):
 def _captum_net(chain: Chain) -> nn.Sequential:
     """The chain as a plain torch net of fresh layers, for Captum to hang its hooks on."""
     layers = OrderedDict(
-        (name, _NormLayer(layer) if isinstance(layer, CrossMapNorm) else nn.ReLU() if isinstance(layer, nn.ReLU) else layer)
+        (
+            name,
+            _NormLayer(layer)
+            if isinstance(layer, CrossMapNorm)
+            else nn.ReLU()
+            if isinstance(layer, nn.ReLU)
+            else layer,
+        )
         for name, layer in chain.named_children()
     )
     return nn.Sequential(layers).eval()

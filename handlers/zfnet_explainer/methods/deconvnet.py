@@ -57,8 +57,9 @@ def project(chain: Chain, activations: Activations, layer: str, features: list[i
     found = []
     for i, feature in enumerate(features):
         row, col = divmod(int(cells[i]), maps.shape[2])
-        found.append(Feature(feature, float(values[i]), (row, col),
-                             chain.receptive_field(layer, row, col), projections[i]))
+        found.append(
+            Feature(feature, float(values[i]), (row, col), chain.receptive_field(layer, row, col), projections[i])
+        )
     return found
 
 
@@ -85,8 +86,13 @@ def _filter(chain: Chain, name: str, weight: Tensor, groups: int, signal: Tensor
     reached = [(a.size_out - 1) * a.stride + a.kernel - 2 * a.padding for a in (vertical, horizontal)]
     rest = (vertical.size_in - reached[0], horizontal.size_in - reached[1])
     return functional.conv_transpose2d(
-        signal, weight, None, (vertical.stride, horizontal.stride),
-        (vertical.padding, horizontal.padding), rest, groups,
+        signal,
+        weight,
+        None,
+        (vertical.stride, horizontal.stride),
+        (vertical.padding, horizontal.padding),
+        rest,
+        groups,
     )
 
 

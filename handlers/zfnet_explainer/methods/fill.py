@@ -7,9 +7,7 @@ from PIL import Image, ImageColor, ImageFilter
 NAMED = {"gray": "#808080", "black": "#000000", "white": "#ffffff"}
 
 
-def fill_pixels(
-    fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[float, ...]
-) -> NDArray[np.uint8]:
+def fill_pixels(fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[float, ...]) -> NDArray[np.uint8]:
     """A picture of `fill` everywhere, the size of `pixels` uint8 [height, width, 3].
 
     gray, black, white or #rrggbb; `mean`, the training mean in 0..1 rounded to 8 bits; `blur`, the
@@ -18,8 +16,6 @@ def fill_pixels(
     """
     if fill == "blur":
         return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(window / 4)))
-    if fill == "mean":
-        colour = tuple(round(255 * m) for m in mean)
-    else:
-        colour = ImageColor.getrgb(NAMED.get(fill, fill))[:3]
+    average = "#" + "".join(f"{round(255 * m):02x}" for m in mean)
+    colour = ImageColor.getrgb(average if fill == "mean" else NAMED.get(fill, fill))
     return np.broadcast_to(np.array(colour, np.uint8), pixels.shape).copy()

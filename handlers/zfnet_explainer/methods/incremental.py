@@ -33,8 +33,14 @@ class Windows:
 
 @torch.inference_mode()
 def occlude_incremental(
-    chain: Chain, image: Tensor, clean: Activations, fill: Tensor, squares: Squares,
-    layer: str, feature: int, batch: int = 64,
+    chain: Chain,
+    image: Tensor,
+    clean: Activations,
+    fill: Tensor,
+    squares: Squares,
+    layer: str,
+    feature: int,
+    batch: int = 64,
 ) -> OcclusionMaps:
     """Evaluate every square as `occlude_full` does, equal to it within rounding.
 
@@ -42,7 +48,7 @@ def occlude_incremental(
     """
     maps = CleanMaps(chain, image, clean)
     flat, activity = [], []
-    for corners in squares.corners.to(image.device).split(batch):
+    for corners in torch.split(squares.corners.to(image.device), batch):
         windows = _painted(fill, corners, squares.window)
         for name in chain.spatial:
             windows = maps.advance(name, windows)
@@ -64,7 +70,8 @@ class CleanMaps:
         self.outputs = {name: clean.outputs[name] for name in chain.spatial}
         self.padded = {
             name: _padded_rows(x, *chain.axes[name], _padding_value(chain.layer(name)))
-            for name, x in zip(chain.spatial, below, strict=True) if name in chain.axes
+            for name, x in zip(chain.spatial, below, strict=True)
+            if name in chain.axes
         }
 
     def advance(self, name: str, windows: Windows) -> Windows:
@@ -97,9 +104,7 @@ class CleanMaps:
         whole.view(-1, channels)[cells.flatten()] = windows.values.reshape(-1, channels)
         return whole
 
-    def _gather(
-        self, name: str, windows: Windows, top: Tensor, left: Tensor, height: int, width: int
-    ) -> Tensor:
+    def _gather(self, name: str, windows: Windows, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
         """Inputs of an output window [positions, h, w, channels]: clean rows, changed ones over them."""
         vertical, horizontal = self.chain.axes[name]
         clean = self.padded[name]

@@ -41,7 +41,7 @@ def occlude_full(
     where it stands. `layer` names the rectified convolution whose map `feature` is summed.
     """
     logits, activity = [], []
-    for corners in squares.corners.split(batch):
+    for corners in torch.split(squares.corners, batch):
         occluded = image.repeat(len(corners), 1, 1, 1)
         for picture, (top, left) in zip(occluded, corners.tolist(), strict=True):
             patch = (slice(None), slice(top, top + squares.window), slice(left, left + squares.window))

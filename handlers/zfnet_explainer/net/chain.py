@@ -58,13 +58,19 @@ class Chain(nn.Sequential):
         self.axes = self._trace_axes()
 
     def layer(self, name: str) -> nn.Module:
-        return cast(nn.Module, self._modules[name])
+        return self.get_submodule(name)
 
     @property
     def classes(self) -> int:
         """How many classes the last linear layer scores."""
         linear = [layer for layer in self if isinstance(layer, nn.Linear)]
         return linear[-1].out_features
+
+    @property
+    def map_counts(self) -> tuple[int, ...]:
+        """How many maps each feature layer has."""
+        convolutions = [layer for layer in self if isinstance(layer, nn.Conv2d)]
+        return tuple(layer.out_channels for layer in convolutions)
 
     def run(self, x: Tensor) -> Activations:
         """Evaluate pictures [batch, channels, height, width] and keep what every layer gave."""
@@ -73,8 +79,12 @@ class Chain(nn.Sequential):
         for name, layer in self.named_children():
             if isinstance(layer, nn.MaxPool2d):
                 x, switches[name] = functional.max_pool2d(
-                    x, layer.kernel_size, layer.stride, layer.padding,
-                    ceil_mode=layer.ceil_mode, return_indices=True,
+                    x,
+                    layer.kernel_size,
+                    layer.stride,
+                    layer.padding,
+                    ceil_mode=layer.ceil_mode,
+                    return_indices=True,
                 )
             else:
                 x = layer(x)
@@ -144,7 +154,7 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
             continue
         x = _shape_of(layer, x)
         layers.append((name.replace(".", "_"), layer))
-    return cast(Chain, Chain(layers, input_size).eval())
+    return Chain(layers, input_size).eval()
 
 
 def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

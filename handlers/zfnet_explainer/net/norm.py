@@ -19,9 +19,7 @@ class CrossMapNorm(nn.Module):
 
     band: Tensor
 
-    def __init__(
-        self, maps: int, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
-    ) -> None:
+    def __init__(self, maps: int, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
         super().__init__()
         if beta != 0.75:
             raise ValueError(f"cross-map normalisation is built for beta 0.75, got {beta}")

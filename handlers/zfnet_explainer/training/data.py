@@ -68,10 +68,12 @@ class RandomViews(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, pictures: Pictures, side: int) -> None:
         self.pictures = pictures
-        self.view = v2.Compose([
-            v2.RandomResizedCrop(side, scale=(0.25, 1.0), antialias=True),
-            v2.RandomHorizontalFlip(),
-        ])
+        self.view = v2.Compose(
+            [
+                v2.RandomResizedCrop(side, scale=(0.25, 1.0), antialias=True),
+                v2.RandomHorizontalFlip(),
+            ]
+        )
 
     def __len__(self) -> int:
         return len(self.pictures)

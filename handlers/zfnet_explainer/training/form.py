@@ -1,7 +1,8 @@
-"""The form a chain takes while it is trained, and the way back to the chain that is served."""
+"""The form that a chain takes while it is trained; `export.fold` leads back to the chain that is served."""
 
+import copy
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,51 +10,63 @@ from torch import Tensor, nn
 from ..net.chain import Chain
 
 
-@dataclass(frozen=True)
-class Form:
-    """How the training form differs from the served chain.
+def training_form(chain: Chain, ranks: Mapping[str, int]) -> nn.Sequential:
+    """Rewrite a chain for training; what it can learn stays what the chain can express.
 
-    ranks: the rank at which a linear layer is trained, as two thinner factors, by layer name.
-    batch_norm: whether each weighted layer but the last is followed by BatchNorm.
-    """
-
-    ranks: dict[str, int]
-    batch_norm: bool = True
-
-
-def training_form(chain: Chain, form: Form) -> nn.Sequential:
-    """Rewrite a chain for training.
-
-    Three rewrites leave the function that is learnt the same: BatchNorm stands before each ReLU
-    (`served_form` folds it away), a max pool goes before the ReLU that it commutes with (a quarter
-    of the values to rectify), and pool5 is stretched to its full size for smaller pictures.
+    BatchNorm follows each weighted layer but the last (it is folded away at export); a max pool
+    goes before the ReLU that it commutes with, which leaves a quarter of the values to rectify; the
+    maps before Flatten are stretched to their served size, so that smaller pictures can be trained
+    on; a linear layer in `ranks` is trained as two thinner factors.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     weighted = [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for name, layer in chain.named_children():
-        normalised = form.batch_norm and name in weighted[:-1]
-        if isinstance(layer, nn.Conv2d):
-            layers[name] = nn.Conv2d(
-                layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride,  # type: ignore[arg-type]
-                layer.padding, groups=layer.groups, bias=not normalised,  # type: ignore[arg-type]
-            )
-            if normalised:
-                layers[f"bn_{name}"] = nn.BatchNorm2d(layer.out_channels)
-        elif isinstance(layer, nn.Linear):
-            layers[name] = _linear(layer, form.ranks.get(name), bias=not normalised)
-            if normalised:
-                layers[f"bn_{name}"] = nn.BatchNorm1d(layer.out_features)
+        if name in weighted:
+            _add_weighted(layers, name, layer, ranks.get(name), name != weighted[-1])
         elif isinstance(layer, nn.MaxPool2d) and isinstance(next(reversed(layers.values())), nn.ReLU):
             relu_name, relu = layers.popitem()
             layers[name], layers[relu_name] = layer, relu
         elif isinstance(layer, nn.Flatten):
-            layers["stretch"] = Stretch(_grid_before_flatten(chain))
+            layers["stretch"] = Stretch(_size_before_flatten(chain))
             layers[name] = layer
         else:
             layers[name] = layer
     net = nn.Sequential(layers)
     _initialise(net, first=weighted[0], last=weighted[-1])
     return net
+
+
+class Stretch(nn.Module):
+    """Repeat the cells of a map smaller than the served net's until it has the served net's size."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.shape[-2:] == self.size else nn.functional.interpolate(x, self.size)
+
+
+def _add_weighted(
+    layers: OrderedDict[str, nn.Module], name: str, layer: nn.Module, rank: int | None, normalised: bool
+) -> None:
+    """Add a convolution or linear layer; where BatchNorm follows, that has the bias."""
+    if isinstance(layer, nn.Conv2d):
+        layers[name] = copy.deepcopy(layer)
+        if normalised:
+            layers[name].register_parameter("bias", None)
+            layers[f"bn_{name}"] = nn.BatchNorm2d(layer.out_channels)
+    elif isinstance(layer, nn.Linear):
+        layers[name] = _linear(layer, rank, bias=not normalised)
+        if normalised:
+            layers[f"bn_{name}"] = nn.BatchNorm1d(layer.out_features)
+
+
+def _linear(layer: nn.Linear, rank: int | None, bias: bool) -> nn.Module:
+    if rank is None:
+        return nn.Linear(layer.in_features, layer.out_features, bias)
+    down = nn.Linear(layer.in_features, rank, bias=False)
+    return nn.Sequential(OrderedDict(down=down, up=nn.Linear(rank, layer.out_features, bias)))
 
 
 def _initialise(net: nn.Sequential, first: str, last: str) -> None:
@@ -71,29 +84,6 @@ def _initialise(net: nn.Sequential, first: str, last: str) -> None:
                 nn.init.zeros_(module.bias)
 
 
-class Stretch(nn.Module):
-    """Repeat the cells of a map smaller than the served net's until it has the served net's size."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x if x.shape[-2:] == self.size else nn.functional.interpolate(x, self.size)
-
-
-def _linear(layer: nn.Linear, rank: int | None, bias: bool) -> nn.Module:
-    if rank is None:
-        return nn.Linear(layer.in_features, layer.out_features, bias)
-    return nn.Sequential(OrderedDict(
-        down=nn.Linear(layer.in_features, rank, bias=False), up=nn.Linear(rank, layer.out_features, bias)
-    ))
-
-
-def _grid_before_flatten(chain: Chain) -> tuple[int, int]:
-    x = torch.zeros(1, *chain.input_size)
-    for layer in chain:
-        if isinstance(layer, nn.Flatten):
-            break
-        x = layer(x)
-    return x.shape[-2], x.shape[-1]
+def _size_before_flatten(chain: Chain) -> tuple[int, int]:
+    last = chain.axes[next(name for name in reversed(chain.spatial) if name in chain.axes)]
+    return last[0].size_out, last[1].size_out

@@ -17,21 +17,33 @@ from torch.utils.data import DataLoader
 
 from ..net.chain import Chain
 from .data import Pictures, RandomViews
-from .form import Form, training_form
+from .form import training_form
 from .recipe import Phase, Recipe
 
 
 class Trainer:
     """Train a chain on pictures; everything a run leaves behind goes to the folder `out`."""
 
-    def __init__(self, chain: Chain, recipe: Recipe, train: Pictures, val: Pictures,
-                 mean: tuple[float, ...], std: tuple[float, ...], out: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        recipe: Recipe,
+        train: Pictures,
+        val: Pictures,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        out: Path,
+        device: torch.device,
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.chain, self.recipe, self.train, self.val, self.out, self.device = chain, recipe, train, val, out, device
         self.mean, self.std = mean, std
-        self.net = training_form(chain, Form(recipe.ranks)).to(device, memory_format=torch.channels_last)
+        self.net = training_form(chain, recipe.ranks).to(device).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.SGD(
-            _parameter_groups(self.net, recipe.weight_decay), lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True
+            _parameter_groups(self.net, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=True,
         )
         self.epoch = 0
         out.mkdir(parents=True, exist_ok=True)
@@ -49,16 +61,24 @@ class Trainer:
                 top1 = self.evaluate(phase.side)
                 self.epoch += 1
                 self._save()
-                self._log({"epoch": self.epoch, "side": phase.side, "loss": round(loss, 4),
-                           "train_top1": round(accuracy, 4), "val_top1": round(top1, 4),
-                           "images_per_s": round(rate, 1)})
+                self._log(
+                    {
+                        "epoch": self.epoch,
+                        "side": phase.side,
+                        "loss": round(loss, 4),
+                        "train_top1": round(accuracy, 4),
+                        "val_top1": round(top1, 4),
+                        "images_per_s": round(rate, 1),
+                    }
+                )
 
     def _epoch(self, phase: Phase, progress: Progress) -> tuple[float, float]:
         torch.manual_seed(self.recipe.seed + self.epoch)
         self._set_norm(phase.cross_map_norm)
         self.net.train()
-        loader = DataLoader(RandomViews(self.train, phase.side), self.recipe.batch, shuffle=True,
-                            num_workers=2, drop_last=True)
+        loader = DataLoader(
+            RandomViews(self.train, phase.side), self.recipe.batch, shuffle=True, num_workers=2, drop_last=True
+        )
         task = progress.add_task(f"epoch {self.epoch + 1}/{self.recipe.epochs} {phase.side} px", total=len(loader))
         total, right, seen = 0.0, 0, 0
         for step, (images, labels) in enumerate(loader):
@@ -68,13 +88,17 @@ class Trainer:
             logits = self._logits(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
             self.optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimiser.step()
             total += loss.item() * len(labels)
             right += int((logits.argmax(1) == labels).sum())
             seen += len(labels)
-            progress.update(task, advance=1, description=f"epoch {self.epoch + 1}/{self.recipe.epochs} "
-                            f"{phase.side} px loss {total / seen:.3f} top-1 {right / seen:.1%}")
+            progress.update(
+                task,
+                advance=1,
+                description=f"epoch {self.epoch + 1}/{self.recipe.epochs} "
+                f"{phase.side} px loss {total / seen:.3f} top-1 {right / seen:.1%}",
+            )
         return total / seen, right / seen
 
     @torch.no_grad()
@@ -82,7 +106,9 @@ class Trainer:
         """Top-1 share over the validation pictures, resized to `side`."""
         self.net.eval()
         right = 0
-        for images, labels in zip(self.val.images.split(self.recipe.batch), self.val.labels.split(self.recipe.batch), strict=True):
+        for images, labels in zip(
+            torch.split(self.val.images, self.recipe.batch), torch.split(self.val.labels, self.recipe.batch), strict=True
+        ):
             if side != images.shape[-1]:
                 images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
             right += int((self._logits(images).argmax(1).cpu() == labels).sum())
@@ -107,10 +133,15 @@ class Trainer:
 
     def _save(self) -> None:
         momentum = {name: self.optimiser.state[p]["momentum_buffer"] for name, p in self.net.named_parameters()}
-        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()} | {f"momentum.{k}": v for k, v in momentum.items()}
+        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()} | {
+            f"momentum.{k}": v for k, v in momentum.items()
+        }
         partial = self.out / "state.partial"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial,
-                  {"epoch": str(self.epoch), "recipe": json.dumps(asdict(self.recipe))})
+        save_file(
+            {k: v.contiguous() for k, v in tensors.items()},
+            partial,
+            {"epoch": str(self.epoch), "recipe": json.dumps(asdict(self.recipe))},
+        )
         partial.replace(self.out / "state.safetensors")
 
     def _resume(self) -> None:

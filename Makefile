@@ -1,0 +1,46 @@
+# The same commands for people and for CI. `make serve` needs Python 3.11 to 3.13 and nothing else.
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+
+.PHONY: help serve test check clean
+
+help:
+	@echo "make serve   install what is missing and start the server; ARGS=\"--port 9090\" passes options"
+	@echo "make test    ruff, mypy and all tests"
+	@echo "make check   ruff and mypy only"
+	@echo "make clean   remove the environment, the run folder and caches"
+
+serve: $(INSTALLED)
+	@$(BIN)/zfnet-explainer serve $(ARGS)
+
+test: check
+	$(BIN)/pytest
+
+check: $(INSTALLED_TEST)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	@echo "Installing the project and what it needs into $(VENV): once, about two minutes"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# With the tools for testing comes all that serving needs.
+$(INSTALLED_TEST): pyproject.toml | $(BIN)/python
+	@echo "Installing the project and the tools for testing into $(VENV): once, about two minutes"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $(INSTALLED) $@

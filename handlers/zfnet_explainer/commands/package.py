@@ -1,0 +1,44 @@
+"""`zfnet-explainer package`: the archive for TorchServe."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..serving.archive import WorkerOptions, ensure_archive
+from ..serving.devices import Device
+from ..serving.errors import ServingError
+
+WEIGHTS = Path("model_store/zfnet.safetensors")
+DEFAULTS = WorkerOptions()
+
+
+def package(
+    weights: Annotated[
+        Path, typer.Option(help="The trained weights; beside them lies their record (.json).")
+    ] = WEIGHTS,
+    out: Annotated[Path, typer.Option(help="The archive to write.")] = Path("model_store/zfnet.mar"),
+    workers: Annotated[
+        int, typer.Option(min=1, help="Worker processes; each has the model in memory once.")
+    ] = DEFAULTS.workers,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=64, help="Requests that a worker takes at once, at most.")
+    ] = DEFAULTS.batch_size,
+    max_batch_delay: Annotated[
+        int, typer.Option(min=1, help="Milliseconds that a request waits for others; only with --batch-size over 1.")
+    ] = DEFAULTS.max_batch_delay_ms,
+    device: Annotated[
+        Device, typer.Option(help="Where the workers compute; auto: on the GPU where TorchServe finds one.")
+    ] = DEFAULTS.device,
+) -> None:
+    """Build the archive (.mar) that TorchServe loads: handler, code, weights and their record in one file."""
+    options = WorkerOptions(workers, batch_size, max_batch_delay, device)
+    try:
+        built = ensure_archive(out, weights, options)
+    except ServingError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    size = out.stat().st_size / 2**20
+    state = "built" if built else "up to date"
+    Console().print(f"{out}: {state}, {size:.1f} MiB", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,155 @@
+"""`zfnet-explainer serve`: the server, in the foreground, until Ctrl-C."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..serving.archive import MODEL, WorkerOptions, ensure_archive
+from ..serving.config import LOOPBACK, ServerOptions, is_loopback
+from ..serving.devices import Device, visible_gpus
+from ..serving.errors import ServingError
+from ..serving.server import RunningServer, running_server
+from .package import WEIGHTS
+
+SAMPLES = WEIGHTS.with_name("samples")
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="IPv4 address or name to listen on; the management port stays on 127.0.0.1.")
+    ] = LOOPBACK,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port for predictions and explanations.")] = 8080,
+    management_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of TorchServe's management API.")] = 8081,
+    metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="Port that Prometheus scrapes.")] = 8082,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes. Default: one a GPU, one on a CPU.", show_default=False)
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Requests that a worker takes at once. Default: 1.", show_default=False),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the workers compute; auto: on the GPU where there is one.")] = (
+        Device.AUTO
+    ),
+    token: Annotated[bool, typer.Option("--token/--no-token", help="Ask every request for a key.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Let everybody who reaches --host in without a key.")] = False,
+    run_dir: Annotated[Path, typer.Option(help="Folder for logs, temporary files and configuration.")] = Path(".run"),
+    archive: Annotated[
+        Path | None, typer.Option(help="Serve this archive as it is, instead of building one.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help=f"The trained weights to serve. Default: {WEIGHTS}.", show_default=False)
+    ] = None,
+) -> None:
+    """Start the server here and show how to ask it; Ctrl-C stops it."""
+    # SIGTERM, a container's way to say stop, is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        _check_exposure(host, token=token, opened=open_)
+        gpus = _gpus(device)
+        where = ServerOptions(host, port, management_port, metrics_port, token, gpus)
+        with Progress() as progress:
+            if archive is None:
+                options = WorkerOptions(
+                    workers=workers or max(1, gpus),
+                    batch_size=batch_size or 1,
+                    device=Device.CUDA if gpus else Device.CPU,
+                )
+                archive = _built(run_dir, weights or WEIGHTS, options, progress)
+            elif workers or batch_size or weights:
+                raise ServingError("--workers, --batch-size and --weights are fixed in an archive: leave them out")
+            _run(archive, run_dir, where, progress)
+    except ServingError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+class Progress:
+    """What is going on: one changing line with its seconds on a terminal, a line a step elsewhere."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._status = console.status("")
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def __call__(self, step: str) -> None:
+        """A step begins."""
+        if console.is_terminal:
+            self._status.update(f"{step} ...")
+            self._status.start()
+        else:
+            console.print(step)
+
+    def done(self) -> float:
+        """Clear the line; the seconds since the beginning."""
+        self._status.stop()
+        return time.monotonic() - self._started
+
+
+def _check_exposure(host: str, *, token: bool, opened: bool) -> None:
+    if not (token or opened or is_loopback(host)):
+        raise ServingError(f"--host {host} lets other machines in: ask for a key with --token, or say --open")
+
+
+def _gpus(device: Device) -> int:
+    """How many GPUs to serve on."""
+    gpus = 0 if device is Device.CPU else visible_gpus()
+    if device is Device.CUDA and gpus == 0:
+        raise ServingError("--device cuda: no GPU is visible here; --device cpu serves without one")
+    return gpus
+
+
+def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progress) -> Path:
+    """The archive with these weights and options, built anew only where something has changed."""
+    progress("building the archive")
+    archive = run_dir / "zfnet.mar"
+    ensure_archive(archive, weights, options)
+    return archive
+
+
+def _run(archive: Path, run_dir: Path, where: ServerOptions, progress: Progress) -> None:
+    """Serve until a signal; a server that ends by itself is an error."""
+    with running_server(archive, run_dir, where, progress) as server:
+        _introduce(server, progress.done())
+        server.wait()
+
+
+def _introduce(server: RunningServer, seconds: float) -> None:
+    """Print what a person can do now."""
+    options, url = server.options, server.inference_url
+    device = f"{options.gpus} GPU(s)" if options.gpus else "the CPU"
+    picture = min(SAMPLES.glob("*.jpg"), default=Path("picture.jpg"))
+    curl = 'curl -H "Authorization: Bearer $KEY"' if options.token else "curl"
+    lines = [
+        f"  {curl} -T {picture} {url}/predictions/{MODEL}",
+        f"  {curl} -F data=@{picture} {url}/explanations/{MODEL}",
+        f"  {curl} -F data=@{picture} -F format=png -o explained.png {url}/explanations/{MODEL}",
+        "",
+    ]
+    if options.token:
+        lines = ["", *_how_to_get_the_key(server.folder.key_file), *lines]
+    else:  # a browser sends no key
+        lines = ["", *lines, f"page     {url}/explanations/{MODEL}"]
+    lines += [f"metrics  {server.metrics_url}/metrics", f"logs     {server.folder.logs}", "stop     Ctrl-C"]
+    console.print(f"[bold green]ready[/] after {seconds:.0f} s: {url}, on {device}")
+    console.print("\n".join(lines), markup=False)
+
+
+def _how_to_get_the_key(key_file: Path) -> list[str]:
+    """Lines that read the key when they are run: a key that is printed is a key in a log."""
+    read = f'import json; print(json.load(open("{key_file}"))["inference"]["key"])'
+    return [f"  KEY=$(python3 -c '{read}')  # valid for 60 minutes", ""]

@@ -1,0 +1,73 @@
+"""The folder that a running server has to itself: temporary files, logs, configuration, model store."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .archive import MODEL
+from .config import ServerOptions, properties
+from .errors import ServingError
+
+# The kernel's limit for a socket's path is 108 bytes (104 on macOS); the name takes the rest.
+LONGEST_SOCKET_FOLDER = 84
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run folder; all absolute."""
+
+    root: Path
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "model_store"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.properties"
+
+    @property
+    def key_file(self) -> Path:
+        """TorchServe's tokens; it writes them into the folder it is started in."""
+        return self.root / "key_file.json"
+
+    def prepare(self, archive: Path, options: ServerOptions) -> None:
+        """Empty the folder of the last run, whose logs stay in logs.previous, and fill it for the next."""
+        previous = self.root / "logs.previous"
+        if self.logs.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            self.logs.rename(previous)
+        for folder in (self.tmp, self.store):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.tmp, self.store, self.logs):
+            folder.mkdir()
+        self.key_file.unlink(missing_ok=True)
+        shutil.copyfile(archive, self.store / f"{MODEL}.mar")
+        self.config.write_text(properties(options, self.store))
+
+
+@contextmanager
+def claimed(root: Path) -> Iterator[RunFolder]:
+    """Hold the run folder, made where it is missing, against every other server."""
+    folder = RunFolder(root.resolve())
+    if len(os.fsencode(folder.tmp)) > LONGEST_SOCKET_FOLDER:
+        raise ServingError(f"the path {folder.root} is too long for the workers' sockets: give a shorter --run-dir")
+    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold keys
+    with (folder.root / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServingError(f"another server runs in {folder.root}: stop it or give another --run-dir") from error
+        yield folder

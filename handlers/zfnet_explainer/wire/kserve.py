@@ -1,0 +1,51 @@
+"""Open Inference Protocol (KServe V2) answers: results as named tensors."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..explanation import Explanation, FloatArray
+from .errors import MalformedBody
+from .request import Request
+from .response import Served, arrays
+
+DATATYPES = {"float32": "FP32", "int64": "INT64"}
+
+
+def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> dict[str, Any]:
+    """`probabilities` FP32 [n, classes] and `classes` BYTES [classes], the labels in the same order."""
+    return _answer(served, request, [_tensor("probabilities", np.stack(rows)), _classes(served)])
+
+
+def v2_explanations(served: Served, request: Request, found: list[Explanation]) -> dict[str, Any]:
+    """As `v2_predictions`, and every array of the npz answer; `<image>.` precedes its name where n > 1."""
+    tensors = [_tensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
+    for number, one in enumerate(found):
+        prefix = f"{number}." if len(found) > 1 else ""
+        tensors += [_tensor(prefix + name, values) for name, values in arrays(one).items() if name != "probabilities"]
+    return _answer(served, request, tensors)
+
+
+def _answer(served: Served, request: Request, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [tensor["name"] for tensor in tensors]
+    unknown = [name for name in request.outputs if name not in names]
+    if unknown:
+        raise MalformedBody(f"there is no output {unknown[0][:60]!r}; there are {', '.join(names)[:400]}")
+    return {
+        "model_name": served.name,
+        "model_version": served.version,
+        **({} if request.id is None else {"id": request.id}),
+        "outputs": [t for t in tensors if not request.outputs or t["name"] in request.outputs],
+    }
+
+
+def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:
+    """Data flat, in row-major order; a single number has shape [1]."""
+    shape = list(values.shape) or [1]
+    return {"name": name, "shape": shape, "datatype": DATATYPES[values.dtype.name], "data": values.reshape(-1)}
+
+
+def _classes(served: Served) -> dict[str, Any]:
+    labels = [c.label for c in served.record.classes]
+    return {"name": "classes", "shape": [len(labels)], "datatype": "BYTES", "data": labels}

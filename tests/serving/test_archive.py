@@ -1,0 +1,117 @@
+"""What the archive holds, and when it is built."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from zfnet_explainer.serving.archive import (
+    MANIFEST,
+    WorkerOptions,
+    check_archive,
+    ensure_archive,
+    package_version,
+)
+from zfnet_explainer.serving.devices import Device
+from zfnet_explainer.serving.errors import ServingError
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Files in the place of weights and record: packing does not look inside."""
+    path = tmp_path / "trained.safetensors"
+    path.write_bytes(b"weights")
+    path.with_suffix(".json").write_bytes(b"{}")
+    return path
+
+
+def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "store" / "any-name.mar"
+    assert ensure_archive(out, weights, WorkerOptions())
+    with zipfile.ZipFile(out) as archive:
+        names = set(archive.namelist())
+        manifest = json.loads(archive.read(MANIFEST))
+        assert archive.read("zfnet.safetensors") == b"weights"
+        assert archive.read("zfnet.json") == b"{}"
+    assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
+    parts = {part for name in names for part in name.split("/")}
+    assert not parts & {"training", "commands", "serving", "__pycache__"}
+    assert manifest["model"]["modelName"] == "zfnet"
+    assert manifest["model"]["modelVersion"] == package_version()
+    assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
+
+
+def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions(workers=3, batch_size=4, max_batch_delay_ms=7, device=Device.CUDA))
+    with zipfile.ZipFile(out) as archive:
+        config = yaml.safe_load(archive.read("model-config.yaml"))
+    assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
+    assert (config["batchSize"], config["maxBatchDelay"]) == (4, 7)
+    assert (config["responseTimeout"], config["startupTimeout"]) == (600, 120)
+    assert (config["deviceType"], config["explainer"]["device"]) == ("gpu", "cuda")
+
+
+def test_auto_leaves_the_device_to_torchserve(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions())
+    with zipfile.ZipFile(out) as archive:
+        config = yaml.safe_load(archive.read("model-config.yaml"))
+    assert "deviceType" not in config
+    assert config["explainer"]["device"] == "auto"
+
+
+def test_is_built_again_only_where_something_changed(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    assert ensure_archive(out, weights, WorkerOptions())
+    assert not ensure_archive(out, weights, WorkerOptions())
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "options changed"
+    weights.write_bytes(b"others!")
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "weights changed"
+    out.write_bytes(out.read_bytes()[:-100])
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "archive damaged"
+
+
+def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(ServingError, match=r"the weights .*nowhere\.safetensors: No such file.*--weights"):
+        ensure_archive(tmp_path / "zfnet.mar", tmp_path / "nowhere.safetensors", WorkerOptions())
+    weights.with_suffix(".json").unlink()
+    with pytest.raises(ServingError, match=r"the record of the weights .*trained\.json"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_the_packed_handler_imports_from_the_archive_alone(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions())
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(out) as archive:
+        archive.extractall(unpacked)
+    # The folder comes before an installed project, as TorchServe puts it.
+    done = subprocess.run(
+        [sys.executable, "-c", "import zfnet_handler, zfnet_explainer; print(zfnet_explainer.__file__)"],
+        cwd=unpacked, env=os.environ | {"PYTHONPATH": str(unpacked)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_relative_to(unpacked)
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", b""])
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.mar"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ServingError, match=r"archive.*broken\.mar|broken\.mar is not a model archive"):
+        check_archive(path)
+
+
+def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.mar"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("something.txt", "else")
+    with pytest.raises(ServingError, match=r"has no MAR-INF/MANIFEST\.json"):
+        check_archive(path)
