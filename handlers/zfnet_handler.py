@@ -1,13 +1,24 @@
 """The door: TorchServe's entry point, and the only module that knows TorchServe."""
 
 import logging
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from ts.context import Context
+from ts.metrics.caching_metric import CachingMetric
+from ts.metrics.metric_cache_abstract import MetricCacheAbstract
+from ts.metrics.metric_cache_errors import MetricsCacheKeyError
+from ts.metrics.metric_type_enum import MetricTypes
+
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.wire.metrics import METRICS, Metric, Sample, batch_samples, memory_samples, model_sample
+from zfnet_explainer.wire.observation import Observation
 from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.service import Limits, Service
 
@@ -23,7 +34,11 @@ class ZFNetHandler:
         device = choose_device(settings.pop("device", "auto"), context.system_properties["gpu_id"])
         checkpoint = load(Path(context.system_properties["model_dir"]) / "zfnet.safetensors")
         version = context.manifest["model"]["modelVersion"]
-        self.service = Service(Explainer(checkpoint, device), context.model_name, version, Limits(**settings))
+        explainer = Explainer(checkpoint, device)
+        self.service = Service(explainer, context.model_name, version, Limits(**settings), self.count)
+        self.metrics = cached_metrics(context.metrics, METRICS)
+        self.worker = worker_name(sys.argv)
+        write(self.metrics, [model_sample(self.service.served), *memory_samples(device, self.worker)])
         log.info(
             "serving %s %s on %s, precisions %s",
             context.model_name,
@@ -42,6 +57,11 @@ class ZFNetHandler:
             context.set_response_content_type(i, answer.content_type)
         return [answer.body for answer in answers]
 
+    def count(self, batch: Sequence[Observation], seconds: float) -> None:
+        """Write what a batch of answered requests adds to the metrics."""
+        write(self.metrics, batch_samples(batch, seconds, self.service.served))
+        write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
+
 
 def choose_device(wanted: str, gpu_id: int | None) -> torch.device:
     """The GPU that TorchServe assigned, or the CPU. Raises RuntimeError where that is not what was wanted."""
@@ -54,6 +74,37 @@ def choose_device(wanted: str, gpu_id: int | None) -> torch.device:
     if not torch.cuda.is_available():
         raise RuntimeError(f"TorchServe assigned GPU {gpu_id}, but this torch cannot use it: driver or build too old?")
     return torch.device("cuda", int(gpu_id))
+
+
+def cached_metrics(cache: MetricCacheAbstract, metrics: Iterable[Metric]) -> dict[str, CachingMetric]:
+    """TorchServe's writers of these metrics; one that its metrics_config does not declare is added here.
+
+    Such a metric reaches /metrics only where TorchServe runs with model_metrics_auto_detect=true.
+    """
+    writers, undeclared = {}, []
+    for metric in metrics:
+        kind = MetricTypes(metric.kind)
+        try:
+            writers[metric.name] = cache.get_metric(metric.name, kind)
+        except MetricsCacheKeyError:
+            writers[metric.name] = cache.add_metric_to_cache(metric.name, metric.unit, list(metric.labels), kind)
+            undeclared.append(metric.name)
+    if undeclared:
+        log.warning("metrics_config does not declare %s: see docs/metrics.md", ", ".join(undeclared))
+    return writers
+
+
+def write(writers: dict[str, CachingMetric], samples: Iterable[Sample]) -> None:
+    """Hand samples to TorchServe, which reads them from the worker's output, where , : | # separate their parts."""
+    for sample in samples:
+        labels = [re.sub("[,:|#]", "_", label) or "none" for label in sample.labels]
+        writers[sample.metric.name].add_or_update(sample.value, labels)
+
+
+def worker_name(arguments: list[str]) -> str:
+    """The number TorchServe gives a worker, which stays when it is restarted: its socket ends in it."""
+    options = dict(pairwise(arguments))
+    return options.get("--sock-name", options.get("--port", "")).rpartition(".")[2]
 
 
 def _incoming(fields: dict[str, Any], headers: dict[str, Any]) -> Incoming:

@@ -1,0 +1,1 @@
+"""ZFNet with its explanations: predictions, deconvnet projections, occlusion maps."""

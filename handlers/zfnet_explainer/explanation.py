@@ -75,6 +75,11 @@ class Occlusion:
     def exact(self) -> bool:
         return self.precision == "float32"
 
+    @property
+    def drop(self) -> float:
+        """How far the target's probability falls where it falls furthest; negative where it rises everywhere."""
+        return self.unoccluded - float(self.target_probability.min())
+
 
 @dataclass(frozen=True)
 class Agreement:

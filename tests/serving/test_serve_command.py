@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from archives import tiny_archive
 
 from zfnet_explainer.serving.config import ServerOptions
+
+from .archives import tiny_archive
 
 
 def command(name: str, *arguments: str | Path) -> list[str]:
@@ -32,6 +33,15 @@ def serve(folder: Path, options: ServerOptions, *arguments: str | Path) -> list[
     }
     given = [text for option, port in ports.items() for text in (option, str(port))]
     return command("serve", "--device", "cpu", "--run-dir", folder / "run", *given, *arguments)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the processes that were given a path in the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            found.append(path.read_text().replace("\0", " "))
+    return [line for line in found if str(folder) in line]
 
 
 @contextmanager
@@ -62,6 +72,7 @@ def test_says_what_to_do_and_stops_on_ctrl_c(tmp_path: Path) -> None:
         rest, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert rest.splitlines()[-1] == "stopped"
+    assert processes_of(tmp_path) == []
     options.check_ports()
 
 
@@ -75,7 +86,7 @@ def test_a_server_that_dies_is_an_error(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert errors.startswith("error: TorchServe was killed by signal 9")
-    options.check_ports()
+    assert processes_of(tmp_path) == [], "its worker is ended too"
 
 
 def test_sigterm_while_starting_leaves_nothing(tmp_path: Path) -> None:
@@ -85,7 +96,7 @@ def test_sigterm_while_starting_leaves_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         rest, errors = process.communicate(timeout=30)
     assert (process.returncode, errors, rest.splitlines()[-1]) == (0, "", "stopped")
-    options.check_ports()
+    assert processes_of(tmp_path) == []
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:

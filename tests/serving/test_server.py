@@ -6,12 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from archives import tiny_archive
 
 from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.errors import ServingError
 from zfnet_explainer.serving.run_folder import claimed
 from zfnet_explainer.serving.server import running_server
+
+from .archives import tiny_archive
 
 
 def test_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -28,12 +28,15 @@ def package(
     max_batch_delay: Annotated[
         int, typer.Option(min=1, help="Milliseconds that a request waits for others; only with --batch-size over 1.")
     ] = DEFAULTS.max_batch_delay_ms,
+    max_response_bytes: Annotated[
+        int, typer.Option(min=1, help="Larger answers are refused: keep it below the server's max_response_size.")
+    ] = DEFAULTS.max_response_bytes,
     device: Annotated[
         Device, typer.Option(help="Where the workers compute; auto: on the GPU where TorchServe finds one.")
     ] = DEFAULTS.device,
 ) -> None:
     """Build the archive (.mar) that TorchServe loads: handler, code, weights and their record in one file."""
-    options = WorkerOptions(workers, batch_size, max_batch_delay, device)
+    options = WorkerOptions(workers, batch_size, max_batch_delay, device, max_response_bytes)
     try:
         built = ensure_archive(out, weights, options)
     except ServingError as error:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from ..serving.archive import MODEL, WorkerOptions, ensure_archive
-from ..serving.config import LOOPBACK, ServerOptions, is_loopback
+from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..serving.devices import Device, visible_gpus
 from ..serving.errors import ServingError
 from ..serving.server import RunningServer, running_server
@@ -61,6 +61,7 @@ def serve(
                     workers=workers or max(1, gpus),
                     batch_size=batch_size or 1,
                     device=Device.CUDA if gpus else Device.CPU,
+                    max_response_bytes=MAX_RESPONSE_BYTES - 2**20,
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
             elif workers or batch_size or weights:

@@ -38,7 +38,8 @@ def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -
         for feature in features:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
-                theirs = attribution.attribute(image[None].clone().requires_grad_(), (feature.feature, *feature.position))
+                cell = (feature.feature, *feature.position)
+                theirs = attribution.attribute(image[None].clone().requires_grad_(), cell)
             worst = max(worst, _difference(feature.projection, theirs[0].detach() * feature.activation))
     return worst
 
@@ -108,11 +109,11 @@ class _PassThroughNorm(torch.autograd.Function):
     """Cross-map normalisation whose way down leaves the signal as it is."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    def forward(_: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
         return nn.functional.local_response_norm(x, size, alpha, beta, k)
 
     @staticmethod
-    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(_: Any, signal: Tensor) -> tuple[Tensor, None, None, None, None]:
         return signal, None, None, None, None
 
 

@@ -11,12 +11,13 @@ from ..net.geometry import Box
 
 CONVENTIONS = {
     "start": "the map's single largest activation, all other values of the layer zero",
-    "unpooling": "values go to the recorded switches; where the windows of two cells took the same value they are added",
+    "unpooling": "values go to the recorded switches; where two cells took the same value they are added",
     "rectification": "negative values are set to zero before each transposed convolution",
     "filtering": "transposed convolution with the layer's own filters, no biases",
     "normalisation": "passed through unchanged on the way down",
     "border": "the receptive field is cut to the picture",
-    "units": "activation units per standardised pixel value, signed; pictures show them divided by the 99.5th percentile of their size",
+    "units": "activation units per standardised pixel value, signed; pictures show them divided by the 99.5th "
+    "percentile of their size",
 }
 
 

@@ -15,7 +15,7 @@ def fill_pixels(fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[f
     that a client can paint the same square.
     """
     if fill == "blur":
-        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(window / 4)))
+        return np.array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(window / 4)))
     average = "#" + "".join(f"{round(255 * m):02x}" for m in mean)
     colour = ImageColor.getrgb(average if fill == "mean" else NAMED.get(fill, fill))
     return np.broadcast_to(np.array(colour, np.uint8), pixels.shape).copy()

@@ -54,6 +54,8 @@ class Chain(nn.Sequential):
         for name in self.dense:
             if not isinstance(self.layer(name), DENSE):
                 raise UnsupportedLayer(f"{name}: {type(self.layer(name)).__name__} cannot stand after Flatten")
+        if not any(isinstance(self.layer(name), nn.Linear) for name in self.dense):
+            raise UnsupportedLayer("a chain has a linear layer after Flatten, which scores the classes")
         self.features = self._feature_layers()
         self.axes = self._trace_axes()
 

@@ -136,6 +136,6 @@ def _read_record(path: Path) -> Record:
         raise BadCheckpoint(f"cannot read the record {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadCheckpoint(f"{path} is not a checkpoint's record: {error!r}") from error
-    if record.architecture not in ARCHITECTURES:
+    if not isinstance(record.architecture, str) or record.architecture not in ARCHITECTURES:
         raise BadCheckpoint(f"{path}: architecture {record.architecture!r} is none of {sorted(ARCHITECTURES)}")
     return record

@@ -42,6 +42,7 @@ class WorkerOptions:
     batch_size: int = 1
     max_batch_delay_ms: int = 20
     device: Device = Device.AUTO
+    max_response_bytes: int = 6_500_000  # below TorchServe's own max_response_size
 
 
 def ensure_archive(out: Path, weights: Path, options: WorkerOptions) -> bool:
@@ -79,7 +80,7 @@ def model_config(options: WorkerOptions) -> str:
     }
     if options.device in TORCHSERVE_DEVICES:
         config["deviceType"] = TORCHSERVE_DEVICES[options.device]
-    config["explainer"]["device"] = options.device.value
+    config["explainer"] |= {"device": options.device.value, "max_response_bytes": options.max_response_bytes}
     return yaml.safe_dump(config, sort_keys=False)
 
 

@@ -8,10 +8,11 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import MODEL
+from .archive import MODEL, PROJECT
 from .errors import ServingError
 
 LOOPBACK = "127.0.0.1"
+METRICS_CONFIG = PROJECT / "deploy" / "metrics.yaml"
 # Pictures may have 20 MiB, which are 27 MiB as base64 in JSON: above that the handler answers with
 # its own 413; TorchServe's, with an empty body, comes only beyond this.
 MAX_REQUEST_BYTES = 32 * 2**20
@@ -114,6 +115,7 @@ def properties(options: ServerOptions, store: Path) -> str:
         "max_response_size": MAX_RESPONSE_BYTES,
         "default_response_timeout": RESPONSE_TIMEOUT_S,
         "metrics_mode": "prometheus",
+        "metrics_config": METRICS_CONFIG,
         "disable_system_metrics": True,  # on a GPU machine they log tracebacks without nvgpu
     }
     return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())

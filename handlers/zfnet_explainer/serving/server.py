@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from .archive import MODEL, check_archive
 from .config import ServerOptions
 from .errors import ServingError
 from .run_folder import RunFolder, claimed
+from .signals import signals_held
 
 LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 READY_TIMEOUT_S = 180
@@ -76,6 +77,7 @@ class RunningServer:
             with suppress(ProcessLookupError):  # no worker was left
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self.folder.key_file.unlink(missing_ok=True)  # its keys have died with the server
 
 
 def _silent(_: str) -> None:
@@ -94,17 +96,15 @@ def running_server(
     options = options or ServerOptions.on_free_ports()
     check_archive(archive)
     options.check_ports()
-    with claimed(run_dir) as folder:
+    with claimed(run_dir) as folder, ExitStack() as on_exit:
         folder.prepare(archive, options)
         report("starting TorchServe (Java)")
-        server = RunningServer(_start(folder), folder, options)
-        try:
-            _wait_until_ready(server, report)
-            yield server
-        finally:
-            report("stopping")
-            server.stop()
-            folder.key_file.unlink(missing_ok=True)  # its keys have died with the server
+        with signals_held():
+            server = RunningServer(_start(folder), folder, options)
+            on_exit.callback(server.stop)
+            on_exit.callback(report, "stopping")
+        _wait_until_ready(server, report)
+        yield server
 
 
 def _start(folder: RunFolder) -> subprocess.Popen[bytes]:

@@ -5,18 +5,18 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from ..files import SUFFIXES
 from ..wire.image import centre_square
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def read_split(data: Path, split: str, side: int) -> Pictures:
     """Decode `data/split/CLASS/*` and every `data/*.tar` that holds such paths, centre-cropped to `side`.
 
     The whole split stays in memory: 3 * side * side bytes a picture (224: 150 kB).
-    Raises ValueError where the split holds no picture.
+    Raises ValueError where the split holds no picture, or a file that is none.
     """
     with ThreadPoolExecutor() as pool:
-        decoded = list(pool.map(lambda item: (*item[:2], _decode(item[2], side)), _files(data, split)))
+        decoded = list(pool.map(partial(_decode, side=side), _files(data, split)))
     if not decoded:
         raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")
     decoded.sort(key=lambda item: (item[0], item[1]))
@@ -98,6 +98,10 @@ def _files(data: Path, split: str) -> Iterator[tuple[str, str, bytes]]:
                     yield parts[-2], parts[-1], content.read()
 
 
-def _decode(encoded: bytes, side: int) -> np.ndarray:
-    with Image.open(io.BytesIO(encoded)) as image:
-        return np.asarray(centre_square(image.convert("RGB"), side)[0])
+def _decode(file: tuple[str, str, bytes], side: int) -> tuple[str, str, np.ndarray]:
+    label, name, encoded = file
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return label, name, np.asarray(centre_square(ImageOps.exif_transpose(image), side)[0])
+    except (OSError, SyntaxError) as error:  # what Pillow's decoders raise on damaged bytes
+        raise ValueError(f"{label}/{name} cannot be decoded: {error}") from error

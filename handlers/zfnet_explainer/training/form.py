@@ -4,7 +4,6 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from ..net.chain import Chain

@@ -1,4 +1,4 @@
-"""The training loop: epochs with checkpoints after each, resumed where a run was killed."""
+"""The training loop: epochs with a checkpoint after each, resumed where a run was killed."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -16,140 +16,127 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from ..net.chain import Chain
+from ..net.checkpoint import Preprocessing
+from ..net.norm import CrossMapNorm
 from .data import Pictures, RandomViews
+from .evaluate import top1
 from .form import training_form
 from .recipe import Phase, Recipe
 
+LAST_LAYER_RATE = 0.1
+
 
 class Trainer:
-    """Train a chain on pictures; everything a run leaves behind goes to the folder `out`."""
+    """Trains a chain on pictures; `out` holds `log.csv` and `state.safetensors`, from which a run resumes.
+
+    Raises ValueError where `out` holds the state of another recipe or the pictures do not fill a batch.
+    """
 
     def __init__(
-        self,
-        chain: Chain,
-        recipe: Recipe,
-        train: Pictures,
-        val: Pictures,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        out: Path,
-        device: torch.device,
-    ) -> None:
+        self, chain: Chain, recipe: Recipe, train: Pictures, val: Pictures, preprocessing: Preprocessing,
+        out: Path, device: torch.device,
+    ) -> None:  # fmt: skip
+        if len(train) < recipe.batch:
+            raise ValueError(f"{len(train)} pictures do not fill a batch of {recipe.batch}")
         torch.manual_seed(recipe.seed)
-        self.chain, self.recipe, self.train, self.val, self.out, self.device = chain, recipe, train, val, out, device
-        self.mean, self.std = mean, std
+        self.recipe, self.train, self.val, self.preprocessing = recipe, train, val, preprocessing
+        self.out, self.device = out, device
+        self.norms = {name: layer for name, layer in chain.named_children() if isinstance(layer, CrossMapNorm)}
         self.net = training_form(chain, recipe.ranks).to(device).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.SGD(
             _parameter_groups(self.net, recipe.weight_decay),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=True,
-        )
+            lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True,
+        )  # fmt: skip
         self.epoch = 0
         out.mkdir(parents=True, exist_ok=True)
-        if (out / "state.safetensors").exists():
+        if self._state.exists():
             self._resume()
 
+    @property
+    def _state(self) -> Path:
+        return self.out / "state.safetensors"
+
     def run(self) -> None:
-        """Train to the last epoch, saving the state and a line of `log.csv` after each."""
-        with Progress() as progress:
+        """Train to the last epoch; after each one, save the state and add a line to `log.csv`."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as progress:
             while self.epoch < self.recipe.epochs:
                 phase = self.recipe.phase(self.epoch)
                 start = time.perf_counter()
                 loss, accuracy = self._epoch(phase, progress)
                 rate = len(self.train) / (time.perf_counter() - start)
-                top1 = self.evaluate(phase.side)
+                with self._autocast():
+                    share = top1(self.net, self.val, self.preprocessing, phase.side)
                 self.epoch += 1
                 self._save()
-                self._log(
-                    {
-                        "epoch": self.epoch,
-                        "side": phase.side,
-                        "loss": round(loss, 4),
-                        "train_top1": round(accuracy, 4),
-                        "val_top1": round(top1, 4),
-                        "images_per_s": round(rate, 1),
-                    }
-                )
+                self._log({
+                    "epoch": self.epoch, "side": phase.side, "loss": round(loss, 4), "train_top1": round(accuracy, 4),
+                    "val_top1": round(share, 4), "images_per_s": round(rate, 1),
+                })  # fmt: skip
+                line = f"epoch {self.epoch}: loss {loss:.3f}, val top-1 {share:.1%}, {rate:.0f} images/s"
+                progress.console.print(line)
 
     def _epoch(self, phase: Phase, progress: Progress) -> tuple[float, float]:
+        """One pass over the pictures: mean loss and the share that was right, dropout and crops included."""
         torch.manual_seed(self.recipe.seed + self.epoch)
-        self._set_norm(phase.cross_map_norm)
+        self._set_norms(phase.cross_map_norm)
         self.net.train()
         loader = DataLoader(
             RandomViews(self.train, phase.side), self.recipe.batch, shuffle=True, num_workers=2, drop_last=True
         )
-        task = progress.add_task(f"epoch {self.epoch + 1}/{self.recipe.epochs} {phase.side} px", total=len(loader))
+        title = f"epoch {self.epoch + 1}/{self.recipe.epochs}, {phase.side} px"
+        task = progress.add_task(title, total=len(loader))
         total, right, seen = 0.0, 0, 0
         for step, (images, labels) in enumerate(loader):
-            for group in self.optimiser.param_groups:
-                group["lr"] = group["scale"] * self._learning_rate(self.epoch + step / len(loader))
-            labels = labels.to(self.device)
-            logits = self._logits(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-            self.optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            self.optimiser.step()
-            total += loss.item() * len(labels)
-            right += int((logits.argmax(1) == labels).sum())
-            seen += len(labels)
-            progress.update(
-                task,
-                advance=1,
-                description=f"epoch {self.epoch + 1}/{self.recipe.epochs} "
-                f"{phase.side} px loss {total / seen:.3f} top-1 {right / seen:.1%}",
-            )
+            self._set_rate(self.epoch + step / len(loader))
+            loss, correct = self._step(images, labels.to(self.device))
+            total, right, seen = total + loss * len(labels), right + correct, seen + len(labels)
+            progress.update(task, advance=1, description=f"{title}: loss {total / seen:.3f}, top-1 {right / seen:.1%}")
+        progress.remove_task(task)
         return total / seen, right / seen
 
-    @torch.no_grad()
-    def evaluate(self, side: int) -> float:
-        """Top-1 share over the validation pictures, resized to `side`."""
-        self.net.eval()
-        right = 0
-        for images, labels in zip(
-            torch.split(self.val.images, self.recipe.batch), torch.split(self.val.labels, self.recipe.batch), strict=True
-        ):
-            if side != images.shape[-1]:
-                images = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-            right += int((self._logits(images).argmax(1).cpu() == labels).sum())
-        return right / len(self.val)
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        x = self.preprocessing.standardise(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            logits = self.net(x).float()
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        return loss.item(), int((logits.argmax(1) == labels).sum())
 
-    def _logits(self, images: Tensor) -> Tensor:
-        x = images.to(self.device, torch.float32, memory_format=torch.channels_last) / 255
-        mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (self.mean, self.std))
-        with torch.autocast(self.device.type, torch.bfloat16):
-            logits: Tensor = self.net((x - mean) / std)
-        return logits.float()
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16)
 
-    def _learning_rate(self, epoch: float) -> float:
-        if epoch < 1:
-            return self.recipe.learning_rate * epoch
-        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (self.recipe.epochs - 1)))
+    def _set_rate(self, epoch: float) -> None:
+        """Linear warm-up over the first epoch, then half a cosine down to zero at the last."""
+        share = epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (self.recipe.epochs - 1)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * share * group["scale"]
 
-    def _set_norm(self, on: bool) -> None:
-        for name, layer in self.chain.named_children():
-            if name.startswith("norm"):
-                setattr(self.net, name, layer if on else nn.Identity())
+    def _set_norms(self, on: bool) -> None:
+        for name, norm in self.norms.items():
+            setattr(self.net, name, norm.to(self.device) if on else nn.Identity())
 
     def _save(self) -> None:
-        momentum = {name: self.optimiser.state[p]["momentum_buffer"] for name, p in self.net.named_parameters()}
-        tensors = {f"net.{k}": v for k, v in self.net.state_dict().items()} | {
-            f"momentum.{k}": v for k, v in momentum.items()
-        }
+        """Write the state beside the old one and put it in its place, so that a kill leaves a whole one."""
+        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        for name, parameter in self.net.named_parameters():
+            tensors[f"momentum.{name}"] = self.optimiser.state[parameter]["momentum_buffer"]
         partial = self.out / "state.partial"
-        save_file(
-            {k: v.contiguous() for k, v in tensors.items()},
-            partial,
-            {"epoch": str(self.epoch), "recipe": json.dumps(asdict(self.recipe))},
-        )
-        partial.replace(self.out / "state.safetensors")
+        metadata = {"epoch": str(self.epoch), "recipe": json.dumps(asdict(self.recipe))}
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+        partial.replace(self._state)
 
     def _resume(self) -> None:
-        with safe_open(self.out / "state.safetensors", "pt", device=str(self.device)) as state:
-            self.epoch = int(state.metadata()["epoch"])
-            self.net.load_state_dict({k[4:]: state.get_tensor(k) for k in state.keys() if k.startswith("net.")})
-            for name, p in self.net.named_parameters():
-                self.optimiser.state[p]["momentum_buffer"] = state.get_tensor(f"momentum.{name}")
+        with safe_open(self._state, "pt", device=str(self.device)) as state:
+            metadata = state.metadata()
+            if json.loads(metadata["recipe"]) != json.loads(json.dumps(asdict(self.recipe))):
+                raise ValueError(f"{self.out} holds the run of another recipe: choose another folder or remove it")
+            self.epoch = int(metadata["epoch"])
+            self.net.load_state_dict({name: state.get_tensor(f"net.{name}") for name in self.net.state_dict()})
+            for name, parameter in self.net.named_parameters():
+                self.optimiser.state[parameter]["momentum_buffer"] = state.get_tensor(f"momentum.{name}")
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.out / "log.csv"
@@ -166,10 +153,10 @@ def _parameter_groups(net: nn.Sequential, weight_decay: float) -> list[dict[str,
 
     No BatchNorm follows the last layer: at the full rate its 4096 inputs make the first epochs diverge.
     """
-    last = {id(p) for p in net[-1].parameters()}
-    rest = [p for p in net.parameters() if id(p) not in last]
+    last = list(net[-1].parameters())
+    rest = [p for p in net.parameters() if all(p is not q for q in last)]
     return [
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay, "scale": 1.0},
         {"params": [p for p in rest if p.ndim == 1], "scale": 1.0},
-        {"params": list(net[-1].parameters()), "weight_decay": weight_decay, "scale": 0.1},
+        {"params": last, "weight_decay": weight_decay, "scale": LAST_LAYER_RATE},
     ]

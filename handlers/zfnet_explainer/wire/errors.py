@@ -1,5 +1,16 @@
 """Everything a request can have wrong with it, each with its HTTP status and code."""
 
+import reprlib
+
+QUOTE = reprlib.Repr()  # short and printable, however long, deep or strange the value is
+QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
+QUOTE.maxlevel = 3
+
+
+def printable(name: str) -> str:
+    """A name that a client sent, as it may stand in a message: at most 60 characters, none of them control."""
+    return QUOTE.repr(name[:61])[1:-1]
+
 
 class RequestError(Exception):
     """A request that cannot be answered; the message tells the client what to do instead."""
@@ -27,7 +38,7 @@ class InvalidOption(RequestError):
     code = "invalid_option"
 
     def __init__(self, option: str, expected: str, got: object) -> None:
-        shown = repr(got) if isinstance(got, str) and not got.lstrip("-").isdigit() else str(got)
+        shown = got if isinstance(got, str) and got.isascii() and got.removeprefix("-").isdigit() else QUOTE.repr(got)
         super().__init__(f"`{option}` must be {expected}, got {shown[:60]}", option)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Explanation, FloatArray
-from .errors import MalformedBody
+from .errors import MalformedBody, printable
 from .request import Request
 from .response import Served, arrays
 
@@ -28,10 +28,10 @@ def v2_explanations(served: Served, request: Request, found: list[Explanation]) 
 
 
 def _answer(served: Served, request: Request, tensors: list[dict[str, Any]]) -> dict[str, Any]:
-    names = [tensor["name"] for tensor in tensors]
+    names = {tensor["name"]: None for tensor in tensors}
     unknown = [name for name in request.outputs if name not in names]
     if unknown:
-        raise MalformedBody(f"there is no output {unknown[0][:60]!r}; there are {', '.join(names)[:400]}")
+        raise MalformedBody(f"there is no output `{printable(unknown[0])}`; there are {', '.join(names)[:400]}")
     return {
         "model_name": served.name,
         "model_version": served.version,

@@ -7,11 +7,12 @@ from typing import Any
 from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
-from .errors import InvalidOption, TooMuchWork, UnusableOption
+from .errors import InvalidOption, TooMuchWork, UnusableOption, printable
 
 METHODS = ("deconv", "occlusion")
-FORMATS = ("json", "png", "npz")
+FORMATS = ("json", "png", "npz", "html")
 FILLS = ("gray", "mean", "black", "white", "blur")
+CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = 64
 MAX_OTHERS = 9
 OWNERS = {
@@ -51,7 +52,7 @@ class Presentation:
 def predict_options(given: Mapping[str, Any], rules: Rules) -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
     _known(given, PREDICT_OPTIONS, "predictions")
-    return _integer("top_k", given.get("top_k", 5), 1, len(rules.classes), "the number of classes")
+    return _top_k(given, rules)
 
 
 def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tuple[Options, Presentation]:
@@ -67,7 +68,7 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
             raise UnusableOption(f"`{name}` is an option of the method {owner}, which `methods` leaves out", name)
     shown = Presentation(_format(given, accept), _boolean("images", given.get("images", True)))
     window = _integer("window", given.get("window", min(32, rules.size)), 1, rules.size, "the picture's side")
-    crosscheck = _choice("crosscheck", given.get("crosscheck", "none"), ("none", "captum")) == "captum"
+    crosscheck = _choice("crosscheck", given.get("crosscheck", "none"), CROSSCHECKS) == "captum"
     layers, feature = _layers(given, rules)
     features = _integer("features", given.get("features", 9), 1, MAX_PROJECTIONS)
     if "features" in given and feature is not None:
@@ -77,7 +78,7 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
             f"{len(layers)} layers x {features} features are more than {MAX_PROJECTIONS} projections", "features"
         )
     options = Options(
-        top_k=_integer("top_k", given.get("top_k", 5), 1, len(rules.classes), "the number of classes"),
+        top_k=_top_k(given, rules),
         methods=methods,
         target=_target(given["target"], rules.classes) if "target" in given else None,
         layers=layers,
@@ -103,7 +104,8 @@ def _known(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None
     for name in given:
         if name not in names:
             other = " (it is an option of explanations)" if name in EXPLAIN_OPTIONS else ""
-            raise UnusableOption(f"unknown option `{name[:60]}`{other}; {route} take: {', '.join(names)}", name[:60])
+            shown = printable(name)
+            raise UnusableOption(f"unknown option `{shown}`{other}; {route} take: {', '.join(names)}", shown)
 
 
 def _bound_squares(options: Options, rules: Rules) -> None:
@@ -115,6 +117,11 @@ def _bound_squares(options: Options, rules: Rules) -> None:
             f"the smallest `stride` that fits is {stride}" if stride else "no `stride` fits: choose a larger `window`"
         )
         raise TooMuchWork(f"{count:,} squares are more than this server's limit of {limit:,}; {fits}", "stride")
+
+
+def _top_k(given: Mapping[str, Any], rules: Rules) -> int:
+    count = len(rules.classes)
+    return _integer("top_k", given.get("top_k", min(5, count)), 1, count, "the number of classes")
 
 
 def _integer(name: str, value: Any, low: int, high: int, high_is: str = "") -> int:
@@ -165,7 +172,7 @@ def _distinct(
 
 def _methods(value: Any) -> frozenset[str]:
     expected = "deconv, occlusion or both, separated by a comma, each once"
-    names = [str(part).strip().lower() for part in _list("methods", value, expected)]
+    names = [part.strip().lower() if isinstance(part, str) else "" for part in _list("methods", value, expected)]
     if not set(names) <= set(METHODS) or len(set(names)) < len(names):
         raise InvalidOption("methods", expected, value)
     return frozenset(names)
@@ -180,7 +187,8 @@ def _layers(given: Mapping[str, Any], rules: Rules) -> tuple[tuple[int, ...], tu
     if len(layers) > 1:
         raise UnusableOption("`feature` names maps of one layer: give one `layer`", "feature")
     maps = rules.maps[layers[0] - 1]
-    expected = f"map indices from 0 to {maps - 1} (layer {layers[0]}), separated by commas, each once, at most {MAX_PROJECTIONS}"
+    expected = f"map indices from 0 to {maps - 1} (layer {layers[0]}), separated by commas, each once"
+    expected += f", at most {MAX_PROJECTIONS}"
     return layers, _distinct("feature", given["feature"], expected, _as_integer, 0, maps - 1)
 
 
@@ -217,7 +225,18 @@ def _fill(value: Any) -> str:
 def _format(given: Mapping[str, Any], accept: str) -> str:
     if "format" in given:
         return _choice("format", given["format"], FORMATS)
-    types = {"image/png": "png", "application/x-npz": "npz", "application/json": "json", "*/*": "json"}
+    return accepted_format(accept)
+
+
+def accepted_format(accept: str) -> str:
+    """The format that an Accept header likes best, json where it names none."""
+    types = {
+        "image/png": "png",
+        "application/x-npz": "npz",
+        "text/html": "html",
+        "application/json": "json",
+        "*/*": "json",
+    }
     ranked = sorted((_accepted(part) for part in accept.split(",")), key=lambda entry: -entry[1])
     return next((types[media] for media, quality in ranked if media in types and quality > 0), "json")
 

@@ -3,19 +3,27 @@
 import base64
 import binascii
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
-from .errors import MalformedBody, RequestError, UnusableOption
-from .image import Crop, Picture, decode
+from ..explanation import Pixels
+from .errors import QUOTE, MalformedBody, RequestError, UnusableOption, printable
+from .image import MAX_PIXELS, Picture, centre_square, decode
+from .options import accepted_format
 
 MAX_INSTANCES = 16
 HEADER_PREFIX = "x-explain-"
-HOW = "send a picture as the body (curl -T dog.jpg), as the multipart field `data` (curl -F data=@dog.jpg), or as KServe JSON"
+HOW = (
+    "send a picture as the body (curl -T dog.jpg), as the multipart field `data` (curl -F data=@dog.jpg), "
+    "or as KServe JSON"
+)
 
 Protocol = Literal["plain", "v1", "v2"]
 
@@ -35,6 +43,12 @@ class Incoming:
     def header(self, name: str) -> str:
         """The header's value, in whatever case the client wrote its name; empty where it is absent."""
         return next((str(v) for k, v in self.headers.items() if k.lower() == name), "")
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether a browser opened the explanations' address: nothing is sent and HTML is what it likes best."""
+        empty = set(self.fields) <= {"body"} and not self.fields.get("body")
+        return self.explain and not self.kserve and empty and accepted_format(self.header("accept")) == "html"
 
 
 @dataclass(frozen=True)
@@ -90,9 +104,9 @@ def read(incoming: Incoming, size: int) -> Request:
 
 
 def _read_body(incoming: Incoming, size: int) -> Body:
-    body = incoming.fields.get("body")
-    if body is None:
+    if set(incoming.fields) != {"body"}:
         return _read_form(incoming.fields, size)
+    body = incoming.fields["body"]
     document = _document(body)
     if document is not None:
         return _read_document(document, incoming.kserve, size)
@@ -104,9 +118,9 @@ def _read_body(incoming: Incoming, size: int) -> Body:
 
 
 def _read_form(fields: Mapping[str, Any], size: int) -> Body:
-    options = {name: _text(name, value) for name, value in fields.items() if name != "data"}
     if "data" not in fields:
         raise MalformedBody(f"the form has no field `data`: {HOW}")
+    options = {name: _text(name, value) for name, value in fields.items() if name != "data"}
     return Body("plain", (_decode(_bytes(fields["data"]), size),), options)
 
 
@@ -139,27 +153,33 @@ def _header_options(headers: Mapping[str, str]) -> dict[str, Any]:
 def _merge(options: dict[str, Any], more: Mapping[str, Any]) -> None:
     for name, value in more.items():
         if name in options:
-            raise UnusableOption(f"`{name[:60]}` is given twice", name[:60])
+            raise _twice(name)
         options[name] = value
 
 
+def _twice(name: str) -> UnusableOption:
+    return UnusableOption(f"`{printable(name)}` is given twice", printable(name))
+
+
 def _bytes(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else bytes(body)
+    if isinstance(body, str):
+        return body.encode(errors="replace")
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise MalformedBody('a JSON body is an object: {"instances": [{"data": {"b64": "..."}}]}')
 
 
 def _text(name: str, value: Any) -> str:
     try:
-        return value if isinstance(value, str) else bytes(value).decode()
-    except (UnicodeDecodeError, TypeError) as error:
-        raise UnusableOption(f"`{name[:60]}` is not text", name[:60]) from error
+        return _bytes(value).decode()
+    except (UnicodeDecodeError, MalformedBody) as error:
+        raise UnusableOption(f"`{printable(name)}` is not text", printable(name)) from error
 
 
 def _document(body: Any) -> dict[str, Any] | None:
     """The body as a JSON object; None where it is something else (no picture begins with a brace)."""
     if isinstance(body, Mapping):
         return dict(body)
-    if isinstance(body, list | int | float):
-        raise MalformedBody('a JSON body is an object: {"instances": [{"data": {"b64": "..."}}]}')
     text = _bytes(body)
     if not text[:64].lstrip().startswith(b"{"):
         return None
@@ -172,34 +192,43 @@ def _document(body: Any) -> dict[str, Any] | None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UnusableOption(f"`{twice[:60]}` is given twice", twice[:60])
+        counts = Counter(name for name, _ in pairs)
+        raise _twice(counts.most_common(1)[0][0])
     return fields
 
 
 def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(document) - {"instances", "inputs", "parameters", "id", "outputs"}
     if unknown:
-        raise MalformedBody(f"unknown field {sorted(unknown)[0][:60]!r}; options go into `parameters`")
-    parameters = document.get("parameters", {})
-    if not isinstance(parameters, Mapping):
+        raise MalformedBody(f"unknown field `{printable(min(unknown))}`; options go into `parameters`")
+    if "instances" in document and "inputs" in document:
+        raise MalformedBody("give either `instances` (KServe V1) or `inputs` (Open Inference Protocol)")
+    parameters = document.get("parameters")
+    if parameters is not None and not isinstance(parameters, Mapping):
         raise MalformedBody("`parameters` is an object of options")
-    return dict(parameters)
+    return dict(parameters or {})
 
 
 def _id(document: Mapping[str, Any]) -> str | None:
     found = document.get("id")
-    if found is not None and not isinstance(found, str):
-        raise MalformedBody("`id` is a string")
+    if found is not None and not (isinstance(found, str) and found.isprintable()):
+        raise MalformedBody("`id` is a string of printable characters")
     return found
 
 
 def _outputs(document: Mapping[str, Any]) -> tuple[str, ...]:
+    outputs = document.get("outputs")
+    if outputs is None:
+        return ()
     try:
-        return tuple(str(output["name"]) for output in document.get("outputs", []))
+        if not isinstance(outputs, list):
+            raise TypeError("not a list")
+        names = [output["name"] for output in outputs]
     except (KeyError, TypeError) as error:
         raise MalformedBody('`outputs` is a list of {"name": "..."}') from error
+    if not all(isinstance(name, str) for name in names):
+        raise MalformedBody("a `name` in `outputs` is a string")
+    return tuple(names)
 
 
 def _count(entries: Any, name: str) -> list[Any]:
@@ -249,7 +278,7 @@ def _tensor_pictures(document: Mapping[str, Any], size: int) -> tuple[Picture | 
         raise MalformedBody("the tensor `image` needs `shape`, positive integers, and `data`, a list")
     if tensor.get("datatype") == "BYTES":
         if shape not in ([len(data)], [len(data), 1]):
-            raise MalformedBody(f"`shape` {shape} does not fit the {len(data)} entries of `data`")
+            raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
         return tuple(_decode(_b64(text), size) for text in _count(data, "data"))
     if tensor.get("datatype") == "UINT8":
         return _raw_pictures(shape, data, size)
@@ -257,15 +286,21 @@ def _tensor_pictures(document: Mapping[str, Any], size: int) -> tuple[Picture | 
 
 
 def _raw_pictures(shape: list[int], data: list[Any], size: int) -> tuple[Picture, ...]:
-    if len(shape) != 4 or shape[3] != 3 or shape[1:3] != [size, size] or shape[0] > MAX_INSTANCES:
-        raise MalformedBody(f"`shape` of UINT8 pictures is [1 to {MAX_INSTANCES}, {size}, {size}, 3], got {shape}")
+    shown = QUOTE.repr(shape)[:60]
+    if len(shape) != 4 or shape[3] != 3 or shape[0] > MAX_INSTANCES or math.prod(shape) > 3 * MAX_PIXELS:
+        raise MalformedBody(f"`shape` of UINT8 pictures is [1 to {MAX_INSTANCES}, height, width, 3], got {shown}")
     try:
         values = np.array(data).reshape(shape)
     except ValueError as error:
-        raise MalformedBody(f"`data` does not have the {shape} values of its shape") from error
+        raise MalformedBody(f"`data` does not have the values of its shape {shown}") from error
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
         raise MalformedBody("`data` of a UINT8 tensor holds integers from 0 to 255")
-    return tuple(Picture(pixels, size, size, Crop(0, 0, size, size)) for pixels in values.astype(np.uint8))
+    return tuple(_raw_picture(pixels, size) for pixels in values.astype(np.uint8))
+
+
+def _raw_picture(pixels: Pixels, size: int) -> Picture:
+    square, crop = centre_square(Image.fromarray(pixels), size)
+    return Picture(np.array(square), pixels.shape[1], pixels.shape[0], crop)
 
 
 def _decode(encoded: bytes, size: int) -> Picture:

@@ -13,7 +13,7 @@ from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion, 
 from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Record
-from .display import PROJECTION_NOTE, occlusion_pixels, patch_pixels, png_bytes, projection_pixels
+from .display import occlusion_pixels, patch_pixels, png_bytes, projection_pixels
 from .image import Picture
 
 NOTES = (

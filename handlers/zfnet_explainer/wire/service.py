@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 import torch
 
 from ..explainer import Explainer, ranked, supported_precisions
-from ..explanation import Explanation, FloatArray
+from ..explanation import Explanation, FloatArray, Options
 from . import kserve, response
 from .errors import InternalError, InvalidOption, RequestError, TooMuchWork
 from .image import Picture
+from .observation import Observation, Observer, unobserved
 from .options import Rules, explain_options, predict_options
+from .page.page import page
+from .report import report
 from .request import Incoming, Request, read
 
 log = logging.getLogger(__name__)
 
-JSON, PNG, NPZ = "application/json", "image/png", "application/x-npz"
+JSON, PNG, NPZ, HTML = "application/json", "image/png", "application/x-npz", "text/html; charset=utf-8"
 T = TypeVar("T")
 
 
@@ -53,9 +56,11 @@ class Scores:
 class Service:
     """Answers predict and explain requests with one explainer; no request can fail another."""
 
-    def __init__(self, explainer: Explainer, name: str, version: str, limits: Limits) -> None:
+    def __init__(
+        self, explainer: Explainer, name: str, version: str, limits: Limits, observer: Observer = unobserved
+    ) -> None:
         record = explainer.record
-        self.explainer, self.limits = explainer, limits
+        self.explainer, self.limits, self.observer = explainer, limits, observer
         self.served = response.Served(name, version, device_name(explainer.device), record)
         self.rules = Rules(
             record.classes,
@@ -68,21 +73,43 @@ class Service:
 
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
         """Answer a batch in order, one answer a request; its predictions share one pass through the net."""
-        requests = [_attempt(i, partial(read, one, self.rules.size)) for one, i in zip(incoming, ids, strict=True)]
+        start = time.perf_counter()
+        seen = [Observation("explain" if one.explain else "predict") for one in incoming]
+        requests = [_attempt(i, s, partial(self._read, one, s)) for one, i, s in zip(incoming, ids, seen, strict=True)]
         scores = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
         answers = [
-            r if isinstance(r, Answer) else _attempt(i, partial(self._respond, r, i, scores))
-            for r, i in zip(requests, ids, strict=True)
+            r if isinstance(r, Answer) else _attempt(i, s, partial(self._respond, r, i, scores, s))
+            for r, i, s in zip(requests, ids, seen, strict=True)
         ]
         for answer, i in zip(answers, ids, strict=True):
             log.info("request %s: %d, %d bytes", i, answer.status, len(answer.body))
+        self._report(seen, answers, time.perf_counter() - start)
         return answers
+
+    def _report(self, seen: list[Observation], answers: list[Answer], seconds: float) -> None:
+        """Tell the observer; its failure costs no answer."""
+        for one, answer in zip(seen, answers, strict=True):
+            one.status = answer.status.value
+        try:
+            self.observer(seen, seconds)
+        except Exception:
+            log.exception("%d requests were answered but not counted", len(seen))
+
+    def _read(self, incoming: Incoming, seen: Observation) -> Request | Answer:
+        if incoming.wants_page:
+            seen.protocol = "page"
+            return Answer(HTTPStatus.OK, HTML, page(self.served.name, self.rules))
+        request = read(incoming, self.rules.size)
+        seen.protocol = request.protocol
+        seen.spent({"decode": request.seconds})
+        seen.errors += [p.code for p in request.pictures if isinstance(p, RequestError)]
+        return request
 
     def _score_together(self, requests: list[Request]) -> Scores:
         """One pass through the net for a batch; nothing where it fails, so that each row tries alone."""
         try:
             return self._score(requests)
-        except RuntimeError:
+        except Exception:
             log.exception("a pass over %d predict requests failed; each is tried by itself", len(requests))
             return Scores({}, 0.0)
 
@@ -94,19 +121,24 @@ class Service:
             rows = list(self.explainer.probabilities([p.pixels for p in pictures]))
         return Scores({id(p): row for p, row in zip(pictures, rows, strict=True)}, time.perf_counter() - start)
 
-    def _respond(self, request: Request, request_id: str, scores: Scores) -> Answer:
-        answer = self._explain(request, request_id) if request.explain else self._predict(request, request_id, scores)
+    def _respond(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
+        if request.explain:
+            answer = self._explain(request, request_id, seen)
+        else:
+            answer = self._predict(request, request_id, scores, seen)
         if len(answer.body) > self.limits.max_response_bytes:
             raise TooMuchWork(
-                f"the answer has {len(answer.body):,} bytes, more than this server's {self.limits.max_response_bytes:,}: "
-                "ask for fewer `features` or `layer`s, or `images`=false"
+                f"the answer has {len(answer.body):,} bytes, more than this server's "
+                f"{self.limits.max_response_bytes:,}: ask for fewer `features` or `layer`s, or `images`=false"
             )
         return answer
 
-    def _predict(self, request: Request, request_id: str, scores: Scores) -> Answer:
+    def _predict(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules)
         if any(id(p) not in scores.rows for p in request.sound):
             scores = self._score([request])
+        seen.spent({"predict": scores.seconds})
+        seen.predicted += [ranked(scores.rows[id(p)])[0] for p in request.sound]
         if request.protocol == "v2":
             return _json(kserve.v2_predictions(self.served, request, [scores.rows[id(p)] for p in request.sound]))
 
@@ -118,26 +150,42 @@ class Service:
                 {"predictions": response.predictions(self.served, ranked(scores.rows[id(picture)])[:top_k])},
             )
 
-        return _plain_or_v1(request, request_id, "predictions", entry)
+        return _plain_or_v1(request, request_id, seen, "predictions", entry)
 
-    def _explain(self, request: Request, request_id: str) -> Answer:
-        options, shown = explain_options(request.options, request.accept, self.rules)
+    def _explain(self, request: Request, request_id: str, seen: Observation) -> Answer:
+        accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
+        options, shown = explain_options(request.options, accept, self.rules)
         if request.protocol != "plain" and shown.format != "json":
             raise InvalidOption("format", "json on the KServe routes", shown.format)
+        seen.methods = "+".join(sorted(options.methods))
+
+        def explain(picture: Picture) -> Explanation:
+            found = self.explainer.explain(picture.pixels, options)
+            seen.explained(found)
+            return found
+
         if request.protocol == "v2":
-            found = [self.explainer.explain(p.pixels, options) for p in request.sound]
-            return _json(kserve.v2_explanations(self.served, request, found))
+            found = [explain(p) for p in request.sound]
+            with seen.timed("encode"):
+                return _json(kserve.v2_explanations(self.served, request, found))
         if shown.format != "json":
-            return self._file(self.explainer.explain(request.sound[0].pixels, options), shown.format)
+            picture = request.sound[0]
+            one = explain(picture)
+            with seen.timed("encode"):
+                if shown.format != "html":
+                    return self._file(one, shown.format)
+                fields = response.explanation(self.served, picture, one, images=False)
+                seconds = {"decode": request.seconds, **one.seconds}
+                return self._html(self._stamped(request_id, seconds, fields), options, one)
 
         def entry(picture: Picture) -> dict[str, Any]:
-            found = self.explainer.explain(picture.pixels, options)
-            start = time.perf_counter()
-            fields = response.explanation(self.served, picture, found, shown.images)
-            seconds = {"decode": request.seconds, **found.seconds, "encode": time.perf_counter() - start}
+            found = explain(picture)
+            with seen.timed("encode"):
+                fields = response.explanation(self.served, picture, found, shown.images)
+            seconds = {"decode": request.seconds, **found.seconds, "encode": seen.seconds[-1][1]}
             return self._stamped(request_id, seconds, fields)
 
-        return _plain_or_v1(request, request_id, "explanations", entry)
+        return _plain_or_v1(request, request_id, seen, "explanations", entry)
 
     def _file(self, found: Explanation, format_name: str) -> Answer:
         if format_name == "npz":
@@ -145,6 +193,11 @@ class Service:
         from .figure import panel  # draws with matplotlib, which a worker that never draws need not import
 
         return Answer(HTTPStatus.OK, PNG, panel(found, self.served.record))
+
+    def _html(self, answer: dict[str, Any], options: Options, found: Explanation) -> Answer:
+        from .figure import panel  # as in `_file`
+
+        return Answer(HTTPStatus.OK, HTML, report(answer, options, panel(found, self.served.record)))
 
     def _stamped(self, request_id: str, seconds: Mapping[str, float], fields: dict[str, Any]) -> dict[str, Any]:
         timing = {stage: round(1000 * spent, 3) for stage, spent in seconds.items()}
@@ -156,29 +209,41 @@ def device_name(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
-def _plain_or_v1(request: Request, request_id: str, key: str, entry: Callable[[Picture], dict[str, Any]]) -> Answer:
+def _plain_or_v1(
+    request: Request, request_id: str, seen: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
+) -> Answer:
     """The plain answer of one picture, or V1's list in which an instance that fails has its error."""
     if request.protocol == "plain":
         return _json(entry(request.sound[0]))
-    return _json(
-        {
-            key: [
-                {"error": picture.payload(request_id)} if isinstance(picture, RequestError) else entry(picture)
-                for picture in request.pictures
-            ]
-        }
-    )
+
+    def attempt(picture: Picture | RequestError) -> dict[str, Any]:
+        try:
+            if isinstance(picture, Picture):
+                return entry(picture)
+            return {"error": picture.payload(request_id)}
+        except Exception:
+            refusal = _internal(request_id)
+            seen.errors.append(refusal.code)
+            return {"error": refusal.payload(request_id)}
+
+    return _json({key: [attempt(picture) for picture in request.pictures]})
 
 
-def _attempt(request_id: str, step: Callable[[], T]) -> T | Answer:
+def _internal(request_id: str) -> InternalError:
+    """What a client is told of an exception, which is logged under the request's id."""
+    log.exception("request %s failed", request_id)
+    return InternalError("the server failed on this request; its log has the cause under this request id")
+
+
+def _attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | Answer:
     """The step's result, or the answer that says why there is none."""
     try:
         return step()
     except RequestError as error:
         refusal = error
     except Exception:
-        log.exception("request %s failed", request_id)
-        refusal = InternalError("the server failed on this request; its log has the cause under this request id")
+        refusal = _internal(request_id)
+    seen.errors.append(refusal.code)
     return Answer(HTTPStatus(refusal.status), JSON, response.json_bytes({"error": refusal.payload(request_id)}))
 
 

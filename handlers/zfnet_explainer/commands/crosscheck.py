@@ -1,0 +1,48 @@
+"""`zfnet-explainer crosscheck`: our projections and maps against Captum's, picture by picture."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .explain import found_pictures
+from .package import WEIGHTS
+
+METHODS = ("deconv", "occlusion")
+
+
+def crosscheck(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    layer: Annotated[str, typer.Option(help="Layers to compare, separated by commas.")] = "1,2,3,4,5",
+    features: Annotated[int, typer.Option(help="Strongest maps a layer.")] = 3,
+    window: Annotated[int, typer.Option(help="Side of the occluding square, in pixels.")] = 32,
+    stride: Annotated[int, typer.Option(help="Pixels from one square to the next.")] = 16,
+    weights: Annotated[Path, typer.Option(help="Weights to compute with.")] = WEIGHTS,
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Compare with Captum's Deconvolution and Occlusion; ends with 1 where a difference is over 1e-4."""
+    from .local import ask, local_service  # torch takes seconds to import: --help does not wait for it
+
+    options = {
+        "crosscheck": "captum", "images": "false", "layer": layer, "features": str(features),
+        "window": str(window), "stride": str(stride),
+    }  # fmt: skip
+    service = local_service(weights, device)
+    table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
+    all_agree = True
+    for picture, relative in track(found_pictures(pictures), "comparing", console=Console(stderr=True)):
+        content = json.loads(ask(service, picture.read_bytes(), options).body)
+        if "error" in content:
+            raise typer.BadParameter(f"{picture}: {content['error']['message']}")
+        found = [content["crosscheck"][method] for method in METHODS]
+        agrees = all(one["agrees"] for one in found)
+        all_agree = all_agree and agrees
+        differences = [f"{one['max_relative_difference']:.1e}" for one in found]
+        table.add_row(str(relative), *differences, "yes" if agrees else "NO")
+    Console().print(table)
+    if not all_agree:
+        raise typer.Exit(1)

@@ -1,0 +1,36 @@
+"""The service that the server runs, in this process."""
+
+from pathlib import Path
+
+import torch
+import typer
+
+from ..explainer import Explainer
+from ..net.checkpoint import BadCheckpoint, load
+from ..serving.archive import package_version
+from ..wire.request import Incoming
+from ..wire.service import Answer, Limits, Service
+
+
+def local_service(weights: Path, device: str) -> Service:
+    """A service without a bound on the size of an answer."""
+    try:
+        checkpoint = load(weights)
+    except BadCheckpoint as error:
+        raise typer.BadParameter(str(error)) from error
+    limits = Limits(max_response_bytes=2**40)
+    return Service(Explainer(checkpoint, pick_device(device)), checkpoint.record.name, package_version(), limits)
+
+
+def ask(service: Service, picture: bytes, options: dict[str, str]) -> Answer:
+    """The answer to an explanation's multipart form with these fields."""
+    return service.answer([Incoming({"data": picture, **options}, {}, explain=True, kserve=False)], ["local"])[0]
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: the GPU where there is one. Raises typer.BadParameter for a GPU that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter(f"--device is auto, cpu or cuda, not {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise typer.BadParameter("--device cuda: torch sees no GPU here; --device cpu works without one")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

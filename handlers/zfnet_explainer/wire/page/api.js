@@ -1,0 +1,69 @@
+// The server: where it is, how it is asked, and what it says when it refuses.
+
+const EXPLANATIONS = /^(.*)\/explanations\/([^/]+(?:\/[^/]+)?)\/?$/;
+const served = /^https?:$/.test(location.protocol) ? EXPLANATIONS.exec(location.pathname) : null;
+
+/** A refusal in the server's words; `option` names the option at fault, `needsToken` that it wants a key. */
+class Refusal extends Error {
+  constructor(message, { option = null, requestId = null, needsToken = false } = {}) {
+    super(message);
+    Object.assign(this, { option, requestId, needsToken });
+  }
+}
+
+/** Served by the server itself, the page talks to nobody else; opened from elsewhere, it asks where the server is. */
+function prepareConnection() {
+  if (served) {
+    const policy = element("meta", { httpEquiv: "Content-Security-Policy", content: "connect-src 'self'" });
+    document.head.append(policy);
+  } else {
+    show("server-field");
+  }
+  if (!served || new URLSearchParams(location.search).has("token")) show("token-field");
+  show("connection", !served || !$("token-field").hidden);
+}
+
+/** The address of a call, `predictions` or `explanations`. */
+function address(call) {
+  if (served) return `${location.origin}${served[1]}/${call}/${served[2]}`;
+  const given = $("server").value.trim().replace(/\/+$/, "");
+  if (!URL.canParse(given) || !/^https?:/.test(given)) {
+    throw new Refusal("Give the server's address first, such as http://localhost:8080.");
+  }
+  const whole = EXPLANATIONS.exec(given);
+  return whole ? `${whole[1]}/${call}/${whole[2]}` : `${given}/${call}/${settings.name}`;
+}
+
+/** POST a picture and options; the response, or a Refusal (or the AbortError of `signal`). */
+async function ask(call, picture, options, signal) {
+  const form = new FormData();
+  form.append("data", picture.blob, picture.name);
+  for (const [name, value] of Object.entries(options)) form.append(name, value);
+  const url = address(call);
+  const token = $("token").value.trim();
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(url, { method: "POST", body: form, headers, signal }).catch((cause) => {
+    if (cause.name === "AbortError") throw cause;
+    throw new Refusal(
+      served
+        ? "The server cannot be reached. Is it still running?"
+        : `${new URL(url).origin} cannot be reached from here. Is it running, and does it let this page's origin in?`,
+    );
+  });
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function refusal(response) {
+  const said = await response.json().catch(() => ({})); // the server's own 413 has no body
+  const error = said.error ?? said;
+  const fallback =
+    response.status === 413
+      ? "The picture is larger than the server takes."
+      : `The server answered ${response.status} ${response.statusText}`.trim() + ".";
+  return new Refusal(error.message ?? fallback, {
+    option: error.option,
+    requestId: error.request_id,
+    needsToken: error.type === "InvalidKeyException",
+  });
+}

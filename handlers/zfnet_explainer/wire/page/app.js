@@ -1,0 +1,217 @@
+// One picture's way through the page: predictions, then the explanation, each replacing the last.
+
+const current = { picture: null, options: {}, waiting: null };
+const speed = { square: {}, projection: null }; // milliseconds, of the latest answer; squares by how they were computed
+
+async function take(file) {
+  if (!file) return;
+  current.waiting?.abort();
+  current.picture = await readPicture(file);
+  showOriginal(current.picture);
+  $("predictions").replaceChildren();
+  show("predictions-empty");
+  show("predictions-help", false);
+  hideResults();
+  $("explain").disabled = false;
+  await run();
+}
+
+/** Predict and explain the picture at hand; a later run takes over from one that still waits. */
+async function run() {
+  if (!current.picture) return;
+  current.waiting?.abort();
+  const waiting = (current.waiting = new AbortController());
+  clearMessages();
+  const clock = startClock();
+  try {
+    await predict(waiting.signal);
+    await explain(waiting.signal);
+  } catch (error) {
+    if (!waiting.signal.aborted) showError(error);
+  } finally {
+    clearInterval(clock);
+    if (current.waiting === waiting) {
+      current.waiting = null;
+      show("progress", false);
+    }
+  }
+}
+
+async function predict(signal) {
+  $("progress-text").textContent = "Predicting …";
+  const { top_k } = chosen();
+  const response = await ask("predictions", current.picture, top_k === undefined ? {} : { top_k }, signal);
+  const answer = await response.json();
+  signal.throwIfAborted();
+  showModel(answer.model);
+  showPredictions(answer.predictions, null, explainClass);
+}
+
+async function explain(signal) {
+  const values = written();
+  const options = chosen();
+  showWork(work(values));
+  const response = await ask("explanations", current.picture, options, signal);
+  const answer = await response.json();
+  signal.throwIfAborted();
+  learn(answer, values);
+  current.options = options;
+  cutSquare(current.picture, answer.image.crop);
+  showPredictions(answer.predictions, answer.target.class_index, explainClass);
+  showOcclusion(answer, current.picture);
+  showProjections(answer, current.picture);
+  showCheck(answer);
+  showReading(answer);
+  $("curl").textContent = curlLine(current.picture, options);
+  show("take");
+}
+
+function explainClass(prediction) {
+  const { label } = prediction;
+  const unique = settings.classes.filter((c) => c.label === label).length === 1;
+  setOption("target", unique ? label : String(prediction.class_index));
+  optionsChanged();
+  run();
+}
+
+function kind(values) {
+  return `${values.precision} ${values.crosscheck}`;
+}
+
+/** What an explanation takes: squares, projections and, once one like it was answered, milliseconds. */
+function work(values) {
+  const methods = values.methods.split(",");
+  const squares = methods.includes("occlusion") ? squareCount(values) ?? 0 : 0;
+  const maps = values.feature ? values.feature.split(",").length : Number(values.features);
+  const projections = methods.includes("deconv") ? values.layer.split(",").length * maps : 0;
+  const known = (!squares || kind(values) in speed.square) && (!projections || speed.projection !== null);
+  const ms = known ? squares * (speed.square[kind(values)] ?? 0) + projections * (speed.projection ?? 0) : null;
+  return { squares, projections, ms };
+}
+
+function learn({ timing_ms: spent, occlusion, deconv }, values) {
+  if (occlusion) {
+    speed.square[kind(values)] = (spent.occlusion + (spent.crosscheck ?? 0)) / (occlusion.rows * occlusion.cols);
+  }
+  if (deconv) {
+    const projections = deconv.layers.reduce((sum, layer) => sum + layer.features.length, 0);
+    speed.projection = (spent.deconv + spent.encode) / projections;
+  }
+}
+
+function startClock() {
+  const started = performance.now();
+  $("bar").removeAttribute("value");
+  $("bar").dataset.expected = "";
+  $("elapsed").textContent = "";
+  show("progress");
+  return setInterval(() => tick(performance.now() - started), 200);
+}
+
+function showWork({ squares, projections, ms }) {
+  const parts = [
+    squares && count(squares, "square", "squares"),
+    projections && count(projections, "projection", "projections"),
+    ms !== null && `about ${seconds(ms)}`,
+  ];
+  $("progress-text").textContent = `Explaining: ${parts.filter(Boolean).join(", ")}`;
+  $("bar").dataset.expected = ms ?? "";
+}
+
+/** The bar nears its end but waits there for an answer that is late; without an estimate it only shows that it waits. */
+function tick(elapsed) {
+  $("elapsed").textContent = `${(elapsed / 1000).toFixed(0)} s so far`;
+  const expected = Number($("bar").dataset.expected);
+  if (expected) $("bar").value = Math.min(0.98, elapsed / expected);
+}
+
+function cancel() {
+  current.waiting?.abort();
+  show("stopped");
+}
+
+function clearMessages() {
+  show("stopped", false);
+  show("error", false);
+  markOption(null);
+}
+
+function hideResults() {
+  for (const id of ["occlusion", "projections", "check", "reading", "take"]) show(id, false);
+}
+
+function showError(error) {
+  if (!(error instanceof Refusal)) console.error(error);
+  const id = error.requestId ? ` (request ${error.requestId})` : "";
+  const said = error instanceof Refusal ? error.message : "The page failed on this answer; the browser's console says why.";
+  $("error").replaceChildren(said, element("span", { className: "quiet" }, id));
+  (error.needsToken ? $("connection") : form).before($("error"));
+  show("error");
+  $("error").scrollIntoView({ block: "nearest" });
+  if (error.needsToken) {
+    show("connection");
+    show("token-field");
+    show("retry");
+    $("token").focus();
+  } else if (error.option) {
+    markOption(error.option);
+  }
+}
+
+async function takeAlong(event) {
+  const format = event.target.value;
+  if (event.target.name !== "format") return;
+  event.target.disabled = true;
+  $("download-status").textContent = `Preparing the ${format} …`;
+  try {
+    await download(current.picture, current.options, format);
+    $("download-status").textContent = `The ${format} is in your downloads.`;
+  } catch (error) {
+    $("download-status").textContent = error.message;
+  } finally {
+    event.target.disabled = false;
+  }
+}
+
+function prepareInput() {
+  $("file").addEventListener("change", (event) => take(event.target.files[0]));
+  document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
+  document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    $("drop").classList.remove("over");
+    take(event.dataTransfer.files[0]);
+  });
+}
+
+function prepareOptions() {
+  form.elements.stride.addEventListener("input", (event) => (event.target.dataset.edited = "true"));
+  form.addEventListener("input", optionsChanged);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    run();
+  });
+  $("defaults").addEventListener("click", setDefaults);
+  $("all-layers").addEventListener("click", () => {
+    setOption("layer", settings.options.layer.choices.join(","));
+    optionsChanged();
+  });
+}
+
+prepareConnection();
+fillControls();
+prepareInput();
+prepareOptions();
+prepareMaps();
+prepareProjections();
+$("cancel").addEventListener("click", cancel);
+$("connection").addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+$("downloads").addEventListener("click", takeAlong);
+$("copy").addEventListener("click", copyCurl);

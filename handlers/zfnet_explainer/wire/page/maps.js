@@ -1,0 +1,234 @@
+// Figure 7's maps over the person's picture, and the square that the pointer or the arrow keys move.
+
+const view = { answer: null, picture: null, row: 0, col: 0, opacity: 0.75, drawing: false };
+const MAPS = ["map-activity", "map-probability", "map-class"];
+
+function showOcclusion(answer, picture) {
+  show("occlusion", Boolean(answer.occlusion));
+  if (!answer.occlusion) return;
+  Object.assign(view, { answer, picture });
+  const { occlusion, target } = answer;
+  view.rowEdges = cellEdges(occlusion.tops, occlusion.window);
+  view.colEdges = cellEdges(occlusion.lefts, occlusion.window);
+  view.legend = classLegend(occlusion.classes);
+  const { feature, unoccluded } = occlusion;
+  view.activity = colourScale("activity-scale", occlusion.feature_activity, feature.unoccluded, settings.colours.viridis, number);
+  view.probability = colourScale("probability-scale", occlusion.target_probability, unoccluded, settings.colours.cividis, percent);
+  $("activity-title").textContent = `Layer ${feature.layer}, map ${feature.feature}`;
+  $("probability-title").textContent = target.label;
+  $("flipped").textContent = `changes at ${percent(occlusion.summary.flipped_share)}`;
+  $("square-caption").textContent = `${occlusion.window} × ${occlusion.window} px, ${WORDS[occlusion.fill] ?? occlusion.fill}`;
+  $("occlusion-text").textContent = inWords(occlusion, target);
+  showLegend();
+  goToWorst();
+}
+
+function inWords({ summary, unoccluded, window }, target) {
+  const { worst, flipped_share: flipped } = summary;
+  const lowest =
+    worst.drop > 0
+      ? `Covering one ${window}-pixel square takes the probability of ${target.label} from ${percent(unoccluded)} down to ${percent(worst.probability)} at worst.`
+      : `No square takes the probability of ${target.label} below its ${percent(unoccluded)}.`;
+  const flips = flipped > 0 ? `becomes another one at ${percent(flipped)} of the positions` : "stays the same wherever it stands";
+  return `${lowest} The most probable class ${flips}.`;
+}
+
+/** Borders of the cells around the squares' centres, half way between neighbours; a lone square is its own cell. */
+function cellEdges(starts, window) {
+  if (starts.length === 1) return [starts[0], starts[0] + window];
+  const centres = starts.map((start) => start + window / 2);
+  const between = centres.slice(1).map((centre, i) => (centre + centres[i]) / 2);
+  return [2 * centres[0] - between[0], ...between, 2 * centres.at(-1) - between.at(-1)];
+}
+
+/** Most frequent first; beyond the colours there are, one last entry holds all other classes. */
+function classLegend(classes) {
+  const { classes: colours, other } = settings.colours;
+  const kept = classes.length <= colours.length ? classes : classes.slice(0, colours.length - 1);
+  const entries = kept.map((c, i) => ({ colour: colours[i], label: c.label, positions: c.positions, indices: [c.class_index] }));
+  const rest = classes.slice(kept.length);
+  if (rest.length) {
+    const positions = rest.reduce((sum, c) => sum + c.positions, 0);
+    entries.push({ colour: other, label: `${rest.length} other classes`, positions, indices: rest.map((c) => c.class_index) });
+  }
+  return entries;
+}
+
+function showLegend() {
+  $("legend").replaceChildren(
+    ...view.legend.map(({ colour, label, positions }) => {
+      const swatch = element("span", { className: "swatch" });
+      swatch.style.background = colour;
+      return element("li", null, swatch, element("span", null, label), element("span", { className: "quiet" }, positions.toLocaleString("en")));
+    }),
+  );
+}
+
+/** Draw a map's colour scale, its dark end zero; gives the colour of a value. */
+function colourScale(id, grid, unoccluded, colours, format) {
+  const highest = Math.max(unoccluded, ...grid.flat()) || 1;
+  const ramp = element("div", { className: "ramp" });
+  ramp.style.background = `linear-gradient(to right, ${colours.filter((_, i) => i % 15 === 0).join(", ")})`;
+  const mark = element("span", { className: "mark", title: `unoccluded ${format(unoccluded)}` });
+  mark.style.left = `${(100 * unoccluded) / highest}%`;
+  ramp.append(mark);
+  const ends = element("div", { className: "ends" }, element("span", null, "0"),
+    element("span", null, `▲ unoccluded ${format(unoccluded)}`), element("span", null, format(highest)));
+  $(id).replaceChildren(ramp, ends);
+  return (value) => colours[Math.round(255 * Math.min(1, Math.max(0, value / highest)))];
+}
+
+/** Draw all four once before the next frame, however often the square moves until then. */
+function redrawMaps() {
+  if (view.drawing || !view.answer || $("occlusion").hidden) return;
+  view.drawing = true;
+  requestAnimationFrame(() => {
+    view.drawing = false;
+    const { occlusion } = view.answer;
+    const classColour = new Map(view.legend.flatMap(({ colour, indices }) => indices.map((i) => [i, colour])));
+    drawMap("map-activity", (row, col) => view.activity(occlusion.feature_activity[row][col]));
+    drawMap("map-probability", (row, col) => view.probability(occlusion.target_probability[row][col]));
+    drawMap("map-class", (row, col) => classColour.get(occlusion.most_probable_class[row][col]));
+    drawSquare();
+  });
+}
+
+function drawMap(id, colourAt) {
+  const canvas = $(id);
+  const scale = fitted(canvas);
+  const context = canvas.getContext("2d");
+  context.drawImage(view.picture.square, 0, 0, canvas.width, canvas.height);
+  context.globalAlpha = view.opacity;
+  // Whole pixels: cells that met within one would leave a seam.
+  const [ys, xs] = [view.rowEdges, view.colEdges].map((edges) => edges.map((edge) => Math.round(edge * scale)));
+  for (let row = 0; row + 1 < ys.length; row++) {
+    for (let col = 0; col + 1 < xs.length; col++) {
+      context.fillStyle = colourAt(row, col);
+      context.fillRect(xs[col], ys[row], xs[col + 1] - xs[col], ys[row + 1] - ys[row]);
+    }
+  }
+  context.globalAlpha = 1;
+  markWorst(context, scale);
+  const { left, top, window } = here();
+  outline(context, scale, left, top, window, window);
+}
+
+function markWorst(context, scale) {
+  const { summary: { worst }, window } = view.answer.occlusion;
+  const arm = 5 * devicePixelRatio;
+  const [x, y] = [(worst.left + window / 2) * scale, (worst.top + window / 2) * scale];
+  for (const [colour, wide] of [["#000", 5], ["#fff", 2.5]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = wide * devicePixelRatio;
+    context.beginPath();
+    for (const slope of [-1, 1]) {
+      context.moveTo(x - arm, y - slope * arm);
+      context.lineTo(x + arm, y + slope * arm);
+    }
+    context.stroke();
+  }
+}
+
+/** The picture as the net saw it, the square filled. */
+function drawSquare() {
+  const canvas = $("map-square");
+  const scale = fitted(canvas);
+  const context = canvas.getContext("2d");
+  const { left, top, window } = here();
+  context.drawImage(view.picture.square, 0, 0, canvas.width, canvas.height);
+  context.save();
+  context.beginPath();
+  context.rect(left * scale, top * scale, window * scale, window * scale);
+  context.clip();
+  if (view.answer.occlusion.fill === "blur") {
+    context.filter = `blur(${(window / 4) * scale}px)`;
+    context.drawImage(view.picture.square, 0, 0, canvas.width, canvas.height);
+  } else {
+    context.fillStyle = fillColour();
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  context.restore();
+  outline(context, scale, left, top, window, window);
+}
+
+function fillColour() {
+  const { fill } = view.answer.occlusion;
+  if (fill !== "mean") return fill;
+  return `rgb(${view.answer.image.preprocessing.mean.map((share) => Math.round(255 * share)).join(" ")})`;
+}
+
+function here() {
+  const { tops, lefts, window } = view.answer.occlusion;
+  return { top: tops[view.row], left: lefts[view.col], window };
+}
+
+function goToWorst() {
+  const { tops, lefts, summary: { worst } } = view.answer.occlusion;
+  select(tops.indexOf(worst.top), lefts.indexOf(worst.left));
+}
+
+function select(row, col) {
+  const { rows, cols } = view.answer.occlusion;
+  view.row = Math.min(rows - 1, Math.max(0, row));
+  view.col = Math.min(cols - 1, Math.max(0, col));
+  $("readout").replaceChildren(...terms(readings()));
+  redrawMaps();
+}
+
+/** That position's numbers, with nothing covered beside them. */
+function readings() {
+  const { occlusion, target } = view.answer;
+  const at = (grid) => grid[view.row][view.col];
+  const { left, top, window } = here();
+  const probability = at(occlusion.target_probability);
+  const change = 100 * (probability - occlusion.unoccluded);
+  return [
+    ["Square", `rows ${top}–${top + window - 1}, columns ${left}–${left + window - 1}`],
+    [`Layer ${occlusion.feature.layer}, map ${occlusion.feature.feature}`,
+      `${number(at(occlusion.feature_activity))} of ${number(occlusion.feature.unoccluded)} unoccluded`],
+    [target.label, `${percent(probability)} (${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} points)`],
+    ["Most probable", classLabel(at(occlusion.most_probable_class))],
+  ];
+}
+
+function classLabel(index) {
+  return view.answer.occlusion.classes.find((c) => c.class_index === index).label;
+}
+
+function pointAt(event) {
+  if (!view.answer) return;
+  const { left, top, width } = event.currentTarget.getBoundingClientRect();
+  const pixel = settings.size / width;
+  select(cellAt(view.rowEdges, (event.clientY - top) * pixel), cellAt(view.colEdges, (event.clientX - left) * pixel));
+}
+
+function cellAt(edges, position) {
+  return edges.slice(1, -1).filter((edge) => edge <= position).length;
+}
+
+function moveByKey(event) {
+  const { row, col } = view;
+  const last = Number.MAX_SAFE_INTEGER;
+  const to = {
+    ArrowUp: [row - 1, col], ArrowDown: [row + 1, col], ArrowLeft: [row, col - 1], ArrowRight: [row, col + 1],
+    Home: [row, 0], End: [row, last], PageUp: [0, col], PageDown: [last, col],
+  }[event.key];
+  if (!to || !view.answer || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  select(...to);
+  $("spoken").textContent = readings().map((pair) => pair.join(": ")).join("; ");
+}
+
+function prepareMaps() {
+  for (const canvas of MAPS.map($)) {
+    canvas.addEventListener("pointermove", pointAt);
+    canvas.addEventListener("pointerdown", pointAt);
+    canvas.addEventListener("keydown", moveByKey);
+  }
+  $("worst").addEventListener("click", goToWorst);
+  $("opacity").addEventListener("input", (event) => {
+    view.opacity = event.target.value / 100;
+    redrawMaps();
+  });
+  new ResizeObserver(redrawMaps).observe($("occlusion"));
+}

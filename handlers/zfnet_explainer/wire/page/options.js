@@ -1,0 +1,133 @@
+// The options: controls filled from the server's table, what differs from the defaults, the curl line.
+
+const form = $("options");
+const WORDS = {
+  deconv: "projections", occlusion: "occlusion", none: "none", captum: "Captum",
+  gray: "grey", mean: "the training mean", blur: "the picture, blurred", colour: "a colour …", float32: "float32 (exact)",
+};
+
+function fillControls() {
+  for (const [name, option] of Object.entries(settings.options)) {
+    const group = form.querySelector(`[data-choices="${name}"]`);
+    const control = form.elements[name];
+    if (group) {
+      group.append(...option.choices.map((choice) => checkbox(name, choice)));
+    } else if (control instanceof HTMLSelectElement) {
+      const choices = name === "fill" ? [...option.choices, "colour"] : option.choices;
+      control.append(...choices.map((choice) => element("option", { value: choice }, WORDS[choice] ?? choice)));
+    } else if ("low" in option) {
+      Object.assign(control, { min: option.low, max: option.high });
+    }
+  }
+  for (const place of form.querySelectorAll("[data-high]")) {
+    place.textContent = settings.options[place.dataset.high].high;
+  }
+  const labels = settings.classes.map((c) => c.label);
+  const shared = new Set(labels.filter((label, i) => labels.indexOf(label) !== i));
+  $("classes").append(
+    ...settings.classes.map((c) => element("option", shared.has(c.label) ? { value: c.synset, label: c.label } : { value: c.label })),
+  );
+  setDefaults();
+}
+
+function checkbox(name, value) {
+  return element("label", { className: "check" }, element("input", { type: "checkbox", name, value }), WORDS[value] ?? value);
+}
+
+function setDefaults() {
+  for (const [name, { default: value }] of Object.entries(settings.options)) {
+    if (name === "images" || name === "format") continue;
+    setOption(name, value);
+  }
+  delete form.elements.stride.dataset.edited;
+  optionsChanged();
+}
+
+function setOption(name, value) {
+  const group = form.querySelector(`[data-choices="${name}"]`);
+  if (!group) form.elements[name].value = value;
+  else for (const box of group.querySelectorAll("input")) box.checked = value.split(",").includes(box.value);
+}
+
+/** Options as they would be written, those of a method that is off left out. */
+function written() {
+  const fields = new FormData(form);
+  const values = {};
+  for (const name of Object.keys(settings.options)) {
+    if (name === "images" || name === "format") continue;
+    const grouped = form.querySelector(`[data-choices="${name}"]`);
+    if (grouped || fields.has(name)) values[name] = fields.getAll(name).join(",").trim();
+  }
+  if (values.fill === "colour") values.fill = form.elements.colour.value;
+  const methods = values.methods.split(",");
+  return Object.fromEntries(
+    Object.entries(values).filter(([name]) => !(name in settings.owners) || methods.includes(settings.owners[name])),
+  );
+}
+
+/** The options that differ from their defaults: what is sent, and what the curl line says. */
+function chosen() {
+  const values = written();
+  if (values.feature) delete values.features; // they exclude each other
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== defaultOf(name, values)));
+}
+
+function defaultOf(name, values) {
+  const { default: value } = settings.options[name];
+  return name === "stride" ? String(Math.min(value, Number(values.window) || value)) : value;
+}
+
+/** Squares that a window and a stride give, or null where they are none. */
+function squareCount({ window, stride }) {
+  const [side, step] = [Number(window), Number(stride)];
+  if (!(side >= 1 && side <= settings.size && step >= 1 && step <= side)) return null;
+  return (Math.ceil((settings.size - side) / step) + 1) ** 2;
+}
+
+function optionsChanged() {
+  const { stride, feature, features, fill, colour } = form.elements;
+  if (!stride.dataset.edited) stride.value = defaultOf("stride", { window: form.elements.window.value });
+  stride.max = form.elements.window.value;
+  colour.hidden = fill.value !== "colour";
+  features.disabled = feature.value.trim() !== "";
+  const values = written();
+  for (const set of form.querySelectorAll("[data-method]")) {
+    set.disabled = !values.methods.split(",").includes(set.dataset.method);
+  }
+  showSquares(values);
+  $("changed").textContent =
+    Object.entries(chosen()).map(([name, value]) => `${name} ${value || "empty"}`).join(" · ") || "all at their defaults";
+}
+
+function showSquares(values) {
+  const squares = squareCount(values);
+  const limit = values.crosscheck === "captum" ? settings.max_squares_crosscheck : settings.max_squares;
+  $("squares").textContent =
+    squares === null
+      ? ""
+      : `${count(squares, "square", "squares")}${squares > limit ? `, more than the ${limit.toLocaleString("en")} allowed` : ""}`;
+  $("squares").classList.toggle("over", squares > limit);
+}
+
+/** The control an error is about, marked and in view. */
+function markOption(name) {
+  for (const marked of form.querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");
+  const control = name && (form.querySelector(`[data-choices="${CSS.escape(name)}"] input`) ?? form.elements[name]);
+  if (!(control instanceof HTMLElement) || !form.contains(control)) return;
+  $("options-details").open = true;
+  control.setAttribute("aria-invalid", "true");
+  control.focus();
+}
+
+/** The request as one line for a shell. */
+function curlLine(picture, options) {
+  const token = $("token").value.trim() ? ['-H "Authorization: Bearer $TOKEN"'] : [];
+  // curl itself splits a file name at ; and , unless it stands in double quotes.
+  const file = /[;,"\\]/.test(picture.name) ? `"${picture.name.replace(/["\\]/g, "\\$&")}"` : picture.name;
+  const fields = [["data", `@${file}`], ...Object.entries(options)].map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
+  return ["curl", ...token, ...fields, quoted(address("explanations"))].join(" ");
+}
+
+function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

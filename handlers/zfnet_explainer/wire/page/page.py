@@ -1,0 +1,118 @@
+"""The page that explains a picture a person drops on it: one file that refers to nothing outside itself.
+
+To open it as a file, or to serve it from a gateway, fetch it:
+
+    curl -H 'Accept: text/html' localhost:8080/explanations/zfnet -o explain.html
+
+It then asks for the server's address, and TorchServe must let the page's origin in: `cors_allowed_origin`,
+`cors_allowed_methods=POST` and, with tokens, `cors_allowed_headers=Authorization` in config.properties.
+"""
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ...explanation import Pixels
+from ..display import CIVIDIS, CLASS_COLOURS, OTHER_COLOUR, VIRIDIS
+from ..options import (
+    CROSSCHECKS,
+    FILLS,
+    FORMATS,
+    MAX_OTHERS,
+    MAX_PROJECTIONS,
+    METHODS,
+    OWNERS,
+    Rules,
+    explain_options,
+)
+
+FOLDER = Path(__file__).parent
+# One scope, in this order: each file uses only what stands above it.
+SCRIPTS = ("dom.js", "api.js", "options.js", "picture.js", "maps.js", "projections.js", "results.js", "app.js")
+
+
+def _read(*names: str) -> str:
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+def _allowed(inline: str) -> str:
+    """What a content security policy calls this one inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+
+TEMPLATE, STYLE, SCRIPT = Template(_read("page.html")), _read("page.css"), _read(*SCRIPTS)
+# The page may be opened from elsewhere and told its server, hence any host; served by it, it narrows this itself.
+POLICY = (
+    f"default-src 'none'; style-src {_allowed(STYLE)}; script-src {_allowed(SCRIPT)}; img-src data: blob:; "
+    "connect-src http: https:; base-uri 'none'; form-action 'none'"
+)
+
+
+def page(name: str, rules: Rules) -> bytes:
+    """The page for the model served as `name`; only what the server computes goes into it, no request's content."""
+    # "<" could end the script element that carries the settings, and a label may hold anything.
+    settings = json.dumps(_settings(name, rules)).replace("<", "\\u003c")
+    filled = TEMPLATE.substitute(
+        name=html.escape(name), policy=html.escape(POLICY), style=STYLE, script=SCRIPT, settings=settings
+    )
+    return filled.encode()
+
+
+def _settings(name: str, rules: Rules) -> dict[str, Any]:
+    return {
+        "name": name,
+        "size": rules.size,
+        "classes": [{"synset": c.synset, "label": c.label} for c in rules.classes],
+        "options": option_table(rules),
+        "owners": OWNERS,
+        "max_squares": rules.max_squares,
+        "max_squares_crosscheck": rules.max_squares_crosscheck,
+        "colours": {
+            "viridis": _hexadecimal(VIRIDIS),
+            "cividis": _hexadecimal(CIVIDIS),
+            "classes": [_css(colour) for colour in CLASS_COLOURS],
+            "other": _css(OTHER_COLOUR),
+        },
+    }
+
+
+def option_table(rules: Rules) -> dict[str, dict[str, Any]]:
+    """Every option's default and what it may be, as the page's controls need it: text as clients write it."""
+    # Without occlusion, so that a server whose bound is below the default number of squares has a page too.
+    default, shown = explain_options({"methods": "deconv"}, "", rules)
+    return {
+        "top_k": _number(default.top_k, 1, len(rules.classes)),
+        "methods": _choice(",".join(METHODS), METHODS),
+        "target": {"default": ""},
+        "layer": _choice(",".join(map(str, default.layers)), tuple(str(n + 1) for n in range(len(rules.maps)))),
+        "features": _number(default.features, 1, MAX_PROJECTIONS),
+        "feature": {"default": ""},
+        "others": _number("", 0, MAX_OTHERS),
+        "window": _number(default.window, 1, rules.size),
+        "stride": _number(default.stride, 1, rules.size),
+        "fill": _choice(default.fill, FILLS),
+        "precision": _choice(default.precision, rules.precisions),
+        "images": _choice(str(shown.images).lower(), ("true", "false")),
+        "crosscheck": _choice("none", CROSSCHECKS),
+        "format": _choice(shown.format, FORMATS),
+    }
+
+
+def _number(default: int | str, low: int, high: int) -> dict[str, Any]:
+    return {"default": str(default), "low": low, "high": high}
+
+
+def _choice(default: str, choices: tuple[str, ...]) -> dict[str, Any]:
+    return {"default": default, "choices": choices}
+
+
+def _hexadecimal(colours: Pixels) -> list[str]:
+    return [f"#{bytes(colour).hex()}" for colour in colours]
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return f"#{bytes(colour).hex()}"

@@ -1,0 +1,110 @@
+"""A door in a few lines of the standard library, so that a browser can meet the real service without TorchServe."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from zfnet_explainer.wire.request import Incoming
+from zfnet_explainer.wire.service import Service
+
+ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")
+NO_TOKEN = {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
+
+
+class Door(ThreadingHTTPServer):
+    """Answers as TorchServe would, its token check included; explanations wait while `open` is not set."""
+
+    daemon_threads = True
+
+    def __init__(self, service: Service, token: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Visitor)
+        self.service, self.token = service, token
+        self.open = threading.Event()
+        self.open.set()
+        self.closing = False
+        self.asked: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/explanations/zfnet"
+
+
+class Visitor(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Door
+
+    def do_GET(self) -> None:
+        self._answer({"body": b""})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
+            self._send(400, "application/json", json.dumps(NO_TOKEN).encode())
+            return
+        self._answer(form_fields(body, self.headers["Content-Type"]))
+
+    def _answer(self, fields: dict[str, bytes]) -> None:
+        route = ROUTE.fullmatch(self.path)
+        if route is None:
+            self._send(404, "application/json", b"{}")
+            return
+        explain = route[1] == "explanations"
+        if "data" in fields:
+            self.server.asked.append({name: v.decode() for name, v in fields.items() if name != "data"})
+            if explain:
+                self.server.open.wait(60)
+        if self.server.closing:  # an explanation that nobody waits for would outlive the test
+            return
+        incoming = Incoming(fields, dict(self.headers), explain, kserve=False)
+        [answer] = self.server.service.answer([incoming], ["from-a-browser"])
+        self._send(answer.status, answer.content_type, answer.body)
+
+    def _send(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Access-Control-Allow-Origin", "*")  # TorchServe's cors_allowed_origin
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionError:  # a browser that stopped waiting
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the service logs what it answers."""
+
+
+def form_fields(body: bytes, content_type: str) -> dict[str, bytes]:
+    """The fields of a multipart form."""
+    boundary = b"--" + content_type.partition("boundary=")[2].encode()
+    fields = {}
+    for part in body.split(boundary)[1:-1]:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        name = re.search(rb'name="([^"]*)"', head)
+        assert name is not None
+        fields[name[1].decode()] = content.removesuffix(b"\r\n")
+    return fields
+
+
+@contextmanager
+def opened(service: Service, token: str | None = None) -> Iterator[Door]:
+    """A door that stands open until the block ends."""
+    door = Door(service, token)
+    thread = threading.Thread(target=door.serve_forever)
+    thread.start()
+    try:
+        yield door
+    finally:
+        door.closing = True
+        door.open.set()
+        door.shutdown()
+        thread.join()
+        door.server_close()

@@ -1,0 +1,64 @@
+"""What Prometheus scrapes from the real server."""
+
+import shutil
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from zfnet_explainer.serving.server import RunningServer
+
+from ..pictures import encoded, noise
+
+ASKED = {"window": "112", "stride": "112", "features": "2", "crosscheck": "captum"}
+
+
+def scraped(server: RunningServer) -> dict[str, float]:
+    """Values by series, without the label that TorchServe adds."""
+    text = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {series.partition("Hostname=")[0].rstrip("{,"): float(value) for series, _, value in lines}
+
+
+def grown(server: RunningServer, before: dict[str, float], series: str) -> float:
+    """How far a series has grown; TorchServe reads a worker's output a moment after its answer."""
+    deadline = time.monotonic() + 10
+    while True:
+        difference = scraped(server).get(series, 0.0) - before.get(series, 0.0)
+        if difference or time.monotonic() > deadline:
+            return difference
+        time.sleep(0.1)
+
+
+def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx.Client) -> None:
+    before, picture = scraped(server), {"data": encoded(noise())}
+    assert client.post("/predictions/zfnet", files=picture).status_code == 200
+    assert client.post("/explanations/zfnet", files=picture, data=ASKED).status_code == 200
+    assert client.post("/explanations/zfnet", content=b"nothing").status_code == 415
+    requests = 'zfnet_requests_total{endpoint="%s",protocol="%s",methods="%s",status="%s"'
+    for labels in (
+        ("predict", "plain", "none", "200"),
+        ("explain", "plain", "deconv+occlusion", "200"),
+        ("explain", "unread", "none", "415"),
+    ):
+        assert grown(server, before, requests % labels) == 1
+    assert grown(server, before, 'zfnet_errors_total{endpoint="explain",code="unsupported_image"') == 1
+    assert grown(server, before, "zfnet_occlusion_positions_total") == 4
+    assert grown(server, before, "zfnet_occlusion_drop_ratio_count") == 1
+    assert grown(server, before, "zfnet_prediction_confidence_ratio_count") == 2
+    assert grown(server, before, "zfnet_batch_size_requests_count") == 3
+    assert grown(server, before, 'zfnet_crosschecks_total{method="deconv"') == 1
+    for stage in ("decode", "predict", "deconv", "occlusion", "crosscheck", "encode"):
+        assert grown(server, before, f'zfnet_stage_duration_seconds_sum{{endpoint="explain",stage="{stage}"') > 0
+    now = scraped(server)
+    assert now['zfnet_worker_resident_memory_bytes{worker="9000"'] > 100 * 2**20
+    assert [value for series, value in now.items() if series.startswith("zfnet_model_info")] == [1]
+    assert not [series for series, value in now.items() if "disagreements" in series and value]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+def test_promtool_has_nothing_to_say_of_ours(server: RunningServer) -> None:
+    text = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).content
+    found = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)  # noqa: S607
+    assert b"zfnet" not in found.stdout + found.stderr

@@ -1,0 +1,199 @@
+"""Projections against a slow second implementation, against Captum and by hand."""
+
+import warnings
+
+import pytest
+import torch
+from captum.attr import NeuronDeconvolution
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zfnet_explainer.methods import crosscheck
+from zfnet_explainer.methods.deconvnet import down, project, strongest
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.norm import CrossMapNorm
+
+from ..chains import SMALL, chain_of, picture
+from .slow_deconvnet import climb, descend, slow_projection
+
+
+def depths(chain: Chain) -> list[tuple[int, str]]:
+    """(how many layers, feature layer) up to each feature layer."""
+    return [(chain.spatial.index(name) + 1, name) for name in chain.features]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("kind", SMALL)
+def test_equals_the_slow_deconvnet(kind: str, seed: int) -> None:
+    chain = SMALL[kind](seed).double()
+    x = picture(chain, seed + 10, torch.float64)
+    activations = chain.run(x[None])
+    for depth, name in depths(chain):
+        maps = activations.outputs[name][0]
+        features = strongest(maps, 2)
+        assert float(maps[features].amax()) > 0
+        for found in project(chain, activations, name, features):
+            expected = slow_projection([chain.layer(n) for n in chain.spatial[:depth]], x.numpy(), found.feature)
+            largest = abs(expected).max()
+            assert abs(found.projection.numpy() - expected).max() <= 1e-12 * largest
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_dense_signal_goes_down_as_the_slow_one(kind: str) -> None:
+    """Every cell of the layer at once, of both signs: rectified on the first step down."""
+    chain = SMALL[kind](3).double()
+    x = picture(chain, 4, torch.float64)
+    activations = chain.run(x[None])
+    name = chain.features[-1]
+    steps = climb([chain.layer(n) for n in chain.spatial[: chain.spatial.index(name) + 1]], x.numpy())
+    generator = torch.Generator().manual_seed(5)
+    signal = torch.randn(activations.outputs[name].shape, generator=generator, dtype=torch.float64)
+    ours = down(chain, activations, name, signal)[0]
+    expected = descend(steps, signal[0].numpy())
+    assert abs(ours.numpy() - expected).max() <= 1e-12 * abs(expected).max()
+
+
+def four_pixels() -> tuple[Chain, Tensor]:
+    """Doubled, pooled over pairs (6, 6, 4), weighed 1, 1, -1 -> 8."""
+    chain = chain_of(
+        (1, 1, 4),
+        nn.Conv2d(1, 1, 1),
+        nn.ReLU(),
+        nn.MaxPool2d((1, 2), stride=1),
+        nn.Conv2d(1, 1, (1, 3)),
+        nn.ReLU(),
+    )
+    first, second = chain.layer("conv1"), chain.layer("conv2")
+    first.get_parameter("weight").fill_(2)
+    second.get_parameter("weight").copy_(torch.tensor([1.0, 1.0, -1.0]).view(1, 1, 1, 3))
+    for layer in (first, second):
+        layer.get_parameter("bias").zero_()
+    return chain, torch.tensor([1.0, 3.0, 2.0, 0.0]).view(1, 1, 4)
+
+
+def test_four_pixels_by_hand() -> None:
+    """8 -> (8, 8, -8) -> the first two share a peak: (0, 16, -8, 0) -> (0, 16, 0, 0) -> (0, 32, 0, 0)."""
+    chain, x = four_pixels()
+    (found,) = project(chain, chain.run(x[None]), "relu2", [0])
+    assert (found.activation, found.position) == (8.0, (0, 0))
+    assert found.projection.flatten().tolist() == [0.0, 32.0, 0.0, 0.0]
+
+
+def test_colliding_switches_add_where_max_unpool_overwrites() -> None:
+    chain, x = four_pixels()
+    activations = chain.run(x[None])
+    signal = torch.tensor([8.0, 8.0, -8.0]).view(1, 1, 1, 3)
+    overwritten = functional.max_unpool2d(
+        signal, activations.switches["pool1"], (1, 2), stride=(1, 1), output_size=(1, 4)
+    ).clamp_min(0)
+    assert (overwritten * 2).flatten().tolist() == [0.0, 16.0, 0.0, 0.0]
+    added = project(chain, activations, "relu2", [0])[0].projection
+    assert added.flatten().tolist() == [0.0, 32.0, 0.0, 0.0]
+
+
+def test_biases_take_no_part_on_the_way_down() -> None:
+    chain, x = four_pixels()
+    chain.layer("conv2").get_parameter("bias").fill_(8)
+    (found,) = project(chain, chain.run(x[None]), "relu2", [0])
+    assert found.activation == 16.0
+    assert found.projection.flatten().tolist() == [0.0, 64.0, 0.0, 0.0]
+
+
+def test_values_below_zero_reach_the_pixels_through_the_filter_only() -> None:
+    """A projection is signed: nothing is rectified after the last filter."""
+    chain = chain_of((1, 1, 2), nn.Conv2d(1, 1, (1, 2)), nn.ReLU())
+    chain.layer("conv1").get_parameter("weight").copy_(torch.tensor([2.0, -1.0]).view(1, 1, 1, 2))
+    chain.layer("conv1").get_parameter("bias").zero_()
+    (found,) = project(chain, chain.run(torch.tensor([[[[3.0, 1.0]]]])), "relu1", [0])
+    assert found.projection.flatten().tolist() == [10.0, -5.0]
+
+
+def test_the_first_of_equal_values_is_the_position() -> None:
+    chain = chain_of((1, 3, 4), nn.Conv2d(1, 2, 1), nn.ReLU())
+    x = torch.zeros(1, 3, 4)
+    x[0, 1, 3] = x[0, 2, 0] = x[0, 1, 2] = 5
+    chain.layer("conv1").get_parameter("weight").copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+    chain.layer("conv1").get_parameter("bias").zero_()
+    kept, silent = project(chain, chain.run(x[None]), "relu1", [0, 1])
+    assert kept.position == (1, 2)
+    assert (silent.activation, silent.position) == (0.0, (0, 0))
+    assert not silent.projection.any()
+
+
+def test_strongest_goes_by_the_single_value_and_ties_to_the_lower_index() -> None:
+    maps = torch.zeros(6, 2, 2)
+    maps[1, 0, 1] = maps[4, 1, 1] = maps[3, 0, 0] = 7
+    maps[2] = 3
+    maps[5, 1, 0] = 9
+    assert strongest(maps, 5) == [5, 1, 3, 4, 2]
+    assert strongest(maps[:1].expand(300, 2, 2), 300) == list(range(300))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_nothing_outside_the_receptive_field(kind: str) -> None:
+    chain = SMALL[kind](0)
+    activations = chain.run(picture(chain)[None])
+    for name in chain.features:
+        for found in project(chain, activations, name, strongest(activations.outputs[name][0], 3)):
+            box = found.receptive_field
+            assert box == chain.receptive_field(name, *found.position)
+            outside = found.projection.clone()
+            outside[:, box.top : box.bottom, box.left : box.right] = 0
+            assert not outside.any()
+            assert found.projection.any()
+
+
+def test_asked_together_or_alone_in_any_order() -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    together = project(chain, activations, "relu2", [5, 0, 5])
+    assert [f.feature for f in together] == [5, 0, 5]
+    for found in together:
+        (alone,) = project(chain, activations, "relu2", [found.feature])
+        assert (alone.activation, alone.position) == (found.activation, found.position)
+        torch.testing.assert_close(alone.projection, found.projection, rtol=1e-5, atol=1e-6)
+
+
+def test_activations_stay() -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    before = {name: x.clone() for name, x in (activations.outputs | activations.switches).items()}
+    project(chain, activations, chain.features[-1], [0, 1])
+    for name, x in (activations.outputs | activations.switches).items():
+        assert torch.equal(x, before[name]), name
+
+
+@pytest.mark.parametrize("feature", [-1, 6, 100])
+def test_a_map_that_is_not_there(feature: int) -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    with pytest.raises(ValueError, match=f"layer relu1 has maps 0 to 5, not {feature}"):
+        project(chain, activations, "relu1", [0, feature])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SMALL if kind != "like_zfnet"])
+def test_equals_captum(kind: str) -> None:
+    """Captum on the chain's own layers; it starts from 1 instead of the activation."""
+    chain = SMALL[kind](0)
+    assert not any(isinstance(layer, CrossMapNorm) for layer in chain)
+    x = picture(chain)
+    activations = chain.run(x[None])
+    name = chain.features[-1]
+    for found in project(chain, activations, name, strongest(activations.outputs[name][0], 2)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
+            theirs = NeuronDeconvolution(chain, chain.layer(name)).attribute(
+                x[None].clone().requires_grad_(), (found.feature, *found.position)
+            )
+        expected = theirs[0].detach() * found.activation
+        assert float((found.projection - expected).abs().max()) <= 1e-6 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("layer", range(1, 6), ids="layer {}".format)
+def test_zfnet_equals_captum(random_zfnet: Chain, layer: int) -> None:
+    x = picture(random_zfnet)
+    activations = random_zfnet.run(x[None])
+    name = random_zfnet.features[layer - 1]
+    found = project(random_zfnet, activations, name, strongest(activations.outputs[name][0], 2))
+    assert all(f.activation > 0 for f in found)
+    assert crosscheck.check_deconv(random_zfnet, x, {name: found}) <= 1e-6

@@ -1,0 +1,225 @@
+"""Occlusion maps: the plain evaluation against a naive loop, the incremental one against the plain one."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zfnet_explainer.methods.incremental import occlude_incremental
+from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
+from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.net.chain import Chain, as_chain
+from zfnet_explainer.net.norm import CrossMapNorm
+
+from ..chains import SMALL, chain_of, picture, plain
+
+KINDS = pytest.mark.parametrize("kind", SMALL)
+
+
+def naive(chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int) -> OcclusionMaps:
+    """One square after the other, painted with numpy, through torch's own layers."""
+    net, depth = plain(chain), list(chain._modules).index(layer) + 1
+    logits = np.zeros((len(grid.tops), len(grid.lefts), chain.classes), np.float32)
+    activity = np.zeros(logits.shape[:2], np.float32)
+    for row, top in enumerate(grid.tops):
+        for col, left in enumerate(grid.lefts):
+            painted = image.numpy().copy()
+            for channel in range(len(painted)):
+                for y in range(top, top + grid.window):
+                    for x in range(left, left + grid.window):
+                        painted[channel, y, x] = fill[channel, y, x]
+            maps = net[:depth](torch.from_numpy(painted)[None])
+            activity[row, col] = maps[0, feature].sum()
+            logits[row, col] = net[depth:](maps)[0]
+    return OcclusionMaps(torch.from_numpy(logits), torch.from_numpy(activity))
+
+
+def assert_equal(ours: OcclusionMaps, expected: OcclusionMaps, bound: float) -> None:
+    """Equal within `bound` of the largest value, and the square positions tell different stories."""
+    for name in ("logits", "feature_activity"):
+        found, wanted = getattr(ours, name), getattr(expected, name)
+        assert found.shape == wanted.shape
+        assert float((found - wanted).abs().max()) <= bound * float(wanted.abs().max()), name
+
+
+def differs(maps: OcclusionMaps) -> bool:
+    """Whether the squares' positions matter to the logits."""
+    return bool((maps.logits - maps.logits[0, 0]).abs().max() > 1e-2)
+
+
+def both(
+    chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, batch: int = 64
+) -> tuple[OcclusionMaps, OcclusionMaps]:
+    """(incremental, full)."""
+    clean = chain.run(image[None])
+    return (
+        occlude_incremental(chain, image, clean, fill, grid, layer, feature, batch),
+        occlude_full(chain, image, fill, grid, layer, feature),
+    )
+
+
+@KINDS
+def test_full_equals_a_naive_loop(kind: str) -> None:
+    chain = SMALL[kind](0)
+    image, fill = picture(chain, 1), picture(chain, 2)
+    grid = squares(*chain.input_size[1:], window=9, stride=8)
+    for layer in chain.features:
+        expected = naive(chain, image, fill, grid, layer, 2)
+        assert differs(expected)
+        assert_equal(occlude_full(chain, image, fill, grid, layer, 2, batch=5), expected, 1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3), ids="seed {}".format)
+@KINDS
+def test_incremental_equals_full(kind: str, seed: int) -> None:
+    chain = SMALL[kind](seed)
+    image, fill = picture(chain, seed + 10), picture(chain, seed + 20)
+    for window, stride in ((1, 1), (5, 4), (12, 7), (13, 13)):
+        grid = squares(*chain.input_size[1:], window, stride)
+        for layer in chain.features:
+            incremental, full = both(chain, image, fill, grid, layer, seed)
+            assert_equal(incremental, full, 1e-5)
+
+
+@KINDS
+def test_incremental_is_exact_in_float64(kind: str) -> None:
+    """What is left in float32 is rounding."""
+    chain = SMALL[kind](0).double()
+    image, fill = (picture(chain, seed, torch.float64) for seed in (1, 2))
+    for window, stride in ((3, 3), (7, 4), (11, 11)):
+        grid = squares(*chain.input_size[1:], window, stride)
+        incremental, full = both(chain, image, fill, grid, chain.features[-1], 1)
+        assert differs(full)
+        assert_equal(incremental, full, 1e-12)
+
+
+def drawn(seed: int) -> Chain:
+    """Some convolutions with drawn kernels, strides, pads and groups, some with a drawn pool after them."""
+    draw = random.Random(seed)  # noqa: S311
+    layers: list[nn.Module] = []
+    maps = draw.choice([1, 3])
+    size = (maps, draw.randint(19, 30), draw.randint(19, 30))
+    x = torch.zeros(1, *size)
+    while not layers or (len(layers) < 9 and min(x.shape[2:]) > 9):
+        kernel, groups = (draw.randint(1, 4), draw.randint(1, 4)), draw.choice([1, maps])
+        after = groups * draw.randint(1, 3)
+        stride, padding = (draw.randint(1, 2), draw.randint(1, 3)), (draw.randint(0, 2), draw.randint(0, 4))
+        layers += [nn.Conv2d(maps, after, kernel, stride, padding, groups=groups), nn.ReLU()]
+        maps = after
+        window = draw.randint(1, 3)
+        pool = (window, draw.randint(1, 3), draw.randint(0, window // 2))
+        layers += draw.choice(
+            [
+                [],
+                [nn.MaxPool2d(*pool, ceil_mode=draw.random() < 0.5)],
+                [nn.AvgPool2d(*pool)],
+                [CrossMapNorm(maps, draw.randint(1, 5), 0.5, k=1.0)],
+            ]
+        )
+        x = nn.Sequential(*layers)(torch.zeros(1, *size))
+    return chain_of(size, *layers, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(24), ids="drawn {}".format)
+def test_incremental_is_exact_for_any_chain(seed: int) -> None:
+    chain = drawn(seed).double()
+    image, fill = (picture(chain, s, torch.float64) for s in (seed + 1, seed + 2))
+    draw = random.Random(seed)  # noqa: S311
+    for _ in range(3):
+        window = draw.randint(1, 18)
+        grid = squares(*chain.input_size[1:], window, draw.randint((window + 1) // 2, window))
+        layer = draw.choice(chain.features)
+        incremental, full = both(chain, image, fill, grid, layer, 0, batch=50)
+        assert_equal(incremental, full, 1e-12)
+
+
+@KINDS
+@pytest.mark.parametrize("shift", [0, 1])
+def test_squares_as_large_as_the_picture(kind: str, shift: int) -> None:
+    chain = SMALL[kind](0).double()
+    image, fill = (picture(chain, seed, torch.float64) for seed in (1, 2))
+    grid = squares(*chain.input_size[1:], min(chain.input_size[1:]) - shift, 1)
+    incremental, full = both(chain, image, fill, grid, chain.features[0], 1)
+    assert_equal(incremental, full, 1e-12)
+
+
+@KINDS
+def test_batches_of_3_equal_batches_of_64(kind: str) -> None:
+    chain = SMALL[kind](0)
+    image, fill = picture(chain, 1), picture(chain, 2)
+    grid = squares(*chain.input_size[1:], window=6, stride=6)
+    clean = chain.run(image[None])
+    args = (chain, image, clean, fill, grid, chain.features[-1], 0)
+    assert len(grid) > 3
+    assert_equal(occlude_incremental(*args, batch=3), occlude_incremental(*args, batch=64), 1e-6)
+
+
+@KINDS
+def test_a_fill_that_is_the_picture_changes_nothing(kind: str) -> None:
+    chain = SMALL[kind](0)
+    image = picture(chain)
+    clean = chain.run(image[None])
+    grid = squares(*chain.input_size[1:], window=8, stride=5)
+    maps = occlude_incremental(chain, image, clean, image, grid, chain.features[-1], 0)
+    logits, activity = clean.outputs[chain.dense[-1]][0], clean.outputs[chain.features[-1]][0, 0].sum()
+    torch.testing.assert_close(maps.logits, logits.expand_as(maps.logits), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(maps.feature_activity, activity.expand_as(maps.feature_activity), rtol=1e-5, atol=1e-5)
+
+
+def test_what_reaches_no_output_changes_nothing() -> None:
+    """Every second pixel is skipped by a kernel of 1 at stride 2."""
+    chain = SMALL["with_gaps"](0)
+    image, fill = picture(chain, 1), picture(chain, 2)
+    grid = Squares(1, 1, (0, 1, 2, 3), (0, 1, 2, 3))
+    clean = chain.run(image[None])
+    maps = occlude_incremental(chain, image, clean, fill, grid, "relu1", 0)
+    changed = (maps.logits - clean.outputs["fc2"][0]).abs().amax(2) > 1e-5
+    assert changed.tolist() == [[row in (0, 2) and col in (0, 2) for col in range(4)] for row in range(4)]
+
+
+@KINDS
+def test_inputs_stay(kind: str) -> None:
+    chain = SMALL[kind](0)
+    image, fill = picture(chain, 1), picture(chain, 2)
+    clean = chain.run(image[None])
+    inputs = {"image": image, "fill": fill, **clean.outputs} | {f"{k} switches": v for k, v in clean.switches.items()}
+    before = {name: x.clone() for name, x in inputs.items()}
+    grid = squares(*chain.input_size[1:], window=6, stride=5)
+    occlude_incremental(chain, image, clean, fill, grid, chain.features[-1], 0)
+    occlude_full(chain, image, fill, grid, chain.features[-1], 0)
+    for name, x in inputs.items():
+        assert torch.equal(x, before[name]), name
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "tops", "lefts"),
+    [
+        (17, 10, (0, 110, 207), (0, 207)),
+        (50, 12, (0, 174), (84, 174)),
+        (1, 1, (111,), (0, 223)),
+        (224, 224, (0,), (0,)),
+    ],
+    ids="{}".format,
+)
+def test_zfnet(random_zfnet: Chain, window: int, stride: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> None:
+    grid = Squares(window, stride, tops, lefts)
+    image, fill = picture(random_zfnet, 1), picture(random_zfnet, 2)
+    incremental, full = both(random_zfnet, image, fill, grid, "relu5", 7)
+    assert_equal(incremental, full, 1e-5)
+
+
+def test_alexnet(random_alexnet: nn.Sequential) -> None:
+    chain = as_chain(random_alexnet, (3, 224, 224))
+    image, fill = picture(chain, 1), picture(chain, 2)
+    incremental, full = both(chain, image, fill, Squares(31, 1, (0, 193), (77, 193)), chain.features[-1], 7)
+    assert differs(full)
+    assert_equal(incremental, full, 1e-5)
+
+
+def test_probabilities() -> None:
+    logits = torch.tensor([[[0.0, 0.0], [0.0, 3.0]]], dtype=torch.float64).log1p()
+    maps = OcclusionMaps(logits, torch.zeros(1, 2))
+    assert maps.probabilities.dtype == torch.float32
+    torch.testing.assert_close(maps.probabilities, torch.tensor([[[0.5, 0.5], [0.2, 0.8]]]))

@@ -1,0 +1,163 @@
+"""What a chain is, and what it refuses to be."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from zfnet_explainer.net.chain import Chain, UnsupportedLayer, as_chain
+from zfnet_explainer.net.norm import CrossMapNorm
+
+from ..chains import SMALL, named, picture, plain
+
+
+def test_zfnet_has_the_sizes_of_the_paper(random_zfnet: Chain) -> None:
+    outputs = random_zfnet.run(picture(random_zfnet)[None]).outputs
+    names = ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5"]
+    sizes = [110, 55, 26, 13, 13, 13, 13, 6]
+    maps = [96, 96, 256, 256, 384, 384, 256, 256]
+    assert [outputs[name].shape[1:] for name in names] == [(m, s, s) for m, s in zip(maps, sizes, strict=True)]
+    assert [outputs[name].shape[1] for name in ("flatten", "fc6", "fc7", "fc8")] == [9216, 4096, 4096, 10]
+
+
+def test_zfnet_layers(random_zfnet: Chain) -> None:
+    assert random_zfnet.features == ["relu1", "relu2", "relu3", "relu4", "relu5"]
+    assert random_zfnet.map_counts == (96, 256, 384, 384, 256)
+    assert random_zfnet.classes == 10
+    assert random_zfnet.spatial[:5] == ["conv1", "relu1", "pool1", "norm1", "conv2"]
+    assert random_zfnet.spatial[-1] == "pool5"
+    assert random_zfnet.dense == ["fc6", "relu6", "drop6", "fc7", "relu7", "drop7", "fc8"]
+    assert list(random_zfnet.below("conv2")) == ["conv2", "norm1", "pool1", "relu1", "conv1"]
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_run_equals_forward_and_torch(kind: str) -> None:
+    chain = SMALL[kind](0)
+    x = torch.stack([picture(chain, seed) for seed in (1, 2)])
+    before = x.clone()
+    activations = chain.run(x)
+    assert list(activations.outputs) == [name for name, _ in chain.named_children()]
+    assert torch.equal(activations.outputs[chain.dense[-1]], chain(x))
+    torch.testing.assert_close(chain(x), plain(chain)(x), rtol=1e-5, atol=1e-5)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_switches_point_at_the_pooled_values(kind: str) -> None:
+    chain = SMALL[kind](0)
+    activations = chain.run(picture(chain)[None])
+    pools = [name for name in chain.spatial if isinstance(chain.layer(name), nn.MaxPool2d)]
+    assert list(activations.switches) == pools
+    for name in pools:
+        before = activations.outputs[chain.spatial[chain.spatial.index(name) - 1]]
+        taken = before.flatten(2).gather(2, activations.switches[name].flatten(2))
+        assert torch.equal(taken, activations.outputs[name].flatten(2))
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_axes_have_the_sizes_of_the_maps(kind: str) -> None:
+    chain = SMALL[kind](0)
+    size = chain.input_size[1:]
+    for name, output in chain.run(picture(chain)[None]).outputs.items():
+        if name in chain.axes:
+            vertical, horizontal = chain.axes[name]
+            assert (vertical.size_in, horizontal.size_in) == size
+            size = (vertical.size_out, horizontal.size_out)
+            assert size == output.shape[2:]
+
+
+def test_alexnet(random_alexnet: nn.Sequential) -> None:
+    chain = as_chain(random_alexnet, (3, 224, 224))
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(chain(x), random_alexnet(x))
+    assert chain.features == ["0_1", "0_4", "0_7", "0_9", "0_11"]
+    assert chain.map_counts == (64, 192, 384, 256, 256)
+    assert chain.classes == 1000
+    assert chain.layer("0_0") is random_alexnet.get_submodule("0.0"), "weights are shared"
+
+
+def test_vgg16() -> None:
+    with torch.device("meta"):
+        vgg = torchvision.models.vgg16()
+    chain = as_chain(nn.Sequential(vgg.features, vgg.avgpool, nn.Flatten(), vgg.classifier), (3, 224, 224))
+    assert chain.map_counts == (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+    assert chain.axes[chain.spatial[-1]][0].size_out == 7
+    assert chain.receptive_field(chain.features[-1], 7, 7).bottom == 7 * 16 + 16 + (196 - 16) // 2
+
+
+def test_as_chain_takes_torchs_normalisation_and_gives_eval_mode() -> None:
+    layers = [nn.Conv2d(2, 6, 3), nn.ReLU(inplace=True), nn.LocalResponseNorm(4, 0.5, 0.75, 1.5)]
+    net = nn.Sequential(nn.Sequential(*layers), nn.Flatten(), nn.Dropout(), nn.Linear(6 * 9 * 7, 3))
+    x = torch.randn(1, 2, 11, 9, generator=torch.Generator().manual_seed(0))
+    chain = as_chain(net, (2, 11, 9))
+    assert not chain.training
+    torch.testing.assert_close(chain(x), net.eval()(x), rtol=1e-5, atol=1e-6)
+    assert isinstance(chain.layer("0_2"), CrossMapNorm)
+    assert not chain.get_submodule("0_1").inplace
+
+
+def spatial(*layers: nn.Module) -> Callable[[], Chain]:
+    """Builds a chain of named layers before Flatten."""
+    named_layers = [(f"layer{i}", layer) for i, layer in enumerate(layers)]
+    return lambda: Chain([*named_layers, ("flat", nn.Flatten()), ("fc", nn.Linear(1, 2))], (3, 12, 12))
+
+
+CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        pytest.param(spatial(CONV, nn.BatchNorm2d(4), RELU), "layer1: BatchNorm2d .*fold BatchNorm", id="BatchNorm"),
+        pytest.param(spatial(CONV, nn.Sigmoid()), "layer1: Sigmoid", id="Sigmoid"),
+        pytest.param(spatial(CONV, nn.LeakyReLU()), "layer1: LeakyReLU", id="LeakyReLU"),
+        pytest.param(spatial(CONV, RELU, nn.LPPool2d(2, 2)), "layer2: LPPool2d", id="LPPool2d"),
+        pytest.param(spatial(nn.Linear(12, 12)), "layer0: Linear", id="Linear before Flatten"),
+        pytest.param(spatial(nn.Conv2d(3, 4, 3, dilation=2), RELU), "layer0: dilation", id="dilated convolution"),
+        pytest.param(spatial(CONV, RELU, nn.MaxPool2d(2, dilation=2)), "layer2: dilation", id="dilated pool"),
+        pytest.param(spatial(nn.Conv2d(3, 4, 3, padding="same"), RELU), "layer0: padding", id="same padding"),
+        pytest.param(
+            spatial(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), RELU), "layer0: padding", id="reflection"
+        ),
+        pytest.param(spatial(CONV, RELU, nn.AvgPool2d(3, 2, ceil_mode=True)), "layer2: an average", id="ceil average"),
+        pytest.param(spatial(CONV, RELU, nn.AvgPool2d(2, divisor_override=3)), "layer2: an average", id="divisor"),
+        pytest.param(
+            spatial(CONV, RELU, nn.AvgPool2d(2, 2, 1, count_include_pad=False)),
+            "layer2: an average",
+            id="pads uncounted",
+        ),
+        pytest.param(spatial(CONV, nn.MaxPool2d(2), RELU), "layer0: .* not by layer1", id="pool before ReLU"),
+        pytest.param(spatial(CONV, RELU, nn.Conv2d(4, 4, 1)), "layer2: .* not by flat", id="ReLU after Flatten"),
+        pytest.param(spatial(RELU), "at least one convolution", id="no convolution"),
+        pytest.param(
+            lambda: Chain(named(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Linear(4, 2)), (3, 12, 12)),
+            "exactly one Flatten, this one has 0",
+            id="no Flatten",
+        ),
+        pytest.param(
+            lambda: Chain(named(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Flatten()), (3, 12, 12)),
+            "exactly one Flatten, this one has 2",
+            id="two Flattens",
+        ),
+        pytest.param(
+            lambda: Chain([*named(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()), ("act", nn.Tanh())], (3, 12, 12)),
+            "act: Tanh cannot stand after Flatten",
+            id="Tanh after Flatten",
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((5, 5)), nn.Flatten()), (3, 12, 12)),
+            r"2: this average pool changes the size at input \(3, 12, 12\)",
+            id="adaptive pool",
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(nn.Sequential(CONV, nn.ELU()), nn.Flatten()), (3, 12, 12)),
+            "0_1: ELU",
+            id="nested",
+        ),
+    ],
+)
+def test_what_a_chain_cannot_express_is_named(build: Callable[[], Chain], message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        build()

@@ -1,0 +1,205 @@
+"""A net on disk: what comes back, and what is said where it cannot."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from zfnet_explainer.net import checkpoint
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, Record, load, save
+
+from ..chains import named, seeded
+
+RECORD = Record(
+    name="tiny",
+    architecture="tiny",
+    classes=(ClassName("n01", "tench"), ClassName("n02", "épagneul"), ClassName("n03", "golf ball")),
+    preprocessing=Preprocessing(8, (0.5, 0.25, 0.125), (0.25, 0.5, 1.0)),
+    training={"images": 7, "recipe": {"batch": 2}},
+    validation={"top1": 0.5, "images": 4},
+    licence="Apache-2.0",
+)
+Damage = Callable[[Path], object]
+
+
+def tiny(classes: int) -> Chain:
+    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10), nn.ReLU(), nn.Linear(10, classes))
+    return Chain(named(*layers), (3, 8, 8))
+
+
+@pytest.fixture(autouse=True)
+def _tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(checkpoint.ARCHITECTURES, "tiny", tiny)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(3), 0), RECORD, path, {})
+    return path
+
+
+def rehash(path: Path) -> None:
+    """Make the record say that these are its weights."""
+    edit(path, lambda fields: fields.update(weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    record = path.with_suffix(".json")
+    fields = json.loads(record.read_text())
+    change(fields)
+    record.write_text(json.dumps(fields))
+
+
+def resave(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    rehash(path)
+
+
+def test_comes_back_within_half_precision(stored: Path) -> None:
+    original, loaded = seeded(tiny(3), 0), load(stored)
+    back = loaded.chain.state_dict()
+    for key, value in original.state_dict().items():
+        assert back[key].dtype == torch.float32
+        if value.ndim == 1:
+            assert torch.equal(back[key], value), key
+        else:
+            torch.testing.assert_close(back[key], value, rtol=2**-11, atol=2**-25)
+    assert not torch.equal(back["conv1.weight"], original.state_dict()["conv1.weight"]), "stored in half precision"
+    assert not loaded.chain.training
+    assert not any(p.requires_grad for p in loaded.chain.parameters())
+
+
+def test_the_record_comes_back_with_the_hash(stored: Path) -> None:
+    digest = hashlib.sha256(stored.read_bytes()).hexdigest()
+    assert load(stored).record == replace(RECORD, weights_sha256=digest)
+
+
+def test_factors_come_back_as_their_product(tmp_path: Path) -> None:
+    chain = seeded(tiny(3), 0)
+    up, down = torch.randn(10, 2), torch.randn(2, 144)
+    path = tmp_path / "net.safetensors"
+    save(chain, RECORD, path, {"fc1": (up, down)})
+    assert "fc1.weight" not in load_file(path)
+    expected = up.half().float() @ down.half().float()
+    assert torch.equal(load(path).chain.get_parameter("fc1.weight"), expected)
+    assert torch.equal(load(path).chain.get_parameter("fc1.bias"), chain.get_parameter("fc1.bias"))
+
+
+def test_zfnet_comes_back(tmp_path: Path, random_zfnet: Chain) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sizes = {"fc6": (4096, 9216), "fc7": (4096, 4096)}
+    factors = {
+        name: (torch.randn(rows, 3, generator=generator) / 40, torch.randn(3, cols, generator=generator) / 40)
+        for name, (rows, cols) in sizes.items()
+    }
+    path = tmp_path / "zfnet.safetensors"
+    record = replace(RECORD, architecture="zfnet", classes=tuple(ClassName(str(i), str(i)) for i in range(10)))
+    save(random_zfnet, record, path, factors)
+    chain = load(path).chain
+    x = torch.randn(1, 3, 224, 224, generator=generator)
+    ours, theirs = chain.run(x).outputs["pool5"], random_zfnet.run(x).outputs["pool5"]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-3 * float(theirs.max()))
+    assert chain(x).shape == (1, 10)
+    for name, (up, down) in factors.items():
+        x = torch.randn(down.shape[1], generator=generator)
+        expected = up @ (down @ x)
+        ours = chain.get_parameter(f"{name}.weight") @ x
+        torch.testing.assert_close(ours, expected, rtol=0, atol=2e-3 * float(expected.abs().max()))
+
+
+def _write(text: str) -> Damage:
+    return lambda path: path.with_suffix(".json").write_text(text)
+
+
+def _edit(**fields: object) -> Damage:
+    return lambda path: edit(path, lambda record: record.update(fields))
+
+
+def _resave(change: Callable[[dict[str, Tensor]], object]) -> Damage:
+    return lambda path: resave(path, change)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _cut_and_rehash(path: Path) -> None:
+    _cut(path)
+    rehash(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(Path.unlink, "cannot read the weights .*No such file", id="no weights"),
+        pytest.param(lambda path: path.with_suffix(".json").unlink(), "cannot read the record", id="no record"),
+        pytest.param(_cut, "not the file its record describes .*fetch both again", id="truncated"),
+        pytest.param(_cut_and_rehash, "not a safetensors file", id="truncated, hash right"),
+        pytest.param(_edit(weights_sha256="0" * 64), r"recorded 000000000000\.\.\.", id="other hash"),
+        pytest.param(lambda path: edit(path, lambda f: f.pop("weights_sha256")), "not the file", id="no hash"),
+        pytest.param(_write("{"), "not a checkpoint's record", id="not JSON"),
+        pytest.param(_write("[]"), "not a checkpoint's record", id="a list"),
+        pytest.param(_write("{}"), "not a checkpoint's record: .*classes", id="empty"),
+        pytest.param(_edit(classes=["n01"]), "not a checkpoint's record", id="classes without labels"),
+        pytest.param(_edit(extra=1), "not a checkpoint's record: .*extra", id="unknown field"),
+        pytest.param(_edit(preprocessing={"size": 8}), "not a checkpoint's record: .*mean", id="no mean"),
+        pytest.param(
+            _edit(architecture="resnet"), r"'resnet' is none of \['tiny', 'zfnet'\]", id="unknown architecture"
+        ),
+        pytest.param(_edit(architecture="zfnet"), "does not hold a zfnet", id="other architecture"),
+        pytest.param(_edit(classes=[{"synset": "a", "label": "b"}]), "does not hold a tiny: .*fc2", id="class count"),
+        pytest.param(
+            _resave(lambda t: t.update({"fc2.weight": torch.zeros(3, 11)})), "size mismatch for fc2.weight", id="shape"
+        ),
+        pytest.param(_resave(lambda t: t.pop("fc2.bias")), "Missing key.*fc2.bias", id="tensor missing"),
+        pytest.param(_resave(lambda t: t.update(more=torch.zeros(1))), "Unexpected key.*more", id="tensor too many"),
+        pytest.param(
+            _resave(lambda t: t.update({"fc1.weight.up": torch.zeros(1)})), "does not hold a tiny", id="half a factor"
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said(stored: Path, damage: Damage, message: str) -> None:
+    damage(stored)
+    with pytest.raises(BadCheckpoint, match=f"(?s){message}"):
+        load(stored)
+
+
+class Bomb:
+    """A pickle that leaves a file where it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, torch.save], ids=["pickle", "torch.save"])
+def test_never_unpickles(stored: Path, tmp_path: Path, dump: Callable[..., None]) -> None:
+    mark = tmp_path / "ran"
+    with stored.open("wb") as file:
+        dump(Bomb(mark), file)
+    rehash(stored)
+    with pytest.raises(BadCheckpoint, match="not a safetensors file"):
+        load(stored)
+    assert not mark.exists()
+
+
+def test_standardise_by_hand() -> None:
+    pixels = torch.tensor([255, 0, 51], dtype=torch.uint8).view(3, 1, 1)
+    expected = torch.tensor([2.0, -0.5, 0.075]).view(3, 1, 1)
+    result = RECORD.preprocessing.standardise(pixels)
+    torch.testing.assert_close(result, expected)
+    assert torch.equal(RECORD.preprocessing.standardise(pixels.repeat(2, 1, 1, 1)), result.repeat(2, 1, 1, 1))

@@ -1,0 +1,44 @@
+"""A service of a random net with three classes, and requests as a server hands them over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
+from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.wire.observation import Observer, unobserved
+from zfnet_explainer.wire.request import Incoming
+from zfnet_explainer.wire.service import Limits, Service
+
+RECORD = Record(
+    "zfnet-random",
+    "zfnet",
+    (ClassName("n01", "tench"), ClassName("n02", "beagle"), ClassName("n03", "golf ball")),
+    Preprocessing(224, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+    {},
+    {"top1": 0.5, "images": 10},
+    "Apache-2.0",
+    "ab" * 32,
+)
+# As little work as an explanation of everything can be.
+SMALL = {"window": "112", "stride": "112", "features": "2"}
+
+
+def checkpoint() -> Checkpoint:
+    """The same random net every time."""
+    torch.manual_seed(0)
+    chain = zfnet(len(RECORD.classes))
+    chain.requires_grad_(False).eval()
+    return Checkpoint(chain, RECORD)
+
+
+def service(observer: Observer = unobserved, limits: Limits | None = None) -> Service:
+    """A service of the random net on the CPU."""
+    return Service(Explainer(checkpoint(), torch.device("cpu")), "zfnet", "1.0.0", limits or Limits(), observer)
+
+
+def sent(fields: Mapping[str, Any], explain: bool, kserve: bool = False, **headers: str) -> Incoming:
+    """A request with these fields and headers."""
+    return Incoming(dict(fields), headers, explain, kserve)

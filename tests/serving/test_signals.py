@@ -1,0 +1,27 @@
+"""A signal in the middle of starting something is late, not lost."""
+
+import signal
+
+import pytest
+
+from zfnet_explainer.serving.signals import signals_held
+
+
+def test_a_signal_is_delivered_after_the_block() -> None:
+    steps = []
+
+    def interrupted_half_way() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("finished")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_half_way()
+    assert steps == ["finished"]
+
+
+def test_the_handlers_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with signals_held():
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

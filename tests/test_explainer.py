@@ -1,0 +1,267 @@
+"""One picture and its options -> one explanation, of a small net and once of ZFNet."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from zfnet_explainer.explainer import PRECISIONS, Explainer, ranked, supported_precisions
+from zfnet_explainer.explanation import Explanation, Occlusion, Options, Pixels
+from zfnet_explainer.methods.deconvnet import project, strongest
+from zfnet_explainer.methods.occlusion import occlude_full
+from zfnet_explainer.methods.squares import squares
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
+
+from .chains import like_zfnet, plain
+from .pictures import noise
+
+SIDE = 37
+CPU = torch.device("cpu")
+OPTIONS = Options(
+    top_k=3,
+    methods=frozenset({"deconv", "occlusion"}),
+    target=None,
+    layers=(1, 3),
+    features=2,
+    feature=None,
+    others=0,
+    window=13,
+    stride=6,
+    fill="gray",
+    precision="float32",
+    crosscheck=False,
+)
+BFLOAT16 = pytest.mark.skipif("bfloat16" not in supported_precisions(CPU), reason="this CPU has no bfloat16")
+
+
+def record(classes: int, size: int) -> Record:
+    names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(classes))
+    preprocessing = Preprocessing(size, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    return Record("small", "small", names, preprocessing, {}, {}, "Apache-2.0", "ab" * 32)
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return like_zfnet(size=(3, SIDE, SIDE))
+
+
+@pytest.fixture
+def explainer(chain: Chain) -> Explainer:
+    return Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    return noise(SIDE, SIDE).copy()
+
+
+def standardised(pixels: Pixels) -> torch.Tensor:
+    values = (pixels / 255 - np.array([0.5, 0.4, 0.3])) / np.array([0.2, 0.25, 0.3])
+    return torch.from_numpy(values.transpose(2, 0, 1)).float()
+
+
+def occlusion_of(explanation: Explanation) -> Occlusion:
+    assert explanation.occlusion is not None
+    return explanation.occlusion
+
+
+def test_probabilities_are_those_of_the_plain_net(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:
+    expected = plain(chain)(torch.stack([standardised(pixels), standardised(pixels[::-1])])).softmax(1).numpy()
+    found = explainer.probabilities([pixels, np.ascontiguousarray(pixels[::-1])])
+    assert found.shape == (2, 5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert not np.allclose(found[0], found[1], rtol=1e-2)
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
+
+
+def test_predictions(explainer: Explainer, pixels: Pixels) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset()))
+    (expected,) = explainer.probabilities([pixels])
+    np.testing.assert_allclose(explanation.probabilities, expected, rtol=1e-5)
+    assert len(explanation.predictions) == 3
+    assert [p.rank for p in explanation.predictions] == [1, 2, 3]
+    assert [p.class_index for p in explanation.predictions] == list(np.argsort(-expected)[:3])
+    for p in explanation.predictions:
+        assert p.probability == pytest.approx(float(expected[p.class_index]), rel=1e-5)
+    assert explanation.target == explanation.predictions[0]
+
+
+def test_ties_go_to_the_lower_index() -> None:
+    order = ranked(np.array([0.1, 0.3, 0.2, 0.3, 0.1], np.float32))
+    assert [(p.rank, p.class_index) for p in order] == [(1, 1), (2, 3), (3, 2), (4, 0), (5, 4)]
+
+
+@pytest.mark.parametrize("target", range(5))
+def test_a_given_target_is_explained_also_below_the_top(explainer: Explainer, pixels: Pixels, target: int) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, target=target, top_k=1))
+    probability = float(explanation.probabilities[target])
+    assert explanation.target.class_index == target
+    assert explanation.target.probability == probability
+    assert explanation.target.rank == 1 + int((explanation.probabilities > probability).sum())
+    assert occlusion_of(explanation).unoccluded == probability
+
+
+@pytest.mark.parametrize("methods", [(), ("deconv",), ("occlusion",)], ids=str)
+def test_only_what_is_asked(explainer: Explainer, pixels: Pixels, methods: tuple[str, ...]) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset(methods)))
+    assert (explanation.deconv is not None) == ("deconv" in methods)
+    assert (explanation.occlusion is not None) == ("occlusion" in methods)
+    assert explanation.crosscheck is None
+    assert list(explanation.seconds) == ["predict", *methods]
+    assert all(seconds > 0 for seconds in explanation.seconds.values())
+
+
+def test_projections_of_the_strongest_maps(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:
+    explanation = explainer.explain(pixels, OPTIONS)
+    assert explanation.deconv is not None
+    clean = chain.run(standardised(pixels)[None])
+    assert [part.layer for part in explanation.deconv] == [1, 3]
+    for part, name in zip(explanation.deconv, ("relu1", "relu3"), strict=True):
+        maps = clean.outputs[name][0]
+        assert (part.maps, part.size) == (len(maps), maps.shape[1:])
+        expected = project(chain, clean, name, strongest(maps, 2))
+        assert [f.feature for f in part.features] == [f.feature for f in expected]
+        for found, wanted in zip(part.features, expected, strict=True):
+            assert (found.position, found.receptive_field) == (wanted.position, wanted.receptive_field)
+            assert found.activation == pytest.approx(wanted.activation, rel=1e-5)
+            bound = 1e-5 * float(wanted.projection.abs().max())
+            torch.testing.assert_close(found.projection, wanted.projection, rtol=0, atol=bound)
+
+
+def test_projections_of_listed_maps_in_their_order(explainer: Explainer, pixels: Pixels) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, layers=(2,), feature=(6, 0, 3)))
+    assert explanation.deconv is not None
+    assert [f.feature for f in explanation.deconv[0].features] == [6, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("fill", "value"), [("black", (0, 0, 0)), ("mean", (128, 102, 76)), ("#ff8000", (255, 128, 0))]
+)
+def test_occlusion_equals_painting_the_picture(
+    chain: Chain, explainer: Explainer, pixels: Pixels, fill: str, value: tuple[int, int, int]
+) -> None:
+    """Squares painted in 8 bits before standardisation."""
+    found = occlusion_of(explainer.explain(pixels, replace(OPTIONS, target=2, fill=fill)))
+    clean = chain.run(standardised(pixels)[None])
+    maps = clean.outputs["relu3"][0]
+    feature = int(maps.amax((1, 2)).argmax())
+    assert (found.layer, found.feature, found.fill) == (3, feature, fill)
+    assert found.feature_unoccluded == pytest.approx(float(maps[feature].sum()), rel=1e-5)
+    assert found.squares == squares(SIDE, SIDE, 13, 6)
+    assert found.squares.tops == (0, 6, 12, 18, 24)
+    assert (found.exact, found.max_deviation, found.precision) == (True, None, "float32")
+    for row, top in enumerate(found.squares.tops):
+        for col, left in enumerate(found.squares.lefts):
+            painted = pixels.copy()
+            painted[top : top + 13, left : left + 13] = value
+            outputs = chain.run(standardised(painted)[None]).outputs
+            logits = outputs["fc2"][0]
+            assert found.target_probability[row, col] == pytest.approx(float(logits.softmax(0)[2]), rel=1e-4)
+            assert found.feature_activity[row, col] == pytest.approx(
+                float(outputs["relu3"][0, feature].sum()), rel=1e-4
+            )
+            assert found.most_probable_class[row, col] == int(logits.argmax())
+    assert found.most_probable_unoccluded == int(clean.outputs["fc2"].argmax())
+    assert found.drop == pytest.approx(found.unoccluded - float(found.target_probability.min()))
+    assert len(np.unique(found.target_probability)) > 5
+
+
+@BFLOAT16
+def test_a_reduced_precision_says_how_far_it_is_from_float32(explainer: Explainer, pixels: Pixels) -> None:
+    exact = occlusion_of(explainer.explain(pixels, OPTIONS))
+    reduced = occlusion_of(explainer.explain(pixels, replace(OPTIONS, precision="bfloat16")))
+    again = occlusion_of(explainer.explain(pixels, OPTIONS))
+    assert (reduced.exact, reduced.precision) == (False, "bfloat16")
+    sample = np.ix_((0, 1, 3, 4), (0, 1, 3, 4))
+    apart = np.abs(reduced.target_probability - exact.target_probability)
+    assert reduced.max_deviation == pytest.approx(float(apart[sample].max()), abs=1e-6)
+    assert 0 < apart.max() < 0.1
+    assert np.array_equal(again.target_probability, exact.target_probability), "float32 stays what it was"
+
+
+@BFLOAT16
+@pytest.mark.parametrize(("window", "stride", "rows"), [(37, 1, [0]), (31, 6, [0, 1]), (25, 6, [0, 1, 2])])
+def test_the_deviation_of_few_squares(
+    explainer: Explainer, pixels: Pixels, window: int, stride: int, rows: list[int]
+) -> None:
+    options = replace(OPTIONS, window=window, stride=stride)
+    exact = occlusion_of(explainer.explain(pixels, options))
+    reduced = occlusion_of(explainer.explain(pixels, replace(options, precision="bfloat16")))
+    assert len(exact.squares.tops) == len(rows)
+    apart = np.abs(reduced.target_probability - exact.target_probability)
+    assert reduced.max_deviation == pytest.approx(float(apart.max()), abs=1e-6)
+
+
+def test_crosscheck_agrees(explainer: Explainer, pixels: Pixels) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, crosscheck=True))
+    check = explanation.crosscheck
+    assert check is not None
+    assert check.library == "captum"
+    assert check.deconv is not None
+    assert check.occlusion is not None
+    assert check.deconv.agrees
+    assert check.occlusion.agrees
+    assert check.deconv.max_relative_difference <= 1e-6
+    assert list(explanation.seconds) == ["predict", "deconv", "occlusion", "crosscheck"]
+
+
+def test_crosscheck_of_one_method(explainer: Explainer, pixels: Pixels) -> None:
+    options = replace(OPTIONS, methods=frozenset({"deconv"}), crosscheck=True)
+    check = explainer.explain(pixels, options).crosscheck
+    assert check is not None
+    assert check.deconv is not None
+    assert check.occlusion is None
+
+
+def test_nothing_stays_changed(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:
+    weights = {key: value.clone() for key, value in chain.state_dict().items()}
+    before = pixels.copy()
+    options = replace(OPTIONS, crosscheck=True, fill="blur")
+    first = explainer.explain(pixels, options)
+    second = explainer.explain(pixels, options)
+    assert np.array_equal(pixels, before)
+    assert all(torch.equal(chain.state_dict()[key], value) for key, value in weights.items())
+    assert np.array_equal(occlusion_of(first).target_probability, occlusion_of(second).target_probability)
+    assert not any(p.requires_grad for p in chain.parameters())
+    assert not any(module._forward_hooks or module._backward_hooks for module in chain.modules())
+
+
+def test_supported_precisions_compute(explainer: Explainer, pixels: Pixels) -> None:
+    precisions = supported_precisions(CPU)
+    assert precisions[0] == "float32"
+    assert set(precisions) <= set(PRECISIONS)
+    for precision in precisions:
+        found = occlusion_of(explainer.explain(pixels, replace(OPTIONS, precision=precision)))
+        assert found.precision == precision
+        assert np.isfinite(found.target_probability).all()
+
+
+def test_zfnet(random_zfnet: Chain) -> None:
+    explainer = Explainer(Checkpoint(copy.deepcopy(random_zfnet), record(10, 224)), CPU)
+    options = replace(OPTIONS, layers=(1, 2, 3, 4, 5), features=1, window=200, stride=24, crosscheck=True)
+    explanation = explainer.explain(noise().copy(), options)
+    assert explanation.deconv is not None
+    assert [(part.maps, part.size) for part in explanation.deconv] == [
+        (96, (110, 110)),
+        (256, (26, 26)),
+        (384, (13, 13)),
+        (384, (13, 13)),
+        (256, (13, 13)),
+    ]
+    found = occlusion_of(explanation)
+    assert found.target_probability.shape == found.feature_activity.shape == (2, 2)
+    image = standardised(noise())
+    gray = standardised(np.full((224, 224, 3), 128, np.uint8))
+    expected = occlude_full(random_zfnet, image, gray, found.squares, "relu5", found.feature)
+    np.testing.assert_allclose(
+        found.target_probability, expected.probabilities[..., explanation.target.class_index], atol=1e-5
+    )
+    check = explanation.crosscheck
+    assert check is not None
+    assert check.deconv is not None
+    assert check.occlusion is not None
+    assert check.deconv.agrees
+    assert check.occlusion.agrees

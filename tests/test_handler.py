@@ -1,0 +1,166 @@
+"""The door, through TorchServe's own Context and Service."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from ts.context import Context
+from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
+from ts.service import Service
+
+from zfnet_handler import ZFNetHandler, choose_device
+
+from .pictures import encoded, noise
+
+MODEL_STORE = Path(__file__).parents[1] / "model_store"
+METRICS = Path(__file__).parents[1] / "deploy" / "metrics.yaml"
+CHEAP = {"window": "112", "stride": "112", "features": "2"}
+
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    """TorchServe's worker-side service around the handler, the way a worker builds it."""
+    manifest = {"model": {"modelName": "zfnet", "modelVersion": "1.0"}}
+    metrics = MetricsCacheYamlImpl(config_file_path=str(METRICS))
+    metrics.initialize_cache()
+    handler = ZFNetHandler()
+    service = Service("zfnet", str(MODEL_STORE), manifest, handler.handle, None, 8, metrics_cache=metrics)
+    service.set_cl_socket(None)
+    handler.initialize(service.context)
+    return service
+
+
+def ask(service: Service, rows: Rows) -> tuple[list[bytes], Context]:
+    """Run a batch of rows {"fields", "explain", "headers"} through the handler."""
+    batch = [
+        {
+            "requestId": f"request-{i}".encode(),
+            "parameters": [
+                {"name": name, "value": value, "contentType": ""} for name, value in row["fields"].items()
+            ],
+            "headers": [
+                {"name": name.encode(), "value": value.encode()}
+                for name, value in {"explain": str(row["explain"]), "url_path": "", **row.get("headers", {})}.items()
+                if value is not None
+            ],
+        }
+        for i, row in enumerate(rows)
+    ]
+    headers, inputs, ids = Service.retrieve_data_for_inference(batch)
+    service.context.request_ids, service.context.request_processor = ids, headers
+    service.context.metrics.request_ids = ids
+    return service._entry_point(inputs, service.context), service.context
+
+
+def scores(answer: dict[str, Any]) -> dict[int, float]:
+    """Probability by class index of an answer's predictions."""
+    return {p["class_index"]: p["probability"] for p in answer["predictions"]}
+
+
+def test_batch_of_eight_mixes_predictions_explanations_and_broken_requests(service: Service) -> None:
+    picture, other = bytearray(encoded(noise())), bytearray(encoded(noise(seed=1)))
+    rows: Rows = [
+        {"fields": {"body": picture}, "explain": False},
+        {"fields": {"data": picture, **CHEAP}, "explain": True},
+        {"fields": {"body": bytearray(b"<svg/>")}, "explain": False},
+        {"fields": {"data": other, "top_k": bytearray(b"3")}, "explain": False},
+        {"fields": {"data": picture, "stride": bytearray(b"0")}, "explain": True},
+        {"fields": {"data": other, **CHEAP, "format": bytearray(b"npz")}, "explain": True},
+        {"fields": {"body": picture[: len(picture) // 2]}, "explain": True},
+        {"fields": {"data": picture, **CHEAP, "methods": bytearray(b"deconv")}, "explain": True},
+    ]
+    answers, context = ask(service, rows)
+    statuses = [context.get_response_status(i)[0] for i in range(8)]
+    assert statuses == [200, 200, 415, 200, 400, 200, 422, 400]
+    types = [context.get_response_content_type(i) for i in range(8)]
+    assert types == ["application/json"] * 5 + ["application/x-npz"] + ["application/json"] * 2
+    found = [json.loads(answer) for i, answer in enumerate(answers) if i != 5]
+    assert [one.get("request_id", one.get("error", {}).get("request_id")) for one in found] == [
+        f"request-{i}" for i in range(8) if i != 5
+    ]
+    assert len(found[0]["predictions"]) == 5
+    assert len(found[3]["predictions"]) == 3
+    assert scores(found[1]) == pytest.approx(scores(found[0]), abs=1e-5)
+    assert found[1]["occlusion"]["rows"] == 2
+    arrays = np.load(io.BytesIO(answers[5]), allow_pickle=False)
+    assert arrays["occlusion.target_probability"].shape == (2, 2)
+    assert found[4]["error"]["option"] == "stride"
+    assert found[6]["error"]["option"] == "window"
+
+
+def test_the_occlusion_grid_is_what_a_client_measures(service: Service) -> None:
+    pixels = noise(seed=2)
+    fields = {"data": bytearray(encoded(pixels)), "window": "100", "stride": "70", "methods": "occlusion"}
+    answers, _ = ask(service, [{"fields": fields, "explain": True}])
+    found = json.loads(answers[0])
+    occlusion, target = found["occlusion"], found["target"]["class_index"]
+    assert occlusion["tops"] == [0, 70, 124]
+    for row, top in enumerate(occlusion["tops"]):
+        for col, left in enumerate(occlusion["lefts"]):
+            painted = pixels.copy()
+            painted[top : top + 100, left : left + 100] = 0x80
+            body = {"data": bytearray(encoded(painted)), "top_k": "20"}
+            answer, _ = ask(service, [{"fields": body, "explain": False}])
+            ranked = scores(json.loads(answer[0]))
+            assert occlusion["target_probability"][row][col] == pytest.approx(ranked[target], abs=1e-5)
+            assert occlusion["most_probable_class"][row][col] == max(ranked, key=lambda c: ranked[c])
+
+
+def test_a_kserve_route_is_known_by_its_missing_path(service: Service) -> None:
+    instance = {"data": {"b64": base64.b64encode(encoded(noise())).decode()}}
+    body = bytearray(json.dumps({"instances": [instance, {"data": {"b64": "!"}}]}).encode())
+    answers, context = ask(service, [{"fields": {"body": body}, "explain": False, "headers": {"url_path": None}}])
+    assert context.get_response_status(0)[0] == 200
+    first, second = json.loads(answers[0])["predictions"]
+    assert first["predictions"][0]["rank"] == 1
+    assert second["error"]["code"] == "malformed_body"
+
+
+def test_figure_seven_comes_as_a_picture(service: Service) -> None:
+    fields = {"data": bytearray(encoded(noise())), **CHEAP}
+    answers, context = ask(service, [{"fields": fields, "explain": True, "headers": {"Accept": "image/png"}}])
+    assert context.get_response_content_type(0) == "image/png"
+    assert Image.open(io.BytesIO(answers[0])).width > 1000
+
+
+def test_a_batch_survives_a_pass_that_fails(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = service._entry_point.__self__
+    real = handler.service.explainer.probabilities
+
+    def only_alone(pictures: list[Any]) -> Any:
+        if len(pictures) > 1:
+            raise RuntimeError("out of memory")
+        return real(pictures)
+
+    monkeypatch.setattr(handler.service.explainer, "probabilities", only_alone)
+    rows: Rows = [{"fields": {"body": bytearray(encoded(noise(seed=s)))}, "explain": False} for s in range(3)]
+    answers, context = ask(service, rows)
+    assert [context.get_response_status(i)[0] for i in range(3)] == [200, 200, 200]
+    assert len({json.loads(a)["predictions"][0]["probability"] for a in answers}) == 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu_id"), [("auto", None), ("cpu", None), ("cpu", 0)], ids=["auto", "cpu", "cpu-despite-gpu"]
+)
+def test_the_cpu_is_used_where_it_is_wanted_or_alone(wanted: str, gpu_id: int | None) -> None:
+    assert choose_device(wanted, gpu_id) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gpu_id", "cause"),
+    [("cuda", None, "assigned no GPU"), ("auto", 0, "cannot use it"), ("tpu", None, "auto, cpu or cuda")],
+)
+def test_a_gpu_that_is_not_there_is_an_error(
+    wanted: str, gpu_id: int | None, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match=cause):
+        choose_device(wanted, gpu_id)

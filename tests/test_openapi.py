@@ -1,0 +1,303 @@
+"""deploy/openapi.yaml and the code say the same: options, answers, errors, in both directions."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from zfnet_explainer.explainer import PRECISIONS
+from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.wire import options
+from zfnet_explainer.wire.errors import RequestError
+from zfnet_explainer.wire.request import HEADER_PREFIX, MAX_INSTANCES, Incoming
+from zfnet_explainer.wire.service import Answer, Limits, Service
+
+from .document import DOCUMENT, SCHEMAS, check, response
+from .pictures import encoded, noise
+from .served import SMALL, sent, service
+
+PROJECT = Path(__file__).parents[1]
+OPTIONS: dict[str, dict[str, Any]] = {
+    name: SCHEMAS[reference["$ref"].rpartition("/")[2]]
+    for name, reference in SCHEMAS["ExplainOptions"]["properties"].items()
+}
+PNG = encoded(noise())
+B64 = base64.b64encode(PNG).decode()
+TENSORS = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64]}]
+PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
+# The net that comes with the project, on a device that computes in every precision, without a bound on squares.
+RULES = options.Rules(
+    tuple(ClassName(*("n02088364", "beagle") if i == 3 else (f"n{i}", f"class {i}")) for i in range(20)),
+    (96, 256, 384, 384, 256),
+    224,
+    tuple(PRECISIONS),
+    224**2,
+    224**2,
+)
+
+
+@pytest.fixture(scope="module")
+def served() -> Service:
+    return service()
+
+
+def check_answer(path: str, answer: Answer) -> Any:
+    """Raise where the answer is not as documented; its JSON, if it is that."""
+    media_type = answer.content_type.partition(";")[0]
+    schema = response(path, answer.status)["content"][media_type]["schema"]
+    if media_type != "application/json":
+        return None
+    body = json.loads(answer.body)
+    check(schema, body)
+    return body
+
+
+def ask(served: Service, path: str, fields: Mapping[str, Any], **headers: str) -> Any:
+    explain = "expla" in path
+    (answer,) = served.answer([sent(fields, explain, path.startswith("/v"), **headers)], ["id"])
+    return answer.status, check_answer(path, answer)
+
+
+def test_is_openapi() -> None:
+    validate(DOCUMENT)
+
+
+# Options
+
+
+def test_every_option_is_documented_in_every_place() -> None:
+    names = set(options.EXPLAIN_OPTIONS)
+    assert set(OPTIONS) == names
+    assert set(SCHEMAS["ExplainForm"]["properties"]) == names | {"data"}
+    assert set(SCHEMAS["PredictOptions"]["properties"]) == set(options.PREDICT_OPTIONS)
+    assert set(SCHEMAS["PredictForm"]["properties"]) == {*options.PREDICT_OPTIONS, "data"}
+    for path, operations in DOCUMENT["paths"].items():
+        for method in operations.keys() & {"post", "put"}:
+            wanted = options.EXPLAIN_OPTIONS if "expla" in path else options.PREDICT_OPTIONS
+            assert set(headers(operations[method])) == set(wanted), (path, method)
+
+
+def headers(operation: dict[str, Any]) -> Iterator[str]:
+    """Option names of an operation's header parameters, whose schema is that of the option."""
+    for reference in operation["parameters"]:
+        key = reference["$ref"].rpartition("/")[2]
+        parameter = DOCUMENT["components"]["parameters"][key]
+        assert parameter["schema"] == {"$ref": f"#/components/schemas/{key}"}
+        yield parameter["name"].lower().removeprefix(HEADER_PREFIX).replace("-", "_")
+
+
+def accepted(**given: Any) -> bool:
+    try:
+        options.explain_options(given, "", RULES)
+    except RequestError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", [name for name, schema in OPTIONS.items() if schema.get("type") == "integer"])
+def test_integers_have_the_documented_range(name: str) -> None:
+    low, high = OPTIONS[name]["minimum"], OPTIONS[name]["maximum"]
+    more = {"window": high} if name == "stride" else {}
+    assert accepted(**{name: low}, **more)
+    assert accepted(**{name: high}, **more)
+    assert accepted(**{name: str(high)}, **more)
+    assert not accepted(**{name: low - 1}, **more)
+    assert not accepted(**{name: high + 1}, **more)
+
+
+@pytest.mark.parametrize("name", ["target", "layer", "feature"])
+def test_numbers_that_may_be_lists_have_the_documented_range(name: str) -> None:
+    more = {"layer": 3} if name == "feature" else {}
+    bounds = OPTIONS[name]["anyOf"][0]
+    low, high = bounds["minimum"], bounds["maximum"]
+    assert accepted(**{name: low}, **more)
+    assert accepted(**{name: high}, **more)
+    assert not accepted(**{name: low - 1}, **more)
+    assert not accepted(**{name: high + 1}, **more)
+
+
+def test_enumerations_are_complete() -> None:
+    assert set(OPTIONS["format"]["enum"]) == set(options.FORMATS)
+    assert set(OPTIONS["precision"]["enum"]) == set(PRECISIONS)
+    assert set(OPTIONS["fill"]["anyOf"][0]["enum"]) == set(options.FILLS)
+    assert {part for value in OPTIONS["methods"]["enum"] for part in value.split(",")} == set(options.METHODS)
+    for name, schema in OPTIONS.items():
+        assert all(accepted(**{name: value}) for value in schema.get("enum", ())), name
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_examples_and_defaults_are_what_they_may_be(name: str) -> None:
+    schema = OPTIONS[name]
+    for value in [*schema.get("examples", ()), *([schema["default"]] if "default" in schema else ())]:
+        check(schema, value)
+        assert accepted(**{name: value}), value
+
+
+def test_defaults_are_those_of_the_code() -> None:
+    documented = {name: schema["default"] for name, schema in OPTIONS.items() if "default" in schema}
+    chosen, shown = options.explain_options({}, "", RULES)
+    assert documented == {
+        "top_k": chosen.top_k,
+        "methods": ",".join(sorted(chosen.methods)),
+        "layer": chosen.layers[0],
+        "features": chosen.features,
+        "images": shown.images,
+        "window": chosen.window,
+        "stride": chosen.stride,
+        "fill": chosen.fill,
+        "precision": chosen.precision,
+        "crosscheck": "captum" if chosen.crosscheck else "none",
+        "format": shown.format,
+    }
+    by_format = {name: options.explain_options({"format": name}, "", RULES)[0].others for name in options.FORMATS}
+    assert "Default: 0 in json and npz, 9 in png and html" in OPTIONS["others"]["description"]
+    assert by_format == {"json": 0, "npz": 0, "png": 9, "html": 9}
+
+
+def test_bounds_of_classes_are_those_of_the_weights() -> None:
+    classes = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())["classes"]
+    assert OPTIONS["top_k"]["maximum"] == len(classes)
+    assert OPTIONS["target"]["anyOf"][0]["maximum"] == len(classes) - 1
+
+
+# Requests
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The JSON bodies that the document shows."""
+    for path, operations in DOCUMENT["paths"].items():
+        reference = operations["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        for example in SCHEMAS[reference.rpartition("/")[2]]["examples"]:
+            yield path, example
+
+
+@pytest.mark.parametrize(("path", "example"), list(examples()))
+def test_the_documents_examples_are_answered(served: Service, path: str, example: dict[str, Any]) -> None:
+    content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    check(content["schema"], example)
+    status, answer = ask(served, path, {"body": json.dumps(example).encode()})
+    assert status == 200
+    assert "error" not in json.dumps(answer)
+
+
+def test_the_number_of_instances_is_the_codes() -> None:
+    for name in ("PredictV1", "ExplainV1"):
+        assert SCHEMAS[name]["properties"]["instances"]["maxItems"] == MAX_INSTANCES
+
+
+# Answers
+
+
+def unanswered(schema: Any, values: list[Any], where: str = "") -> Iterator[str]:
+    """Properties of the schema that no value has; what an empty list would hold counts as answered."""
+    while "$ref" in schema:
+        schema = SCHEMAS[schema["$ref"].rpartition("/")[2]]
+    for name, inner in schema.get("properties", {}).items():
+        found = [value[name] for value in values if name in value]
+        if values and not found:
+            yield f"{where}.{name}"
+        yield from unanswered(inner, found, f"{where}.{name}")
+    if "items" in schema:
+        yield from unanswered(schema["items"], [entry for value in values for entry in value], f"{where}[]")
+
+
+def test_a_prediction_has_every_documented_field_and_no_other(served: Service) -> None:
+    status, answer = ask(served, PREDICT, {"body": PNG})
+    assert status == 200
+    assert list(unanswered(SCHEMAS["Prediction"], [answer])) == []
+
+
+def test_an_explanation_has_every_documented_field_and_no_other(served: Service) -> None:
+    status, answer = ask(served, EXPLAIN, {"data": PNG, **SMALL, "layer": "1,5", "crosscheck": "captum"})
+    assert status == 200
+    assert list(unanswered(SCHEMAS["Explanation"], [answer])) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"methods": "deconv", "features": "1", "images": "false"},
+        {"methods": "occlusion", "window": "224", "fill": "#A0b1C2"},
+        {**SMALL, "format": "png", "others": "0"},
+        {**SMALL, "format": "npz"},
+        {**SMALL, "format": "html", "others": "0"},
+    ],
+)
+def test_every_kind_of_explanation_is_as_documented(served: Service, asked: dict[str, str]) -> None:
+    assert ask(served, EXPLAIN, {"data": PNG, **asked})[0] == 200
+
+
+def test_the_page_is_as_documented(served: Service) -> None:
+    (answer,) = served.answer([Incoming({}, {"Accept": "text/html"}, explain=True, kserve=False)], ["id"])
+    assert answer.status == 200
+    assert answer.content_type.partition(";")[0] in response(EXPLAIN, 200, "get")["content"]
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/v1/models/zfnet:predict", {}),
+        ("/v1/models/zfnet:explain", {"methods": "occlusion", "window": 112, "stride": 112}),
+    ],
+)
+def test_a_failed_instance_is_as_documented(served: Service, path: str, parameters: dict[str, Any]) -> None:
+    instances = [{"data": {"b64": text}} for text in (B64, "bm90aGluZw==", "?")]
+    body = {"instances": instances, "parameters": parameters}
+    status, answer = ask(served, path, {"body": json.dumps(body).encode()})
+    assert status == 200
+    (entries,) = answer.values()
+    assert ["error" in entry for entry in entries] == [False, True, True]
+
+
+def test_pixels_are_read_as_documented(served: Service) -> None:
+    tensor = {"name": "image", "shape": [1, 224, 224, 3], "datatype": "UINT8", "data": noise().reshape(-1).tolist()}
+    check(SCHEMAS["ImageTensor"], tensor)
+    status, _ = ask(served, "/v2/models/zfnet/infer", {"body": json.dumps({"id": "a", "inputs": [tensor]}).encode()})
+    assert status == 200
+
+
+# Errors
+
+
+def test_error_codes_are_those_of_the_code() -> None:
+    codes = {kind.code for kind in RequestError.__subclasses__()}
+    assert set(SCHEMAS["Error"]["properties"]["error"]["properties"]["code"]["enum"]) == codes
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "expected"),
+    [
+        (EXPLAIN, {"data": PNG, "stride": "0"}, 400),
+        (EXPLAIN, {}, 400),
+        (EXPLAIN, {"body": b"nothing"}, 415),
+        (EXPLAIN, {"body": PNG[: len(PNG) // 2]}, 422),
+        (EXPLAIN, {"body": bytes(21 * 2**20)}, 413),
+        (PREDICT, {"body": b"{"}, 400),
+        ("/v1/models/zfnet:predict", {"body": b"{}"}, 400),
+        ("/v2/models/zfnet/infer", {"body": b'{"inputs": []}'}, 400),
+        ("/v2/models/zfnet/infer", {"body": json.dumps({"inputs": TENSORS, "outputs": {}}).encode()}, 400),
+    ],
+)
+def test_refusals_are_as_documented(served: Service, path: str, fields: dict[str, Any], expected: int) -> None:
+    status, answer = ask(served, path, fields)
+    assert status == expected
+    assert answer["error"]["request_id"] == "id"
+
+
+def test_an_answer_over_the_limit_is_refused_as_documented() -> None:
+    small = service(limits=Limits(max_response_bytes=100))
+    status, answer = ask(small, PREDICT, {"body": PNG})
+    assert (status, answer["error"]["code"]) == (400, "too_much_work")
+
+
+def test_our_fault_is_as_documented(served: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(served.explainer, "explain", broken)
+    status, answer = ask(served, EXPLAIN, {"body": PNG})
+    assert (status, answer["error"]["code"]) == (500, "internal_error")

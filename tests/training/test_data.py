@@ -1,0 +1,133 @@
+"""Reading labelled pictures, and their statistics."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zfnet_explainer.training.data import Pictures, RandomViews, channel_statistics, read_split
+
+SIDE = 24
+SIZES = {
+    "train/n02/b.PNG": (40, 31),
+    "train/n02/a.png": (SIDE, SIDE),
+    "train/n01/c.png": (19, 50),
+    "train/n01/d.jpg": (60, 48),
+    "val/n02/a.png": (SIDE, SIDE),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes in train, two pictures each, one class in val; and things that are no pictures."""
+    rng = np.random.default_rng(0)
+    for path, (width, height) in SIZES.items():
+        file = tmp_path / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(file)
+    (tmp_path / "data/train/n01/notes.txt").write_text("no picture")
+    (tmp_path / "data/train/stray.png").write_bytes(b"not in a class")
+    return tmp_path / "data"
+
+
+def packed(folder: Path, out: Path, prefix: str = "") -> Path:
+    """The folder's files as a tar, in an order of its own."""
+    out.mkdir()
+    with tarfile.open(out / "shard.tar", "w") as archive:
+        for path in sorted((p for p in folder.rglob("*") if p.is_file()), reverse=True):
+            archive.add(path, f"{prefix}{path.relative_to(folder)}")
+    return out
+
+
+def assert_same(ours: Pictures, expected: Pictures) -> None:
+    assert torch.equal(ours.images, expected.images)
+    assert torch.equal(ours.labels, expected.labels)
+    assert (ours.names, ours.classes) == (expected.names, expected.classes)
+
+
+def test_reads_a_folder(folder: Path) -> None:
+    pictures = read_split(folder, "train", SIDE)
+    assert pictures.classes == ("n01", "n02")
+    assert pictures.names == ("train/n01/c.png", "train/n01/d.jpg", "train/n02/a.png", "train/n02/b.PNG")
+    assert pictures.labels.tolist() == [0, 0, 1, 1]
+    assert pictures.images.shape == (4, 3, SIDE, SIDE)
+    assert pictures.images.dtype == torch.uint8
+    assert len(pictures) == 4
+
+
+def test_cuts_the_centre_square(folder: Path) -> None:
+    pictures = read_split(folder, "train", SIDE)
+    whole = np.asarray(Image.open(folder / "train/n02/a.png"))
+    assert np.array_equal(pictures.images[2].permute(1, 2, 0), whole), "neither cut nor resized"
+    wide = Image.open(folder / "train/n02/b.PNG").crop((4, 0, 35, 31)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    assert np.array_equal(pictures.images[3].permute(1, 2, 0), np.asarray(wide))
+    tall = Image.open(folder / "train/n01/c.png").crop((0, 15, 19, 34)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    assert np.array_equal(pictures.images[0].permute(1, 2, 0), np.asarray(tall))
+
+
+@pytest.mark.parametrize("prefix", ["", "some/where/"])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_tar_equals_the_folder(folder: Path, tmp_path: Path, split: str, prefix: str) -> None:
+    shards = packed(folder, tmp_path / "shards", prefix)
+    assert_same(read_split(shards, split, SIDE), read_split(folder, split, SIDE))
+
+
+def test_a_folder_and_tars_together(folder: Path, tmp_path: Path) -> None:
+    expected = read_split(folder, "train", SIDE)
+    shards = packed(folder, tmp_path / "shards")
+    (shards / "train").mkdir()
+    shutil.move(folder / "train/n02", shards / "train/n03")
+    both = read_split(shards, "train", SIDE)
+    assert both.classes == ("n01", "n02", "n03")
+    assert torch.equal(both.images[:4], expected.images)
+    assert torch.equal(both.images[4:], expected.images[2:])
+
+
+@pytest.mark.parametrize("split", ["test", "n01"])
+def test_a_split_without_pictures_is_an_error(folder: Path, split: str) -> None:
+    with pytest.raises(ValueError, match=f"no pictures under {folder}/{split}/CLASS/ nor in {folder}/\\*.tar"):
+        read_split(folder, split, SIDE)
+
+
+@pytest.mark.parametrize("keep", [0, 30, 200], ids="{} bytes".format)
+def test_a_damaged_picture_is_named(folder: Path, keep: int) -> None:
+    file = folder / "train/n02/b.PNG"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded"):
+        read_split(folder, "train", SIDE)
+
+
+def test_channel_statistics() -> None:
+    images = torch.randint(0, 256, (7, 3, 5, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[:, 1] //= 3
+    images[:, 2] = 255
+    values = images.numpy().transpose(1, 0, 2, 3).reshape(3, -1) / 255
+    mean, std = channel_statistics(images)
+    assert mean == pytest.approx(values.mean(1), abs=5.1e-5)
+    assert std == pytest.approx(values.std(1), abs=5.1e-5)
+    assert (mean[2], std[2]) == (1.0, 0.0)
+
+
+def test_random_views_are_crops_and_mirror_images() -> None:
+    """Of a picture that grows from left to right and from top to bottom."""
+    rows, cols = torch.meshgrid(torch.arange(50), torch.arange(50), indexing="ij")
+    image = torch.stack([rows * 5, cols * 5, torch.full_like(rows, 9)]).to(torch.uint8)
+    views = RandomViews(Pictures(image[None], torch.tensor([3]), ("x",), ("y",)), 32)
+    torch.manual_seed(0)
+    mirrored, areas = set(), []
+    for _ in range(40):
+        view, label = views[0]
+        assert (view.shape, view.dtype, label) == ((3, 32, 32), torch.uint8, 3)
+        assert (view[2] == 9).all()
+        vertical, horizontal = view[0].int(), view[1].int()
+        assert (vertical.diff(dim=0) >= 0).all(), "never upside down"
+        mirrored.add(bool(horizontal[0, 0] > horizontal[0, -1]))
+        height, width = (abs(int(x[-1, -1] - x[0, 0])) / 5 + 1 for x in (vertical, horizontal))
+        areas.append(height * width / 2500)
+    assert mirrored == {True, False}
+    assert 0.2 < min(areas) < 0.4
+    assert 0.8 < max(areas) <= 1

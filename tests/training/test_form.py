@@ -1,0 +1,104 @@
+"""The form that is trained, and its way back to the chain that is served."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.training.export import fold
+from zfnet_explainer.training.form import Stretch, training_form
+
+from ..chains import SMALL, picture, seeded
+
+
+def shaken(net: nn.Sequential, x: Tensor) -> nn.Sequential:
+    """Seeded weights, every BatchNorm at statistics, scales and shifts of its own, then a few steps."""
+    seeded(net, 0).requires_grad_().train()
+    generator = torch.Generator().manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.5, generator=generator)
+            module.running_var.uniform_(0.3, 3, generator=generator)
+            module.weight.data.normal_(0, 1, generator=generator)  # some below zero
+            module.bias.data.normal_(0, 0.5, generator=generator)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        torch.autograd.backward(nn.functional.cross_entropy(net(x), torch.arange(len(x)) % 3))
+        optimiser.step()
+    return net.eval()
+
+
+def pictures(chain: Chain, count: int) -> Tensor:
+    return torch.stack([picture(chain, seed, torch.float64) for seed in range(count)])
+
+
+@pytest.mark.parametrize("ranks", [{}, {"fc1": 4}, {"fc1": 3, "fc2": 2}], ids=str)
+@pytest.mark.parametrize("kind", SMALL)
+def test_folded_equals_the_trained_form(kind: str, ranks: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    x = pictures(SMALL[kind](0), 6)
+    net = shaken(training_form(SMALL[kind](0), ranks).double(), x)
+    chain, factors = fold(net, SMALL[kind](9).double())
+    expected = net(x).detach()
+    assert float((expected - expected[0]).abs().max()) > 1e-2
+    torch.testing.assert_close(chain(x), expected, rtol=0, atol=1e-10)
+    assert not chain.training
+    assert not any(p.requires_grad for p in chain.parameters())
+    assert set(factors) == set(ranks)
+    for name, (up, down) in factors.items():
+        assert up.shape[1] == down.shape[0] == ranks[name]
+        torch.testing.assert_close(up @ down, chain.get_parameter(f"{name}.weight"), rtol=0, atol=1e-12)
+
+
+def test_what_the_form_of_zfnet_holds() -> None:
+    net = training_form(zfnet(4), {"fc6": 8, "fc7": 5})
+    names = [name for name, _ in net.named_children()]
+    assert names == [
+        *("conv1", "bn_conv1", "pool1", "relu1", "norm1"),
+        *("conv2", "bn_conv2", "pool2", "relu2", "norm2"),
+        *("conv3", "bn_conv3", "relu3", "conv4", "bn_conv4", "relu4", "conv5", "bn_conv5", "pool5", "relu5"),
+        *("stretch", "flatten", "fc6", "bn_fc6", "relu6", "drop6", "fc7", "bn_fc7", "relu7", "drop7", "fc8"),
+    ]
+    shapes = {name: tuple(p.shape) for name, p in net.named_parameters() if "fc" in name and "bn" not in name}
+    assert shapes == {
+        "fc6.down.weight": (8, 9216),
+        "fc6.up.weight": (4096, 8),
+        "fc7.down.weight": (5, 4096),
+        "fc7.up.weight": (4096, 5),
+        "fc8.weight": (4, 4096),
+        "fc8.bias": (4,),
+    }
+    assert net.get_submodule("conv1").bias is None
+    deviations = {n: float(net.get_parameter(f"{n}.weight").detach().std()) for n in ("conv1", "conv3", "fc8")}
+    assert deviations["conv1"] == pytest.approx(0.01, rel=0.05)
+    assert deviations["conv3"] == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.05)
+    assert deviations["fc8"] == pytest.approx(0.01, rel=0.05)
+    assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 4), "smaller pictures are stretched"
+
+
+def test_the_chain_stays_as_it_was() -> None:
+    chain = SMALL["like_zfnet"](0).double()
+    before = {key: value.clone() for key, value in chain.state_dict().items()}
+    shaken(training_form(chain, {}).double(), pictures(chain, 6))
+    assert all(torch.equal(chain.state_dict()[key], value) for key, value in before.items())
+
+
+def test_stretch_repeats_cells() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
+    rows = [[1.0, 1.0, 2.0], [1.0, 1.0, 2.0], [3.0, 3.0, 4.0], [3.0, 3.0, 4.0]]
+    assert Stretch((4, 3))(x)[0, 0].tolist() == rows
+    assert Stretch((2, 2))(x) is x
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.GroupNorm(1, 6), nn.BatchNorm2d(6, track_running_stats=False)], ids=["other", "bare"]
+)
+def test_what_cannot_be_folded(norm: nn.Module) -> None:
+    net = training_form(SMALL["like_zfnet"](0), {})
+    net.bn_conv1 = norm
+    with pytest.raises(TypeError, match="cannot be folded"):
+        fold(net, SMALL["like_zfnet"](0))

@@ -1,0 +1,388 @@
+"""Every option at, below and above its bounds, in every type that JSON, a header or a form can bring."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from zfnet_explainer.explanation import Options
+from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.wire.errors import InvalidOption, RequestError, TooMuchWork, UnusableOption
+from zfnet_explainer.wire.options import Presentation, Rules, explain_options, predict_options
+
+CLASSES = (
+    ClassName("n01440764", "tench"),
+    ClassName("n02099601", "golden retriever"),
+    ClassName("n02012849", "crane"),
+    ClassName("n03126707", "crane"),
+    ClassName("n03445777", "Golf_Ball"),
+)
+RULES = Rules(CLASSES, (96, 256, 384, 384, 256), 224, ("float32", "bfloat16"), 4096, 1024)
+
+
+def explain(accept: str = "", **given: Any) -> Options:
+    return explain_options(given, accept, RULES)[0]
+
+
+def shown(accept: str = "", **given: Any) -> Presentation:
+    return explain_options(given, accept, RULES)[1]
+
+
+def refusal(**given: Any) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        explain_options(given, "", RULES)
+    assert caught.value.status == 400
+    assert caught.value.message.isprintable()
+    return caught.value
+
+
+def test_defaults_are_the_contracts() -> None:
+    assert explain() == Options(
+        top_k=5,
+        methods=frozenset({"deconv", "occlusion"}),
+        target=None,
+        layers=(5,),
+        features=9,
+        feature=None,
+        others=0,
+        window=32,
+        stride=8,
+        fill="gray",
+        precision="float32",
+        crosscheck=False,
+    )
+    assert shown() == Presentation("json", True)
+    assert predict_options({}, RULES) == 5
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (7, 7), (8, 8), (9, 8), (224, 8)])
+def test_the_stride_is_the_smaller_of_eight_and_the_window(window: int, stride: int) -> None:
+    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 224**2, 1024)
+    assert explain_options({"window": window}, "", rules)[0].stride == stride
+
+
+@pytest.mark.parametrize(("file_format", "others"), [("json", 0), ("npz", 0), ("png", 9), ("html", 9)])
+def test_figures_show_nine_others_and_data_none(file_format: str, others: int) -> None:
+    assert explain(format=file_format).others == others
+    assert explain(format=file_format, others=4).others == 4
+
+
+INTEGERS = {"top_k": (1, 5), "window": (1, 224), "stride": (1, 32), "features": (1, 64), "others": (0, 9)}
+LOOSE = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 224**2, 224**2)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_at_their_bounds(name: str) -> None:
+    for value in INTEGERS[name]:
+        for written in (value, str(value), f" {value} "):
+            assert getattr(explain_options({name: written}, "", LOOSE)[0], name) == value
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_beyond_their_bounds(name: str) -> None:
+    low, high = INTEGERS[name]
+    for value in (low - 1, high + 1, -high):
+        for written in (value, str(value)):
+            error = refusal(**{name: written})
+            assert (error.code, error.option) == ("invalid_option", name)
+            assert error.message.startswith(f"`{name}` must be an integer from {low} to {high}")
+            assert error.message.endswith(f", got {value}")
+
+
+WRONG_TYPES = [
+    True,
+    False,
+    1.5,
+    1.0,
+    math.nan,
+    math.inf,
+    None,
+    [],
+    [1],
+    {},
+    {"a": [1]},
+    [[[[[[[1]]]]]]],
+    10**400,
+    -(10**400),
+    "",
+    " ",
+    "1.0",
+    "1e1",
+    "0x1",
+    "+1",
+    "--1",
+    "1_0",
+    "1 2",
+    "٣",
+    "²",
+    "１",
+    "one",
+    "1" * 13,
+    "\n",
+    "\0",
+    "1\0",
+    "\x1b[31m",
+    "\ud800",
+    "é" * 500,
+    "nan",
+    "null",
+]
+
+
+@pytest.mark.parametrize("value", WRONG_TYPES, ids=ascii)
+@pytest.mark.parametrize(
+    "name", [*INTEGERS, "layer", "feature", "methods", "fill", "precision", "crosscheck", "format"]
+)
+def test_what_an_option_cannot_be_is_said_shortly_and_printably(name: str, value: Any) -> None:
+    if name in ("layer", "feature") and value == [1]:
+        assert getattr(explain(**{name: value}), {"layer": "layers"}.get(name, name)) == (1,)
+        return
+    error = refusal(**{name: value})
+    assert isinstance(error, InvalidOption)
+    assert error.option == name
+    assert len(error.message.partition(", got ")[2]) <= 60
+    assert json.dumps(error.payload("id")).isascii()
+
+
+@pytest.mark.parametrize("value", [v for v in WRONG_TYPES if not isinstance(v, bool)], ids=ascii)
+def test_images_is_true_or_false(value: Any) -> None:
+    error = refusal(images=value)
+    assert error.message.startswith("`images` must be true or false, got ")
+
+
+@pytest.mark.parametrize(("written", "value"), [(True, True), (False, False), ("true", True), (" FALSE ", False)])
+def test_images_as_json_and_as_text(written: Any, value: bool) -> None:
+    assert shown(images=written).images is value
+
+
+@pytest.mark.parametrize("deep", [900, 960, 980, 5_000])
+@pytest.mark.parametrize("name", ["top_k", "methods", "layer", "feature", "target", "fill", "images", "format"])
+def test_a_deep_value_is_refused_like_any_other(name: str, deep: int) -> None:
+    value: Any = "x"
+    for _ in range(deep):
+        value = [value]
+    assert refusal(**{name: value}).option == name
+
+
+def test_messages_are_the_contracts() -> None:
+    assert refusal(stride=0).payload("r") == {
+        "code": "invalid_option",
+        "message": "`stride` must be an integer from 1 to 32 (the window), got 0",
+        "option": "stride",
+        "request_id": "r",
+    }
+    assert refusal(stride="0").message == "`stride` must be an integer from 1 to 32 (the window), got 0"
+    assert refusal(stride=9, window=8).message == "`stride` must be an integer from 1 to 8 (the window), got 9"
+    assert refusal(crosscheck="Shap").message == "`crosscheck` must be one of none, captum, got 'Shap'"
+
+
+# Choices
+
+
+@pytest.mark.parametrize(
+    ("written", "methods"),
+    [
+        ("deconv", {"deconv"}),
+        ("occlusion", {"occlusion"}),
+        ("occlusion,deconv", {"deconv", "occlusion"}),
+        (" Deconv , OCCLUSION", {"deconv", "occlusion"}),
+        (["deconv"], {"deconv"}),
+    ],
+    ids=str,
+)
+def test_methods(written: Any, methods: set[str]) -> None:
+    assert explain(methods=written).methods == methods
+
+
+@pytest.mark.parametrize("written", ["deconv,deconv", "deconv,", "gradcam", ["deconv", 1], [["deconv"]], ","], ids=str)
+def test_methods_that_are_none(written: Any) -> None:
+    assert refusal(methods=written).option == "methods"
+
+
+OF_DECONV = {"layer": 4, "features": 2, "feature": 7, "others": 0}
+OF_OCCLUSION = {"window": 50, "stride": 5, "fill": "black", "precision": "float32"}
+
+
+@pytest.mark.parametrize("name", [*OF_DECONV, *OF_OCCLUSION])
+def test_an_option_of_a_method_that_was_not_asked_for(name: str) -> None:
+    other = "occlusion" if name in OF_DECONV else "deconv"
+    error = refusal(methods=other, **{name: (OF_DECONV | OF_OCCLUSION)[name]})
+    assert isinstance(error, UnusableOption)
+    assert (error.code, error.option) == ("invalid_option", name)
+    assert "`methods` leaves out" in error.message
+
+
+@pytest.mark.parametrize(
+    "name", ["topk", "Stride", "data", "", "a" * 500, "x\n\x1b[0m", "\ud800", "`", "__class__", "é"]
+)
+def test_an_unknown_option_is_named_printably(name: str) -> None:
+    error = refusal(**{name: 1})
+    assert error.code == "invalid_option"
+    assert error.message.startswith(f"unknown option `{error.option}`; explanations take: top_k, methods, target, ")
+    assert error.option is not None
+    assert len(error.option) <= 60
+    assert error.option.isprintable()
+    error.message.encode()
+
+
+@pytest.mark.parametrize("name", ["layer", "format", "target", "stride"])
+def test_predictions_take_top_k_alone(name: str) -> None:
+    with pytest.raises(UnusableOption, match=rf"unknown option `{name}` \(it is an option of expl"):
+        predict_options({name: 1}, RULES)
+
+
+def test_predictions_top_k() -> None:
+    assert [predict_options({"top_k": value}, RULES) for value in (1, "5")] == [1, 5]
+    with pytest.raises(InvalidOption, match=r"`top_k` must be an integer from 1 to 5 \(the number of classes\), got 6"):
+        predict_options({"top_k": "6"}, RULES)
+
+
+@pytest.mark.parametrize("fill", ["gray", "mean", "black", "white", "blur", "#12ab9f"])
+def test_fills(fill: str) -> None:
+    assert explain(fill=fill).fill == fill
+    assert explain(fill=f" {fill.upper()} ").fill == fill
+
+
+@pytest.mark.parametrize("fill", ["grey", "red", "#123", "123456", "#12345g", "#1234567", "##12345", "#+12345", 808080])
+def test_colours_that_are_none(fill: Any) -> None:
+    assert refusal(fill=fill).message.startswith("`fill` must be one of gray, mean, black, white, blur or a colour ")
+
+
+def test_a_precision_that_the_device_lacks() -> None:
+    assert explain(precision="BFloat16").precision == "bfloat16"
+    assert refusal(precision="float16").message == (
+        "`precision` must be one of float32, bfloat16 (that this device computes in), got 'float16'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("accept", "file_format"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("image/png", "png"),
+        ("IMAGE/PNG ; q=0.5", "png"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "html"),
+        ("application/json;q=0.1, application/x-npz;q=0.9", "npz"),
+        ("image/png;q=0, application/json", "json"),
+        ("image/jpeg", "json"),
+        ("image/png;q=high", "json"),
+        (",;,;q=,=,q", "json"),
+    ],
+)
+def test_the_accept_header_decides_where_no_format_is_given(accept: str, file_format: str) -> None:
+    assert shown(accept).format == file_format
+    assert shown(accept, format="npz").format == "npz"
+
+
+# Layers, features, target
+
+
+@pytest.mark.parametrize(
+    ("written", "layers"),
+    [(1, (1,)), ("5", (5,)), ("1,2,3,4,5", (1, 2, 3, 4, 5)), (" 3 , 1", (3, 1)), ([2, "4"], (2, 4))],
+    ids=str,
+)
+def test_layers(written: Any, layers: tuple[int, ...]) -> None:
+    assert explain(layer=written).layers == layers
+
+
+@pytest.mark.parametrize("written", [0, 6, "0", "6", "1,1", "1,,2", "1;2", [1, 1], [True], [[1]], "1," * 100], ids=str)
+def test_layers_that_are_none(written: Any) -> None:
+    error = refusal(layer=written)
+    assert error.message.startswith("`layer` must be one or several of the layers 1 to 5, separated by ")
+
+
+@pytest.mark.parametrize(("layer", "last"), [(1, 95), (2, 255), (3, 383), (4, 383), (5, 255)])
+def test_map_indices_end_where_the_layers_maps_do(layer: int, last: int) -> None:
+    assert explain(layer=layer, feature=f"0,{last}").feature == (0, last)
+    for beyond in (-1, last + 1):
+        assert f"from 0 to {last} (layer {layer})" in refusal(layer=layer, feature=beyond).message
+
+
+def test_as_many_maps_as_projections() -> None:
+    assert explain(feature=list(range(64))).feature == tuple(range(64))
+    assert "at most 64" in refusal(feature=list(range(65))).message
+    assert refusal(feature="1,1").option == "feature"
+
+
+def test_maps_of_several_layers() -> None:
+    assert refusal(layer="1,2", feature=3).message == "`feature` names maps of one layer: give one `layer`"
+
+
+def test_a_number_of_maps_and_the_maps() -> None:
+    assert "exclude each other" in refusal(feature=3, features=2).message
+
+
+def test_layers_times_features_are_at_most_64() -> None:
+    assert explain(layer="1,2,3,4", features=16).features == 16
+    error = refusal(layer="1,2,3,4", features=17)
+    assert isinstance(error, TooMuchWork)
+    assert error.message == "4 layers x 17 features are more than 64 projections"
+
+
+@pytest.mark.parametrize(
+    ("written", "index"),
+    [
+        (0, 0),
+        ("4", 4),
+        ("n02099601", 1),
+        ("N02012849", 2),
+        ("tench", 0),
+        ("Golden_Retriever", 1),
+        ("  golden   RETRIEVER ", 1),
+        ("golf ball", 4),
+    ],
+)
+def test_targets(written: Any, index: int) -> None:
+    assert explain(target=written).target == index
+
+
+@pytest.mark.parametrize(
+    "written", [5, -1, "5", "-1", "goldenretriever", "", "   ", "n0", None, True, 1.0, [0], {}, "0,1"], ids=str
+)
+def test_targets_that_are_none(written: Any) -> None:
+    assert "from 0 to 4" in refusal(target=written).message
+
+
+def test_a_label_of_two_classes_asks_for_the_synset() -> None:
+    assert refusal(target="Crane").message == (
+        "`target` must be unique: n02012849, n03126707 share this label, got 'Crane'"
+    )
+
+
+# Work
+
+
+@pytest.mark.parametrize(("window", "stride"), [(32, 3), (32, 1), (8, 6), (100, 1), (224, 1), (161, 1), (160, 1)])
+@pytest.mark.parametrize("crosscheck", ["none", "captum"])
+def test_too_many_squares_name_the_limit_and_a_stride_that_fits(window: int, stride: int, crosscheck: str) -> None:
+    limit = {"none": 4096, "captum": 1024}[crosscheck]
+
+    def count(stride: int) -> int:
+        return (math.ceil((224 - window) / stride) + 1) ** 2
+
+    given: dict[str, Any] = {"window": window, "crosscheck": crosscheck}
+    if count(stride) <= limit:
+        assert explain(stride=stride, **given).stride == stride
+        return
+    error = refusal(stride=stride, **given)
+    assert (error.code, error.option) == ("too_much_work", "stride")
+    told, _, smallest = error.message.partition("the smallest `stride` that fits is ")
+    assert told == f"{count(stride):,} squares are more than this server's limit of {limit:,}; "
+    assert explain(stride=smallest, **given).stride == int(smallest)
+    assert count(int(smallest)) <= limit < count(int(smallest) - 1)
+
+
+def test_a_window_for_which_no_stride_fits() -> None:
+    assert refusal(window=3, stride=3).message == (
+        "5,625 squares are more than this server's limit of 4,096; no `stride` fits: choose a larger `window`"
+    )
+
+
+def test_squares_are_not_counted_where_none_are_asked_for() -> None:
+    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 1, 1)
+    assert explain_options({"methods": "deconv"}, "", rules)[0].methods == {"deconv"}
+    with pytest.raises(TooMuchWork):
+        explain_options({}, "", rules)
