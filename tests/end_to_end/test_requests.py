@@ -140,12 +140,13 @@ def test_eight_at_once_are_each_answered_rightly(client: httpx.Client) -> None:
     ("content", "status", "code"),
     [
         (b"", 400, "malformed_body"),
-        (b"GIF89a", 415, "unsupported_image"),
+        (b"<svg/>", 415, "unsupported_image"),
+        (b"GIF89a", 422, "undecodable_image"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 21 * 2**20, 413, "too_large"),
         (encoded(noise())[:-200], 422, "undecodable_image"),
         (b'{"instances": []}', 400, "malformed_body"),
     ],
-    ids=["empty", "cut-gif", "too-large", "truncated", "no-instance"],
+    ids=["empty", "svg", "cut-gif", "too-large", "truncated", "no-instance"],
 )
 def test_bad_input_gets_its_status(client: httpx.Client, content: bytes, status: int, code: str) -> None:
     answer = client.put("/predictions/zfnet", content=content)
