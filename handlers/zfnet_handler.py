@@ -35,6 +35,7 @@ class ZFNetHandler:
         checkpoint = load(Path(context.system_properties["model_dir"]) / "zfnet.safetensors")
         version = context.manifest["model"]["modelVersion"]
         explainer = Explainer(checkpoint, device)
+        explainer.warm_up()
         self.service = Service(explainer, context.model_name, version, Limits(**settings), self.count)
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)

@@ -12,8 +12,9 @@ from openapi_spec_validator import validate
 from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.wire import options
+from zfnet_explainer.wire.document import MAX_INSTANCES
 from zfnet_explainer.wire.errors import RequestError
-from zfnet_explainer.wire.request import HEADER_PREFIX, MAX_INSTANCES, Incoming
+from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
 from zfnet_explainer.wire.service import Answer, Limits, Service
 
 from .document import DOCUMENT, SCHEMAS, check, response

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,11 @@ class Explainer:
         torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
         self.chain = checkpoint.chain.to(device).to(memory_format=torch.channels_last)
         self._reduced: dict[str, Chain] = {}
+
+    def warm_up(self) -> None:
+        """Evaluate a blank picture, so that no request waits for what torch sets up on the first one."""
+        size = self.record.preprocessing.size
+        self.probabilities([np.zeros((size, size, 3), np.uint8)])
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
