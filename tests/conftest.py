@@ -1,5 +1,8 @@
-"""Nets that are too large to build for every test; shared, so never to be changed."""
+"""What is too costly to have for every test: large nets, never to be changed, and one real server."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 import torch
 import torchvision
@@ -7,8 +10,13 @@ from torch import nn
 
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.serving.devices import Device
+from zfnet_explainer.serving.server import RunningServer, running_server
 
 from .chains import seeded
+from .pictures import MODEL_STORE
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +31,21 @@ def random_alexnet() -> nn.Sequential:
     with torch.device("meta"):
         net = torchvision.models.alexnet()
     return seeded(nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier), 1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The shipped net behind TorchServe, one worker that takes batches of 8."""
+    folder = tmp_path_factory.mktemp("server")
+    options = WorkerOptions(
+        batch_size=8, max_batch_delay_ms=500, device=Device.CPU, max_response_bytes=MAX_RESPONSE_BYTES - 2**20
+    )
+    ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
+    with running_server(folder / "zfnet.mar", folder / "run") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: RunningServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.inference_url, timeout=300, trust_env=False) as client:
+        yield client

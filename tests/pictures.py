@@ -1,10 +1,14 @@
 """Pictures made for tests."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+MODEL_STORE = Path(__file__).parents[1] / "model_store"
+SAMPLE = MODEL_STORE / "samples" / "church.jpg"
 
 
 def noise(height: int = 224, width: int = 224, seed: int = 0) -> NDArray[np.uint8]:

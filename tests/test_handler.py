@@ -16,9 +16,8 @@ from ts.service import Service
 
 from zfnet_handler import ZFNetHandler, choose_device
 
-from .pictures import encoded, noise
+from .pictures import MODEL_STORE, encoded, noise
 
-MODEL_STORE = Path(__file__).parents[1] / "model_store"
 METRICS = Path(__file__).parents[1] / "deploy" / "metrics.yaml"
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
 

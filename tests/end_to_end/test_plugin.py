@@ -14,7 +14,7 @@ import pytest
 from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.serving.config import free_ports
 
-from .conftest import MODEL_STORE, SAMPLE
+from ..pictures import MODEL_STORE, SAMPLE
 
 BIN = Path(sys.executable).parent
 

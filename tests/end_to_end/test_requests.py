@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..pictures import encoded, noise
-from .conftest import SAMPLE
+from ..pictures import SAMPLE, encoded, noise
 
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
 

@@ -1,10 +1,19 @@
 """A signal in the middle of starting something is late, not lost."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from zfnet_explainer.serving.signals import signals_held
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal's processes have it; a shell's background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_is_delivered_after_the_block() -> None:

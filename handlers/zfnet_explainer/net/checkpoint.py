@@ -46,7 +46,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Record:
-    """What the weights are: `validation` is measured on the weights as read back from the file."""
+    """What the weights are. `validation`, measured on the weights as read back: at least top1 and images."""
 
     name: str
     architecture: str
@@ -136,6 +136,8 @@ def _read_record(path: Path) -> Record:
         raise BadCheckpoint(f"cannot read the record {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BadCheckpoint(f"{path} is not a checkpoint's record: {error!r}") from error
+    if not {"top1", "images"} <= set(record.validation):
+        raise BadCheckpoint(f"{path} does not say how accurate the net is: `validation` needs top1 and images")
     if not isinstance(record.architecture, str) or record.architecture not in ARCHITECTURES:
         raise BadCheckpoint(f"{path}: architecture {record.architecture!r} is none of {sorted(ARCHITECTURES)}")
     return record

@@ -56,7 +56,7 @@ def export(net: nn.Sequential, record: Record, path: Path, val: Pictures) -> flo
     The accuracy is measured on the weights as read back, halved and factored, in float32.
     """
     chain, factors = fold(net, zfnet(len(record.classes)))
-    save(chain, record, path, factors)
+    save(chain, replace(record, validation={"top1": 0.0, "images": 0}), path, factors)
     share = top1(load(path).chain, val, record.preprocessing, record.preprocessing.size)
     validation = {"top1": round(share, 4), "images": len(val), "view": "centre square, one view"}
     save(chain, replace(record, validation=validation), path, factors)

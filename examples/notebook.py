@@ -1,0 +1,38 @@
+# %% [markdown]
+# # What the answer depends on
+# Cells for Jupyter (through jupytext), VS Code or any editor that knows `# %%`; needs httpx, numpy, matplotlib.
+
+# %%
+import io
+import os
+from pathlib import Path
+
+import httpx
+import matplotlib.pyplot as plt
+import numpy as np
+
+URL = os.environ.get("ZFNET_URL", "http://localhost:8080")
+PICTURE = Path(os.environ.get("ZFNET_PICTURE", "model_store/samples/dingo.jpg"))
+WINDOW = 32
+
+# %% Every array of the explanation, by its path in the JSON answer.
+options = {"format": "npz", "window": str(WINDOW)}
+answer = httpx.post(f"{URL}/explanations/zfnet", files={"data": PICTURE.read_bytes()}, data=options, timeout=120)
+answer.raise_for_status()
+arrays = np.load(io.BytesIO(answer.content))
+
+# %% How many points the target loses under the square at each place.
+drop = arrays["occlusion.unoccluded"] - arrays["occlusion.target_probability"]
+row, column = np.unravel_index(drop.argmax(), drop.shape)
+top, left = arrays["occlusion.tops"][row], arrays["occlusion.lefts"][column]
+print(f"Worst square: row {top}, column {left}: {arrays['occlusion.unoccluded']:.1%} falls by {100 * drop.max():.1f}")
+
+# %% The map over the picture: each value belongs to the middle of its square.
+figure, axes = plt.subplots(layout="constrained")
+axes.imshow(arrays["image.pixels"])
+middles = arrays["occlusion.lefts"] + WINDOW / 2, arrays["occlusion.tops"] + WINDOW / 2
+limit = np.abs(drop).max()  # white is no change
+heat = axes.pcolormesh(*middles, drop, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.5, shading="nearest")
+figure.colorbar(heat, label="drop of the target's probability")
+axes.set_axis_off()
+figure.savefig("heatmap.png")

@@ -1,0 +1,37 @@
+"""One real server, scraped by a real Prometheus under a small mixed load."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from zfnet_explainer.serving.server import RunningServer
+
+from .load import send
+from .prometheus import Prometheus, running_prometheus, wait_for
+
+# A rule of the last group: those of the others are there when it is.
+LAST_RECORDED = "instance:zfnet_occlusion_drop_ratio:mean1d"
+
+
+@pytest.fixture(scope="session")
+def prometheus(
+    server: RunningServer, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """A Prometheus that has seen every counter of the server grow."""
+    target = server.metrics_url.removeprefix("http://")
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), target) as running:
+        for _ in range(2):  # a rate needs a counter that is seen before it grows and after
+            expected = counted(running) + send(client)
+            wait_until_counted(running, expected)
+        wait_for(lambda: bool(running.query(LAST_RECORDED)), "Prometheus does not evaluate its rules")
+        yield running
+
+
+def wait_until_counted(prometheus: Prometheus, expected: float) -> None:
+    wait_for(lambda: counted(prometheus) == expected, f"Prometheus does not see {expected:.0f} requests")
+
+
+def counted(prometheus: Prometheus) -> float:
+    """The requests that Prometheus knows of."""
+    return sum(value for _, value in prometheus.query("sum(zfnet_requests_total)"))

@@ -1,0 +1,96 @@
+"""A Prometheus that scrapes one server, with the configuration and the rules of deploy/ and a quicker clock."""
+
+import math
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from zfnet_explainer.serving.config import LOOPBACK, free_ports
+
+from .boards import DEPLOY
+
+CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
+INTERVAL = "1s"
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Its API."""
+
+    client: httpx.Client
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and values of an instant query; a query that Prometheus refuses fails here."""
+        found = self.ask("query", query=expression)["result"]
+        return [(one["metric"], float(one["value"][1])) for one in found]
+
+    def label_values(self, query: str) -> list[str]:
+        """What Grafana's label_values(selector, label) finds."""
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
+        assert match is not None, query
+        values: list[str] = self.ask(f"label/{match[2]}/values", **{"match[]": match[1]})
+        return values
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        answer = self.client.get(f"/api/v1/{path}", params=parameters)
+        assert answer.is_success, f"{parameters}: {answer.text}"
+        return answer.json()["data"]
+
+
+def finite(samples: list[tuple[dict[str, str], float]]) -> list[tuple[dict[str, str], float]]:
+    """Those with a number: NaN is what an empty ratio gives, and a panel shows nothing of it."""
+    return [(labels, value) for labels, value in samples if math.isfinite(value)]
+
+
+@contextmanager
+def running_prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
+    """A Prometheus on the loopback that scrapes the target, host:port, for as long as the context lasts."""
+    [port] = free_ports(1)
+    address = f"{LOOPBACK}:{port}"
+    command = ["prometheus", f"--config.file={_configured(folder, target)}", f"--storage.tsdb.path={folder / 'data'}"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)  # noqa: S603
+    try:
+        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=30) as client:
+            wait_for(lambda: _ready(client), f"Prometheus is not ready: {folder / 'prometheus.log'}")
+            yield Prometheus(client)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+    """Return once the condition holds; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.2)
+
+
+def _configured(folder: Path, target: str) -> Path:
+    """Copies of the configuration and the rules that differ in their intervals and the target."""
+    config = yaml.safe_load(CONFIG.read_text())
+    config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+    for name in config["rule_files"]:
+        rules = yaml.safe_load((CONFIG.parent / name).read_text())
+        for group in rules["groups"]:
+            group["interval"] = INTERVAL
+        (folder / name).write_text(yaml.safe_dump(rules))
+    (folder / CONFIG.name).write_text(yaml.safe_dump(config))
+    return folder / CONFIG.name
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/-/ready").is_success
+    except httpx.TransportError:  # it does not listen yet
+        return False

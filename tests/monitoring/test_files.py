@@ -1,0 +1,88 @@
+"""Rules, alerts and dashboards as files: what can be told without a server."""
+
+import re
+import shutil
+import subprocess
+from itertools import combinations
+from typing import Any
+
+import pytest
+import yaml
+
+from zfnet_explainer.serving.config import METRICS_CONFIG
+from zfnet_explainer.wire.metrics import METRICS
+
+from .boards import BOARDS, DEPLOY, Panel, panels
+
+PROMETHEUS = DEPLOY / "prometheus"
+RUNBOOK = DEPLOY.parent / "docs" / "runbook.md"
+WORDS = re.compile(r"(?<![\w:$\"])(?:zfnet|ts|instance\w*:zfnet)_[\w:]+|\bRequests\dXX\b")
+shown = pytest.mark.parametrize("panel", [pytest.param(p, id=f"{p.board}-{p.title}") for p in panels()])
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    """The rules of a file, out of their groups."""
+    return [rule for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@pytest.mark.parametrize("command", ["check config prometheus.yml", "test rules rules_test.yaml"])
+def test_promtool_is_content(command: str) -> None:
+    said = subprocess.run(["promtool", *command.split()], cwd=PROMETHEUS, capture_output=True, text=True)  # noqa: S603, S607
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_every_alert_is_tested_and_has_its_section_in_the_runbook() -> None:
+    alerts = {rule["alert"] for rule in rules("alerts.yaml")}
+    sections = re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE)
+    assert sorted(sections) == sorted(alerts)
+    tests = yaml.safe_load((PROMETHEUS / "rules_test.yaml").read_text())["tests"]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == alerts
+    assert {case["alertname"] for case in cases if not case["exp_alerts"]} == alerts
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules("alerts.yaml")])
+def test_an_alert_says_what_is_wrong_and_where_to_read_on(rule: dict[str, Any]) -> None:
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["annotations"].keys() == {"summary", "description", "runbook"}
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_only_metrics_that_exist_are_asked_for() -> None:
+    known = {metric.name for metric in METRICS if metric.kind != "histogram"}
+    known |= {f"{m.name}_{part}" for m in METRICS if m.kind == "histogram" for part in ("bucket", "sum", "count")}
+    known |= {m["name"] for kind in yaml.safe_load(METRICS_CONFIG.read_text())["ts_metrics"].values() for m in kind}
+    known |= {rule["record"] for rule in rules("rules.yaml")}
+    queries = [rule["expr"] for name in ("rules.yaml", "alerts.yaml") for rule in rules(name)]
+    queries += [query for panel in panels() for query in panel.queries]
+    asked = {word for query in queries for word in WORDS.findall(query)}
+    assert len(asked) > 40
+    assert asked <= known
+
+
+@shown
+def test_a_panel_explains_itself(panel: Panel) -> None:
+    assert panel.description.endswith(".")
+    assert panel.fields["fieldConfig"]["defaults"]["unit"]
+    assert panel.fields["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert panel.fields["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dashboard_is_laid_out_without_overlaps(name: str) -> None:
+    fields = BOARDS[name]["panels"]
+    assert len({panel["id"] for panel in fields}) == len(fields)
+    boxes = [panel["gridPos"] for panel in fields]
+    assert all(box["x"] + box["w"] <= 24 for box in boxes)
+    for one, other in combinations(boxes, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        apart = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or apart, (one, other)
+
+
+def test_dashboards_keep_their_addresses() -> None:
+    assert {name: board["uid"] for name, board in BOARDS.items()} == {
+        "service": "zfnet-service",
+        "explanations": "zfnet-explanations",
+    }

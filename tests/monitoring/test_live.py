@@ -1,0 +1,47 @@
+"""Every panel and every rule on a Prometheus that scrapes the real server: what returns nothing is a defect."""
+
+import shutil
+
+import pytest
+
+from .boards import Panel, panels, substituted, variables
+from .prometheus import Prometheus, finite
+from .test_files import rules
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="prometheus is not installed: apt-get install prometheus"
+)
+WINDOW = "5m"
+GPU_METRIC = "zfnet_device_memory"  # the server runs on the CPU
+
+
+def values_of_variables(prometheus: Prometheus, board: str) -> dict[str, list[str]]:
+    """What a dashboard offers to choose from, all of it chosen."""
+    values: dict[str, list[str]] = {}
+    for name, query in variables(board).items():
+        values[name] = prometheus.label_values(substituted(query, values, WINDOW))
+        assert values[name], f"${name} offers nothing"
+    return values
+
+
+@pytest.mark.parametrize("panel", [pytest.param(p, id=f"{p.board}-{p.title}") for p in panels()])
+def test_every_query_of_a_panel_returns_data(prometheus: Prometheus, panel: Panel) -> None:
+    values = values_of_variables(prometheus, panel.board)
+    for query in panel.queries:
+        found = finite(prometheus.query(substituted(query, values, WINDOW)))
+        print(f"{panel.board} | {panel.title} |", "; ".join(f"{labels or ''} {value:.4g}" for labels, value in found))
+        assert bool(found) != panel.gpu_only, query
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["record"]) for rule in rules("rules.yaml")])
+def test_every_recording_rule_returns_data(prometheus: Prometheus, rule: dict[str, str]) -> None:
+    found = finite(prometheus.query(rule["record"]))
+    print("rule |", rule["record"], "|", "; ".join(f"{value:.4g}" for _, value in found))
+    assert bool(found) != (GPU_METRIC in rule["expr"])
+
+
+def test_rules_evaluate_and_no_alert_fires_under_a_healthy_load(prometheus: Prometheus) -> None:
+    loaded = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+    assert len(loaded) == len(rules("rules.yaml")) + len(rules("alerts.yaml"))
+    assert [rule["name"] for rule in loaded if rule["health"] != "ok"] == []
+    assert prometheus.query('ALERTS{alertstate="firing"}') == []
