@@ -63,9 +63,10 @@ def test_the_archive_works_in_their_server(their_server: tuple[str, str]) -> Non
         # Here TorchServe itself has decoded the JSON body before the handler sees it.
         refused = client.post(f"{inference}/v1/models/zfnet:explain", json={"instances": [{"data": {"b64": "AAAA"}}]})
         assert refused.json()["explanations"][0]["error"]["code"] == "unsupported_image"
-        many = {"layer": "1,2,3,4,5", "features": "12", "format": "npz", "methods": "deconv"}
+        # 64 projections are over TorchServe's default limit of an answer, which would kill the worker.
+        many = {"features": "64", "format": "npz", "methods": "deconv"}
         answer = client.post(f"{inference}/explanations/zfnet", files={"data": SAMPLE.read_bytes()}, data=many)
-        assert answer.status_code in (200, 400)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_much_work")
         assert client.put(f"{inference}/predictions/zfnet", content=SAMPLE.read_bytes()).status_code == 200
 
 
