@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods.incremental import occlude_incremental
+from zfnet_explainer.methods.incremental import MEMORY, Occluder
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.chain import Chain, as_chain
@@ -50,12 +50,12 @@ def differs(maps: OcclusionMaps) -> bool:
 
 
 def both(
-    chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, batch: int = 64
+    chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, memory: int = MEMORY
 ) -> tuple[OcclusionMaps, OcclusionMaps]:
     """(incremental, full)."""
     clean = chain.run(image[None])
     return (
-        occlude_incremental(chain, image, clean, fill, grid, layer, feature, batch),
+        Occluder(chain, memory)(image, clean, fill, grid, layer, feature),
         occlude_full(chain, image, fill, grid, layer, feature),
     )
 
@@ -131,7 +131,7 @@ def test_incremental_is_exact_for_any_chain(seed: int) -> None:
         window = draw.randint(1, 18)
         grid = squares(*chain.input_size[1:], window, draw.randint((window + 1) // 2, window))
         layer = draw.choice(chain.features)
-        incremental, full = both(chain, image, fill, grid, layer, 0, batch=50)
+        incremental, full = both(chain, image, fill, grid, layer, 0, memory=50_000)
         assert_equal(incremental, full, 1e-12)
 
 
@@ -146,14 +146,15 @@ def test_squares_as_large_as_the_picture(kind: str, shift: int) -> None:
 
 
 @KINDS
-def test_batches_of_3_equal_batches_of_64(kind: str) -> None:
+def test_little_memory_changes_nothing(kind: str) -> None:
     chain = SMALL[kind](0)
     image, fill = picture(chain, 1), picture(chain, 2)
     grid = squares(*chain.input_size[1:], window=6, stride=6)
     clean = chain.run(image[None])
-    args = (chain, image, clean, fill, grid, chain.features[-1], 0)
+    args = (image, clean, fill, grid, chain.features[-1], 0)
     assert len(grid) > 3
-    assert_equal(occlude_incremental(*args, batch=3), occlude_incremental(*args, batch=64), 1e-6)
+    for memory in (1, 30_000):
+        assert_equal(Occluder(chain, memory)(*args), Occluder(chain)(*args), 1e-6)
 
 
 @KINDS
@@ -162,7 +163,7 @@ def test_a_fill_that_is_the_picture_changes_nothing(kind: str) -> None:
     image = picture(chain)
     clean = chain.run(image[None])
     grid = squares(*chain.input_size[1:], window=8, stride=5)
-    maps = occlude_incremental(chain, image, clean, image, grid, chain.features[-1], 0)
+    maps = Occluder(chain)(image, clean, image, grid, chain.features[-1], 0)
     logits, activity = clean.outputs[chain.dense[-1]][0], clean.outputs[chain.features[-1]][0, 0].sum()
     torch.testing.assert_close(maps.logits, logits.expand_as(maps.logits), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(maps.feature_activity, activity.expand_as(maps.feature_activity), rtol=1e-5, atol=1e-5)
@@ -174,7 +175,7 @@ def test_what_reaches_no_output_changes_nothing() -> None:
     image, fill = picture(chain, 1), picture(chain, 2)
     grid = Squares(1, 1, (0, 1, 2, 3), (0, 1, 2, 3))
     clean = chain.run(image[None])
-    maps = occlude_incremental(chain, image, clean, fill, grid, "relu1", 0)
+    maps = Occluder(chain)(image, clean, fill, grid, "relu1", 0)
     changed = (maps.logits - clean.outputs["fc2"][0]).abs().amax(2) > 1e-5
     assert changed.tolist() == [[row in (0, 2) and col in (0, 2) for col in range(4)] for row in range(4)]
 
@@ -187,7 +188,7 @@ def test_inputs_stay(kind: str) -> None:
     inputs = {"image": image, "fill": fill, **clean.outputs} | {f"{k} switches": v for k, v in clean.switches.items()}
     before = {name: x.clone() for name, x in inputs.items()}
     grid = squares(*chain.input_size[1:], window=6, stride=5)
-    occlude_incremental(chain, image, clean, fill, grid, chain.features[-1], 0)
+    Occluder(chain)(image, clean, fill, grid, chain.features[-1], 0)
     occlude_full(chain, image, fill, grid, chain.features[-1], 0)
     for name, x in inputs.items():
         assert torch.equal(x, before[name]), name

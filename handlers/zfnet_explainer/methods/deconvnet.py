@@ -16,6 +16,7 @@ CONVENTIONS = {
     "filtering": "transposed convolution with the layer's own filters, no biases",
     "normalisation": "passed through unchanged on the way down",
     "border": "the receptive field is cut to the picture",
+    "others": "the same map's largest activations over the pictures that the atlas was built from, one a picture",
     "units": "activation units per standardised pixel value, signed; pictures show them divided by the 99.5th "
     "percentile of their size",
 }

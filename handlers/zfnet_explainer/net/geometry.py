@@ -20,6 +20,10 @@ class Axis:
         """Padding that the last output needs behind the last value; 0 where it ends inside the map."""
         return max(0, (self.size_out - 1) * self.stride + self.kernel - self.padding - self.size_in)
 
+    def span(self, outputs: int) -> int:
+        """How many values so many neighbouring outputs read, padding counted."""
+        return (outputs - 1) * self.stride + self.kernel
+
     def touched(self, values: Interval) -> Interval:
         """The outputs [first, last) whose windows meet the input values [first, last)."""
         first, last = values

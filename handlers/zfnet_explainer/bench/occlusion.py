@@ -1,0 +1,115 @@
+"""Occlusion maps side by side: the same machine, process, threads, picture and weights, interleaved."""
+
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from ..methods.occlusion import OcclusionMaps
+from ..methods.squares import Squares, squares
+from ..net.chain import Chain
+from ..net.norm import CrossMapNorm
+from . import ways
+from .floor import multiply_adds
+from .machine import Machine, peak_memory, seconds
+
+# Full batches and Captum take the same time for every square: they are timed on a thinned grid.
+SAMPLE = 81
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net by name, a grid and a precision."""
+
+    net: str
+    window: int
+    stride: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians over interleaved repeats; times in seconds for the whole grid of `positions` squares.
+
+    `full` and `captum` are scaled to it from a thinned one. `captum_our_norm`: Captum on our faster
+    normalisation, equal to `captum` where the net has none. Deviations are the largest from `full`:
+    of logits over the largest logit, and of probabilities. `floor` is the time that the multiply-adds
+    of recomputing what changes would take at the machine's peak.
+    """
+
+    case: Case
+    positions: int
+    incremental: float
+    full: float
+    captum: float
+    captum_batch: int
+    captum_our_norm: float
+    logit_deviation: float
+    probability_deviation: float
+    memory: int
+    floor: float
+
+    @property
+    def over_full(self) -> float:
+        return self.full / self.incremental
+
+    @property
+    def over_captum(self) -> float:
+        return self.captum / self.incremental
+
+    @property
+    def share_of_floor(self) -> float:
+        """Over 1 where fewer multiplications were needed than recomputing takes."""
+        return self.floor / self.incremental
+
+
+def measure(chain: Chain, case: Case, machine: Machine, device: torch.device, repeats: int) -> Row:
+    """Time the ways to one occlusion map, and compare what they found."""
+    on = ways.subject(chain, device, getattr(torch, case.precision))
+    grid = squares(on.size, on.size, case.window, case.stride)
+    thin = ways.sample(on.size, case.window, case.stride, SAMPLE)
+    ours, full = ways.incremental(on), ways.full(on)
+    found, expected = ours(thin), full(thin)
+    memory = peak_memory(lambda: ours(grid), device)
+    batch = min(ways.CAPTUM_BATCHES, key=lambda n: _timed(ways.captum(on, n, torch_norm=True), thin, device))
+    candidates: dict[str, tuple[ways.Way, Squares]] = {
+        "incremental": (ours, grid),
+        "full": (full, thin),
+        "captum": (ways.captum(on, batch, torch_norm=True), thin),
+    }
+    if any(isinstance(layer, CrossMapNorm) for layer in chain):
+        candidates["captum_our_norm"] = ways.captum(on, batch, torch_norm=False), thin
+    times = _interleaved(candidates, device, repeats)
+    laid = {"incremental": len(grid), "full": len(thin)}
+    scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
+    return Row(
+        case, len(grid), scaled["incremental"], scaled["full"], scaled["captum"], batch,
+        scaled.get("captum_our_norm", scaled["captum"]), *_deviations(found, expected), memory,
+        2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
+    )  # fmt: skip
+
+
+def _interleaved(
+    candidates: dict[str, tuple[ways.Way, Squares]], device: torch.device, repeats: int
+) -> dict[str, float]:
+    """Each way's median time, one run of each in turn, so that a busy moment strikes all of them."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, (way, grid) in candidates.items():
+            times[name].append(_timed(way, grid, device))
+    return {name: median(values) for name, values in times.items()}
+
+
+def _timed(way: ways.Way, grid: Squares, device: torch.device) -> float:
+    return seconds(lambda: way(grid), device)
+
+
+def laid_by_captum(grid: Squares, size: int) -> int:
+    """How many squares Captum lays: what the stride leaves over is one more, cut at the border."""
+    return (-(-(size - grid.window) // grid.stride) + 1) ** 2
+
+
+def _deviations(found: OcclusionMaps, expected: OcclusionMaps) -> tuple[float, float]:
+    """Largest difference of the logits over the largest logit, and of the probabilities."""
+    logits = (found.logits - expected.logits).abs().max() / expected.logits.abs().max()
+    return float(logits), float((found.probabilities - expected.probabilities).abs().max())

@@ -1,0 +1,88 @@
+"""The bench's tables, for the terminal and as Markdown, and its JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.table import Table
+
+from .machine import Machine
+from .occlusion import Row
+from .projections import ProjectionsRow
+from .requests import RequestsRow
+
+OCCLUSION = (
+    "net", "window/stride", "precision", "squares", "time", "squares/s", "× full", "× Captum (its batch)",
+    "× Captum, our norm", "share of floor", "logits off", "probability off", "memory",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a run of the bench measured."""
+
+    machine: Machine
+    repeats: int
+    occlusion: list[Row] = field(default_factory=list)
+    projections: list[ProjectionsRow] = field(default_factory=list)
+    requests: list[RequestsRow] = field(default_factory=list)
+
+    def save(self, folder: Path) -> Path:
+        """Write the numbers as JSON into the folder, named after the time; the path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        return path
+
+    def tables(self) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+        """(title, header, rows) of each part that was measured."""
+        return [
+            ("Occlusion maps", OCCLUSION, [_occlusion(row) for row in self.occlusion]),
+            (
+                "Nine projections of the last layer",
+                ("net", "ours", "Captum", "× Captum"),
+                [[r.net, _time(r.ours), _time(r.captum), f"{r.over_captum:.1f}"] for r in self.projections],
+            ),
+            (
+                "Whole requests, fresh pictures",
+                ("endpoint", "over HTTP", "in process", "ratio"),
+                [[r.endpoint, _time(r.over_http), _time(r.in_process), f"{r.ratio:.2f}"] for r in self.requests],
+            ),
+        ]
+
+
+def terminal(title: str, header: Sequence[str], rows: list[list[str]]) -> Table:
+    table = Table(*header, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def markdown(header: Sequence[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _occlusion(row: Row) -> list[str]:
+    case = row.case
+    return [
+        case.net,
+        f"{case.window}/{case.stride}",
+        case.precision,
+        f"{row.positions:,}",
+        _time(row.incremental),
+        f"{row.positions / row.incremental:,.0f}",
+        f"{row.over_full:.1f}",
+        f"{row.over_captum:.1f} ({row.captum_batch})",
+        f"{row.captum_our_norm / row.incremental:.1f}",
+        f"{100 * row.share_of_floor:.0f} %",
+        f"{row.logit_deviation:.0e}",
+        f"{row.probability_deviation:.0e}",
+        f"{row.memory / 2**20:,.0f} MiB",
+    ]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"

@@ -1,0 +1,99 @@
+"""`zfnet-explainer bench`: how fast this machine explains, beside Captum and the plain way."""
+
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from .package import WEIGHTS
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..bench.occlusion import Case
+    from ..bench.results import Results
+
+
+def bench(
+    nets: Annotated[str, typer.Option(help="Of zfnet, alexnet and vgg16, separated by commas.")] = "zfnet",
+    windows: Annotated[str, typer.Option(help="Sides of the square, in pixels.")] = "16,32,50,64",
+    strides: Annotated[str, typer.Option(help="Its steps, in pixels.")] = "4,8",
+    precisions: Annotated[str, typer.Option(help="float32, bfloat16, float16.")] = "float32",
+    repeats: Annotated[int, typer.Option(min=1, help="Interleaved runs; medians are shown.")] = 5,
+    requests: Annotated[bool, typer.Option(help="Also whole requests, against a server that is started here.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
+    out: Annotated[Path, typer.Option(help="Folder for the numbers, as JSON.")] = Path("results"),
+) -> None:
+    """Time occlusion maps, projections and whole requests side by side; minutes on an idle machine."""
+    from ..bench import machine, occlusion, results  # torch takes seconds to import: --help does not wait for it
+    from .local import pick_device
+
+    console, where = Console(), pick_device(device)
+    asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
+    names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")
+    grids = list(product(_pixels(windows, "--windows"), _pixels(strides, "--strides")))
+    found = results.Results(machine.describe(where, tuple(asked)), repeats)
+    console.print(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}")
+    cases = [occlusion.Case(net, window, stride, p) for net in names for window, stride in grids for p in asked]
+    with Progress(console=console) as progress:
+        _nets(found, cases, where, progress)
+        if requests:
+            _requests(found, weights, where, progress)
+    for title, header, rows in found.tables():
+        if rows:
+            console.print(results.terminal(title, header, rows))
+    console.print(f"numbers: {found.save(out)}")
+
+
+def _nets(found: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:
+    import torch
+
+    from ..bench import occlusion, projections, ways
+    from ..bench.nets import net
+
+    task = progress.add_task("occlusion maps", total=len(cases))
+    for name in dict.fromkeys(case.net for case in cases):
+        chain = net(name)
+        found.projections.append(projections.measure(name, ways.subject(chain, device, torch.float32), found.repeats))
+        for case in (case for case in cases if case.net == name):
+            progress.update(task, description=f"{name} {case.window}/{case.stride} {case.precision}")
+            found.occlusion.append(occlusion.measure(net(name), case, found.machine, device, found.repeats))
+            progress.advance(task)
+
+
+def _requests(found: "Results", weights: Path, device: "torch.device", progress: Progress) -> None:
+    from tempfile import TemporaryDirectory
+
+    from ..bench import requests
+    from ..serving.archive import WorkerOptions, ensure_archive
+    from ..serving.devices import Device
+    from ..serving.server import running_server
+    from .local import local_service
+
+    task = progress.add_task("whole requests", total=2)
+    with TemporaryDirectory() as folder:
+        archive = Path(folder, "zfnet.mar")
+        ensure_archive(archive, weights, WorkerOptions(device=Device(device.type)))
+        with running_server(archive, Path(folder, "run")) as server:
+            service = local_service(weights, device.type)
+            for endpoint in ("predictions", "explanations"):
+                found.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * found.repeats))
+                progress.advance(task)
+
+
+def _choices(text: str, known: tuple[str, ...], option: str) -> list[str]:
+    chosen = text.split(",")
+    if not set(chosen) <= set(known):
+        raise typer.BadParameter(f"{option} {text!r}: choose among {', '.join(known)}")
+    return chosen
+
+
+def _pixels(text: str, option: str) -> list[int]:
+    try:
+        return [int(value) for value in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {text!r} is not a list of pixels, separated by commas") from error

@@ -1,0 +1,109 @@
+"""The bench measures what it says: counts by hand, the same work on all sides, its command on small nets."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from captum.attr import Occlusion
+from torch import Tensor, nn
+
+from zfnet_explainer.bench import machine, occlusion, projections, results, ways
+from zfnet_explainer.bench.floor import multiply_adds
+from zfnet_explainer.bench.requests import RequestsRow, fresh_pictures
+from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.wire.image import decode
+
+from ..chains import SMALL, chain_of, picture
+
+CPU = torch.device("cpu")
+
+
+def test_multiply_adds_by_hand() -> None:
+    """A 2 x 2 square in a corner touches 3 x 3 outputs of a 3 x 3 kernel padded by 1, of 12 x 10 in the end."""
+    chain = chain_of((1, 12, 10), nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, 2))
+    linear = 2 * 6 * 5 * 12 + 12 * 5
+    corner, inside = Squares(2, 1, (0,), (0,)), Squares(2, 1, (4,), (4,))
+    assert multiply_adds(chain, corner) == 3 * 3 * 9 * 2 + linear
+    assert multiply_adds(chain, inside) == 4 * 4 * 9 * 2 + linear
+    assert multiply_adds(chain, Squares(2, 4, (0, 4), (0, 4))) == 7 * 7 * 9 * 2 + 4 * linear
+
+
+@pytest.mark.parametrize(("window", "stride"), [(32, 8), (50, 4), (64, 8), (16, 4)])
+def test_the_thinned_grid_is_part_of_the_grid(window: int, stride: int) -> None:
+    grid, thin = squares(224, 224, window, stride), ways.sample(224, window, stride, occlusion.SAMPLE)
+    assert set(thin.tops) <= set(grid.tops)
+    assert 25 < len(thin) <= occlusion.SAMPLE
+
+
+def test_captum_lays_as_many_squares_as_counted() -> None:
+    seen = []
+
+    def count(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return x.flatten(1).sum(1)
+
+    for window, stride in ((16, 7), (10, 10), (9, 8)):
+        seen.clear()
+        image = picture(chain_of((3, 37, 37), nn.Conv2d(3, 2, 3), nn.ReLU()))
+        Occlusion(count).attribute(image[None], (3, window, window), (3, stride, stride), perturbations_per_eval=4)
+        laid = occlusion.laid_by_captum(Squares(window, stride, (0,), (0,)), 37)
+        assert sum(seen[1:]) == laid  # the first is the picture itself
+
+
+def test_the_ways_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "CAPTUM_BATCHES", (2, 5))
+    chain = chain_of((3, 32, 32), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, 2))
+    here = machine.Machine("here", 1, "", "", "", {"float32": 1.0})
+    row = occlusion.measure(chain, occlusion.Case("small", 8, 4, "float32"), here, CPU, repeats=1)
+    assert row.positions == 49
+    assert row.captum_batch in (2, 5)
+    assert 0 < row.logit_deviation < 1e-5 or row.logit_deviation == 0
+    assert row.captum_our_norm == row.captum  # there is no normalisation in this net
+    assert row.floor == 2 * multiply_adds(chain, squares(32, 32, 8, 4)) / 1e9
+    assert row.over_full == row.full / row.incremental
+    assert min(row.incremental, row.full, row.captum) > 0
+
+
+def test_plain_is_the_chain_with_torchs_own_normalisation() -> None:
+    chain = SMALL["like_zfnet"](0)
+    net = ways.plain(chain)
+    assert any(isinstance(layer, nn.LocalResponseNorm) for layer in net)
+    x = picture(chain)[None]
+    torch.testing.assert_close(net(x), chain(x), rtol=1e-5, atol=1e-5)
+
+
+def test_projections() -> None:
+    on = ways.subject(SMALL["like_zfnet"](0), CPU, torch.float32)
+    row = projections.measure("small", on, repeats=1)
+    assert row.over_captum == row.captum / row.ours > 0
+
+
+def test_fresh_pictures_differ() -> None:
+    pictures = fresh_pictures()
+    first, second = next(pictures), next(pictures)
+    assert first != second
+    assert decode(first, 224).pixels.shape == (224, 224, 3)
+
+
+def test_peak_memory_sees_what_was_held() -> None:
+    held = machine.peak_memory(lambda: torch.ones(64 << 20, dtype=torch.uint8).sum(), CPU)
+    assert held > 60 << 20
+
+
+def test_results_are_saved_whole(tmp_path: Path) -> None:
+    case = occlusion.Case("zfnet", 32, 8, "float32")
+    row = occlusion.Row(case, 625, 0.5, 5.0, 10.0, 16, 8.0, 1e-6, 1e-7, 3 << 20, 0.25)
+    here = machine.Machine("a processor", 2, "system", "3", "2", {"float32": 100.0})
+    found = results.Results(here, 3, [row], [], [RequestsRow("predictions", 0.06, 0.05)])
+    saved = json.loads(found.save(tmp_path).read_text())
+    assert saved["occlusion"][0]["case"]["window"] == 32
+    assert saved["machine"]["device"] == "a processor"
+    (_, header, rows), _, (_, _, requests) = found.tables()
+    cells = dict(zip(header, rows[0], strict=True))
+    assert cells["× full"] == "10.0"
+    assert cells["× Captum (its batch)"] == "20.0 (16)"
+    assert cells["share of floor"] == "50 %"
+    assert cells["squares/s"] == "1,250"
+    assert requests == [["predictions", "60.0 ms", "50.0 ms", "1.20"]]
+    assert results.markdown(("a", "b"), [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
