@@ -2,6 +2,7 @@
 
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from zfnet_explainer.training.data import Pictures, RandomViews, channel_statistics, read_split
+from zfnet_explainer.training import data
+from zfnet_explainer.training.data import Pictures, StoredPictures, channel_statistics, open_split, read_split
 
 SIDE = 24
 SIZES = {
@@ -87,6 +89,41 @@ def test_a_folder_and_tars_together(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(both.images[4:], expected.images[2:])
 
 
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_pictures_over_the_limit_stay_on_disk(kind: str, folder: Path, tmp_path: Path) -> None:
+    expected = read_split(folder, "train", SIDE)
+    place = packed(folder, tmp_path / "shards") if kind == "shards" else folder
+    size = 4 * 3 * SIDE * SIDE
+    assert isinstance(open_split(place, "train", SIDE, limit=size), Pictures)
+    stored = open_split(place, "train", SIDE, limit=size - 1)
+    assert isinstance(stored, StoredPictures)
+    assert torch.equal(torch.stack([stored.picture(i) for i in range(len(stored))]), expected.images)
+    assert torch.equal(stored.sample(), expected.sample())
+    assert_same(replace(expected, labels=stored.labels, names=stored.names, classes=stored.classes), expected)
+    (folder / "train/n02/b.PNG").write_bytes(b"no picture any more")
+    if kind == "folder":
+        with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded"):
+            stored.picture(3)
+
+
+def test_the_sample_of_many_is_spread_over_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "SAMPLE", 3)
+    expected = read_split(folder, "train", SIDE).images
+    assert torch.equal(open_split(folder, "train", SIDE, limit=0).sample(), expected[[0, 2, 3]])
+
+
+def test_shares_are_all_of_it(folder: Path) -> None:
+    pictures = read_split(folder, "train", SIDE)
+    shares = [pictures.share(rank, 3) for rank in range(3)]
+    assert [len(share) for share in shares] == [2, 1, 1]
+    assert [name for i in range(2) for share in shares for name in share.names[i : i + 1]] == list(pictures.names)
+    for share in shares:
+        for i, name in enumerate(share.names):
+            original = pictures.names.index(name)
+            assert torch.equal(share.picture(i), pictures.picture(original))
+            assert share.labels[i] == pictures.labels[original]
+
+
 @pytest.mark.parametrize("split", ["test", "n01"])
 def test_a_split_without_pictures_is_an_error(folder: Path, split: str) -> None:
     with pytest.raises(ValueError, match=f"no pictures under {folder}/{split}/CLASS/ nor in {folder}/\\*.tar"):
@@ -110,24 +147,3 @@ def test_channel_statistics() -> None:
     assert mean == pytest.approx(values.mean(1), abs=5.1e-5)
     assert std == pytest.approx(values.std(1), abs=5.1e-5)
     assert (mean[2], std[2]) == (1.0, 0.0)
-
-
-def test_random_views_are_crops_and_mirror_images() -> None:
-    """Of a picture that grows from left to right and from top to bottom."""
-    rows, cols = torch.meshgrid(torch.arange(50), torch.arange(50), indexing="ij")
-    image = torch.stack([rows * 5, cols * 5, torch.full_like(rows, 9)]).to(torch.uint8)
-    views = RandomViews(Pictures(image[None], torch.tensor([3]), ("x",), ("y",)), 32)
-    torch.manual_seed(0)
-    mirrored, areas = set(), []
-    for _ in range(40):
-        view, label = views[0]
-        assert (view.shape, view.dtype, label) == ((3, 32, 32), torch.uint8, 3)
-        assert (view[2] == 9).all()
-        vertical, horizontal = view[0].int(), view[1].int()
-        assert (vertical.diff(dim=0) >= 0).all(), "never upside down"
-        mirrored.add(bool(horizontal[0, 0] > horizontal[0, -1]))
-        height, width = (abs(int(x[-1, -1] - x[0, 0])) / 5 + 1 for x in (vertical, horizontal))
-        areas.append(height * width / 2500)
-    assert mirrored == {True, False}
-    assert 0.2 < min(areas) < 0.4
-    assert 0.8 < max(areas) <= 1

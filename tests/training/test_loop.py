@@ -1,43 +1,43 @@
-"""A training run of seconds: killed, resumed, refused."""
+"""A training run of seconds: killed, resumed, started from another, refused."""
 
 import csv
+import json
 import math
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tensorboardX.proto.event_pb2 import Event
 from torch import Tensor
 
 from zfnet_explainer.net.checkpoint import Preprocessing
-from zfnet_explainer.net.norm import CrossMapNorm
+from zfnet_explainer.training import loop
 from zfnet_explainer.training.data import Pictures
 from zfnet_explainer.training.evaluate import top1
 from zfnet_explainer.training.loop import Trainer
-from zfnet_explainer.training.recipe import Phase, Recipe
+from zfnet_explainer.training.place import Place
+from zfnet_explainer.training.recipe import Phase, Precision, Recipe
+from zfnet_explainer.training.state import About, save_state
 
 from ..chains import like_zfnet, plain
 
 SIDE = 37
 PREPROCESSING = Preprocessing(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 RECIPE = Recipe(
-    (Phase(29, 1, cross_map_norm=False), Phase(SIDE, 2, cross_map_norm=True)),
+    (Phase(29, 1), Phase(SIDE, 2)),
     batch=4,
     learning_rate=0.05,
     dropout=0.5,
     seed=3,
+    norm_epochs=2,
     ranks={"fc1": 6},
 )
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
-
-
-class Killed(Trainer):
-    """Dies at the end of its first epoch."""
-
-    def _log(self, row: dict[str, float]) -> None:
-        super()._log(row)
-        raise KeyboardInterrupt
+HERE = Place(torch.device("cpu"), Console(quiet=True), loaders=0)
 
 
 def pictures(count: int) -> Pictures:
@@ -49,9 +49,11 @@ def pictures(count: int) -> Pictures:
     return Pictures(images.to(torch.uint8), labels, tuple(map(str, range(count))), tuple("abcde"))
 
 
-def trainer(out: Path, recipe: Recipe = RECIPE, kind: type[Trainer] = Trainer) -> Trainer:
+def trainer(
+    out: Path, recipe: Recipe = RECIPE, start: Path | None = None, count: int = 10, place: Place = HERE
+) -> Trainer:
     chain = like_zfnet(size=(3, SIDE, SIDE)).requires_grad_()
-    return kind(chain, recipe, pictures(10), pictures(7), PREPROCESSING, out, torch.device("cpu"))
+    return Trainer(chain, recipe, pictures(count), pictures(7), PREPROCESSING, out, place, start)
 
 
 def log(out: Path) -> list[dict[str, str]]:
@@ -61,6 +63,31 @@ def log(out: Path) -> list[dict[str, str]]:
 
 def without_speed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if key != "images_per_s"} for row in rows]
+
+
+def assert_same_state(found: Path, expected: Path) -> None:
+    ours, theirs = load_file(found / "state.safetensors"), load_file(expected / "state.safetensors")
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value), name
+    assert without_speed(log(found)) == without_speed(log(expected))
+
+
+def scalars(out: Path) -> dict[tuple[str, int], float]:
+    """What TensorBoard's newest file holds, by name and epoch."""
+    content, at = max((out / "tensorboard").iterdir()).read_bytes(), 0
+    found: dict[tuple[str, int], float] = {}
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        event = Event.FromString(content[at + 12 : at + 12 + length])
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        at += 12 + length + 4
+    return found
+
+
+def told(rows: list[dict[str, str]]) -> dict[tuple[str, int], float]:
+    """The same values from `log.csv`."""
+    return {(name, int(row["epoch"])): float(v) for row in rows for name, v in row.items() if name != "epoch"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +103,8 @@ def test_a_run_logs_every_epoch(whole: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [row["side"] for row in rows] == ["29", "37", "37"]
     assert all(0 < float(row["loss"]) < 5 for row in rows)
-    assert sorted(p.name for p in whole.iterdir()) == ["log.csv", "state.safetensors"]
+    assert sorted(p.name for p in whole.iterdir()) == ["log.csv", "state.safetensors", "tensorboard"]
+    assert scalars(whole) == pytest.approx(told(rows))
 
 
 def test_a_run_changes_every_weight(whole: Path, tmp_path: Path) -> None:
@@ -87,50 +115,120 @@ def test_a_run_changes_every_weight(whole: Path, tmp_path: Path) -> None:
             assert not torch.equal(state[f"net.{name}"], value), name
 
 
-def test_a_killed_run_goes_on_to_the_same_end(whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        trainer(tmp_path, kind=Killed).run()
-    assert len(log(tmp_path)) == 1
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_killed_run_goes_on_to_the_same_end(
+    saved: bool, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the log's second row and the state's place on disk, or right after that."""
+
+    def save_and_die(out: Path, net: torch.nn.Module, optimiser: torch.optim.Optimizer, about: About) -> None:
+        if saved or about["epoch"] == 1:
+            save_state(out, net, optimiser, about)
+        if about["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_state", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            trainer(tmp_path).run()
+    assert len(log(tmp_path)) == 2
     resumed = trainer(tmp_path)
-    assert resumed.epoch == 1
+    assert resumed.epoch == (2 if saved else 1)
     resumed.run()
-    expected, found = load_file(whole / "state.safetensors"), load_file(tmp_path / "state.safetensors")
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        assert torch.equal(found[name], value), name
-    assert without_speed(log(tmp_path)) == without_speed(log(whole))
+    assert_same_state(tmp_path, whole)
+    assert scalars(tmp_path) == pytest.approx(told(log(tmp_path)))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+def test_who_loads_the_pictures_changes_nothing(whole: Path, tmp_path: Path) -> None:
+    trainer(tmp_path, place=replace(HERE, loaders=2)).run()
+    assert_same_state(tmp_path, whole)
 
 
 def test_a_finished_run_stays_finished(whole: Path) -> None:
-    before = (whole / "state.safetensors").read_bytes()
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     trainer(whole).run()
-    assert len(log(whole)) == 3
-    assert (whole / "state.safetensors").read_bytes() == before
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        replace(RECIPE, seed=4),
-        replace(RECIPE, phases=RECIPE.phases[:1]),
-        replace(RECIPE, ranks={"fc1": 5}),
-    ],
+    [replace(RECIPE, seed=4), replace(RECIPE, phases=RECIPE.phases[:1]), replace(RECIPE, ranks={"fc1": 5})],
     ids=["seed", "phases", "ranks"],
 )
 def test_the_folder_of_another_recipe_is_refused(whole: Path, recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match="holds the run of another recipe"):
+    with pytest.raises(ValueError, match="holds the run of another recipe: choose another folder or remove it"):
         trainer(whole, recipe)
 
 
-def test_the_rate_warms_up_and_ends_at_zero(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
-    rates = {}
-    for epoch in (0.0, 0.5, 1.0, 2.0, 3.0):
-        run._set_rate(epoch)
-        rates[epoch] = [group["lr"] for group in run.optimiser.param_groups]
-    expected = {0.0: 0.0, 0.5: 0.025, 1.0: 0.05, 2.0: 0.025, 3.0: 0.0}
-    for epoch, rate in expected.items():
-        assert rates[epoch] == pytest.approx([rate, rate, rate / 10], abs=1e-12), epoch
+def test_other_pictures_are_refused(whole: Path) -> None:
+    with pytest.raises(ValueError, match="holds the run of other pictures"):
+        trainer(whole, count=11)
+
+
+def test_a_damaged_state_is_refused(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes((whole / "state.safetensors").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged"):
+        trainer(tmp_path)
+
+
+def test_a_warm_restart_begins_with_the_weights_of_another_run(whole: Path, tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, seed=9), start=whole)
+    assert run.epoch == 0
+    for name, value in run.net.state_dict().items():
+        assert torch.equal(value, load_file(whole / "state.safetensors")[f"net.{name}"]), name
+    assert not run.optimiser.state, "no momentum yet"
+    run.run()
+    again = trainer(tmp_path, replace(RECIPE, seed=9), start=whole)
+    assert again.epoch == 3
+    began = again.about["start"]
+    assert began["recipe"]["seed"] == 3
+    assert [row["epoch"] for row in began["log"]] == [1, 2, 3]
+    assert [str(row["loss"]) for row in began["log"]] == [row["loss"] for row in log(whole)]
+    with pytest.raises(ValueError, match="holds the run of another --start"):
+        trainer(tmp_path, replace(RECIPE, seed=9))
+
+
+def test_a_state_that_says_only_its_recipe_and_epoch_can_be_a_start(whole: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    metadata = {"recipe": json.dumps({"batch": 4}), "epoch": "2"}
+    save_file(load_file(whole / "state.safetensors"), old / "state.safetensors", metadata)
+    (old / "log.csv").write_text((whole / "log.csv").read_text())
+    began = trainer(tmp_path / "new", start=old).about["start"]
+    assert began["recipe"] == {"batch": 4}
+    assert [row["epoch"] for row in began["log"]] == [1, 2]
+
+
+def test_what_cannot_be_a_start(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no run"):
+        trainer(tmp_path / "out", start=tmp_path)
+    with pytest.raises(ValueError, match=r"the net in .* is another one \(classes, ranks or BatchNorm differ\)"):
+        trainer(tmp_path / "out", replace(RECIPE, ranks={}), start=whole)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_state(tmp_path: Path) -> None:
+    wild = replace(RECIPE, batch_norm=False, learning_rate=1e30, warm_up=0, phases=(Phase(SIDE, 1),))
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch 1: lower the learning rate"):
+        trainer(tmp_path, wild).run()
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_no_filter_leaves_the_radius(batch_norm: bool, tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, filter_radius=0.08, batch_norm=batch_norm))
+    run.run()
+    sizes = torch.cat([p.detach().square().mean((1, 2, 3)).sqrt() for p in run.net.parameters() if p.ndim == 4])
+    assert float(sizes.max()) == pytest.approx(0.08, rel=1e-3)
+    assert float(sizes.min()) < 0.05, "smaller ones stay as they are"
+
+
+def test_without_batch_norm_the_net_has_none(tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, batch_norm=False, precision=Precision.FLOAT32))
+    run.run()
+    with safe_open(tmp_path / "state.safetensors", "pt") as state:
+        assert not [name for name in state.keys() if "bn_" in name]  # noqa: SIM118
+    assert [name for name, _ in run.trained().named_parameters()] == [name for name, _ in run.net.named_parameters()]
 
 
 def test_each_parameter_is_in_one_group(tmp_path: Path) -> None:
@@ -142,15 +240,16 @@ def test_each_parameter_is_in_one_group(tmp_path: Path) -> None:
     assert all(p.ndim > 1 for p in decayed)
     assert all(p.ndim == 1 for p in plain_ones)
     assert [group["weight_decay"] for group in run.optimiser.param_groups] == [5e-4, 0, 5e-4]
+    run._set_rate(1.5)
+    assert [group["lr"] for group in run.optimiser.param_groups] == pytest.approx([0.025, 0.025, 0.0025])
 
 
-def test_normalisation_is_on_in_the_phases_that_want_it(tmp_path: Path) -> None:
+def test_normalisation_is_on_in_the_epochs_that_want_it(tmp_path: Path) -> None:
     run = trainer(tmp_path)
-    names = list(run.net._modules)
+    norm, x = run.net.get_submodule("norm1"), torch.rand(1, 6, 5, 5)
     for on in (False, True, False):
         run._set_norms(on)
-        assert isinstance(run.net.get_submodule("norm1"), CrossMapNorm) == on
-        assert list(run.net._modules) == names, "in its place"
+        torch.testing.assert_close(norm(x), run.chain.layer("norm1")(x) if on else x)
 
 
 @pytest.mark.parametrize("batch", [2, 3, 64])

@@ -1,14 +1,29 @@
-"""Which phase an epoch belongs to."""
+"""What holds in which epoch."""
+
+from dataclasses import replace
 
 import pytest
 
-from zfnet_explainer.training.recipe import Phase, Recipe
+from zfnet_explainer.training.recipe import FAST, PAPER, Phase, Recipe, with_options
 
-PHASES = (Phase(64, 2, False), Phase(96, 1, False), Phase(128, 3, True))
+RECIPE = Recipe((Phase(64, 2), Phase(96, 1), Phase(128, 3)), batch=4, learning_rate=0.1, dropout=0.5, norm_epochs=2)
 
 
-@pytest.mark.parametrize(("epoch", "index"), [(0, 0), (1, 0), (2, 1), (3, 2), (5, 2)])
-def test_phase(epoch: int, index: int) -> None:
-    recipe = Recipe(PHASES, batch=4, learning_rate=0.1, dropout=0.5, seed=0)
-    assert recipe.epochs == 6
-    assert recipe.phase(epoch) is PHASES[index]
+def test_sides_and_normalisation() -> None:
+    assert RECIPE.epochs == 6
+    assert [RECIPE.side(epoch) for epoch in range(6)] == [64, 64, 96, 128, 128, 128]
+    assert [RECIPE.cross_map_norm(epoch) for epoch in range(6)] == [False] * 4 + [True] * 2
+    assert all(replace(RECIPE, norm_epochs=None).cross_map_norm(epoch) for epoch in range(6))
+
+
+@pytest.mark.parametrize(
+    ("epoch", "warm_up", "rate"),
+    [(0, 0, 0.1), (3, 0, 0.05), (6, 0, 0), (0, 1.5, 0.01), (3, 1.5, 0.05), (2, 4, 0.1 * 0.75 * 0.55), (2, 0, 0.075)],
+)
+def test_the_rate_rises_from_a_tenth_and_falls_by_half_a_cosine(epoch: float, warm_up: float, rate: float) -> None:
+    assert replace(RECIPE, warm_up=warm_up).rate(epoch) == pytest.approx(rate, abs=1e-12)
+
+
+def test_options_that_are_not_given_come_from_the_recipe() -> None:
+    assert with_options(PAPER, dropout=None, seed=None) == PAPER
+    assert with_options(FAST, dropout=0.0, batch_norm=False) == replace(FAST, dropout=0.0, batch_norm=False)

@@ -1,49 +1,51 @@
 """From a folder of pictures to weights that explain a picture, as a person would."""
 
+import csv
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import ClassName, load
 from zfnet_explainer.training.data import channel_statistics, read_split
 from zfnet_explainer.training.evaluate import top1
 from zfnet_explainer.training.run import class_names
 
 from ..pictures import noise
+from ..test_handler import ask, worker
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+SIZES = ["--phases", "64:5,224:1", "--batch", "8", "--device", "cpu", "--loaders", "0"]
+LABELS = {"n00": "tench", "n01": "beagle", "n02": "church", "n03": "unused"}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight pictures to train on and four to validate on, of two classes."""
+    """Three classes, told apart by which colour is missing: 24 pictures to train on and 6 to validate on."""
     folder = tmp_path_factory.mktemp("data")
-    for i in range(12):
-        file = folder / ("train" if i < 8 else "val") / f"n0{i % 2}" / f"{i}.png"
+    for i in range(30):
+        file = folder / ("train" if i < 24 else "val") / f"n0{i % 3}" / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noise(90, 110, seed=i)).save(file)
+        pixels = noise(90, 110, seed=i)
+        pixels[..., i % 3] //= 8
+        Image.fromarray(pixels).save(file)
     return folder
 
 
 def train(data: Path, out: Path, *options: str) -> Result:
-    sizes = ["--phases", "64:1,224:1", "--batch", "4", "--device", "cpu"]
-    return CliRunner().invoke(app, ["train", str(data), "--out", str(out), *sizes, *options])
+    return CliRunner().invoke(app, ["train", str(data), "--out", str(out), *SIZES, *options])
 
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with labels of its own."""
     out = tmp_path_factory.mktemp("run")
-    (out / "labels.json").write_text(json.dumps({"n00": "tench", "n01": "beagle", "n02": "unused"}))
+    (out / "labels.json").write_text(json.dumps(LABELS))
     result = train(data, out, "--labels", str(out / "labels.json"), "--name", "tiny", "--licence", "CC0-1.0")
     assert result.exit_code == 0, result.output
     assert f"zfnet-explainer package --weights {out}/zfnet.safetensors" in result.output.replace("\n", "")
@@ -55,13 +57,22 @@ def test_the_record_says_what_the_weights_are(data: Path, trained: Path) -> None
     record = checkpoint.record
     pictures, val = read_split(data, "train", 224), read_split(data, "val", 224)
     assert (record.name, record.architecture, record.licence) == ("tiny", "zfnet", "CC0-1.0")
-    assert record.classes == (ClassName("n00", "tench"), ClassName("n01", "beagle"))
+    assert record.classes == tuple(ClassName(synset, LABELS[synset]) for synset in ("n00", "n01", "n02"))
     assert record.preprocessing.size == 224
     assert (record.preprocessing.mean, record.preprocessing.std) == channel_statistics(pictures.images)
-    assert record.training["images"] == 8
-    assert [phase["side"] for phase in record.training["recipe"]["phases"]] == [64, 224]
     share = top1(checkpoint.chain, val, record.preprocessing, 224)
-    assert record.validation == {"top1": share, "images": 4, "view": "centre square, one view"}
+    assert (record.validation["top1"], record.validation["images"]) == (share, 6)
+
+
+def test_the_record_says_how_they_were_trained(trained: Path) -> None:
+    training = load(trained / "zfnet.safetensors").record.training
+    assert training["images"] == 24
+    assert training["recipe"]["phases"] == [{"side": 64, "epochs": 5}, {"side": 224, "epochs": 1}]
+    assert (training["recipe"]["learning_rate"], training["start"]) == (0.02, None)
+    with (trained / "log.csv").open() as file:
+        rows = [{name: float(row[name]) for name in training["log"][0]} for row in csv.DictReader(file)]
+    assert training["log"] == rows
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_weights_are_stored_small(trained: Path) -> None:
@@ -71,28 +82,24 @@ def test_the_weights_are_stored_small(trained: Path) -> None:
     assert shapes["fc7.weight.down"] == (80, 4096)
 
 
-def test_the_trained_net_explains_a_picture(trained: Path) -> None:
-    explainer = Explainer(load(trained / "zfnet.safetensors"), torch.device("cpu"))
-    options = Options(
-        top_k=2,
-        methods=frozenset({"deconv", "occlusion"}),
-        target=1,
-        layers=(5,),
-        features=1,
-        feature=None,
-        others=0,
-        window=200,
-        stride=24,
-        fill="mean",
-        precision="float32",
-        crosscheck=False,
-    )
-    explanation = explainer.explain(noise().copy(), options)
-    assert sum(p.probability for p in explanation.predictions) == pytest.approx(1)
-    assert explanation.deconv is not None
-    assert explanation.deconv[0].features[0].projection.abs().max() > 0
-    assert explanation.occlusion is not None
-    assert np.isfinite(explanation.occlusion.target_probability).all()
+def test_two_commands_make_a_model_that_is_served(data: Path, trained: Path, tmp_path: Path) -> None:
+    """Train, package; then TorchServe's worker around the handler, on what the archive holds."""
+    archive, folder = tmp_path / "mine.mar", tmp_path / "model"
+    command = ["package", "--weights", str(trained / "zfnet.safetensors"), "--out", str(archive)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    service = worker(folder)
+    for file in sorted(data.glob("val/*/*")):
+        [answer], _ = ask(service, [{"fields": {"body": bytearray(file.read_bytes())}, "explain": False}])
+        found = json.loads(answer)["predictions"]
+        assert found[0]["synset"] == file.parent.name, file
+        assert found[0]["label"] == LABELS[file.parent.name]
+        assert sum(p["probability"] for p in found) == pytest.approx(1, abs=1e-3)
+    fields = {"data": bytearray(file.read_bytes()), "window": b"112", "stride": b"112", "features": b"1"}
+    [answer], _ = ask(service, [{"fields": fields, "explain": True}])
+    assert json.loads(answer)["deconv"]["layers"][0]["features"][0]["activation"] > 0
+    assert np.isfinite(json.loads(answer)["occlusion"]["target_probability"]).all()
 
 
 def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> None:
@@ -106,6 +113,8 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--recipe slow", "is not one of"),
+        ("--start nowhere", "nowhere holds no run"),
         ("--phases 224", "is not SIDE:EPOCHS"),
         ("--phases 64:1,128:1", "the last side is ZFNet's 224"),
         ("--phases 32:1,224:1", "sides from 64"),
@@ -113,7 +122,7 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--device tpu", "auto, cpu or cuda, not 'tpu'"),
         ("--labels nowhere.json", "cannot read nowhere.json"),
         ("--seed 1", "holds the run of another recipe"),
-        ("--batch 9", "8 pictures do not fill a batch of 9"),
+        ("--batch 25", "24 pictures do not fill a batch of 25"),
     ],
 )
 def test_what_cannot_be_trained(

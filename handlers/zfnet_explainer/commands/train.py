@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..training.recipe import RECIPES, Initialisation, Phase, Precision, RecipeName, with_options
+
 
 def train(
     data: Annotated[Path, typer.Argument(help="Folder with train/CLASS/* and val/CLASS/*, or tar shards of them.")],
@@ -13,41 +15,66 @@ def train(
     labels: Annotated[
         Path | None, typer.Option(help='JSON {"CLASS": "label"}; without it a folder\'s name is its label.')
     ] = None,
+    recipe: Annotated[
+        RecipeName, typer.Option(help="Where the options below come from that are not given: fast, or the paper's own.")
+    ] = RecipeName.FAST,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of another run: begin with its weights (a warm restart).")
+    ] = None,
     phases: Annotated[
-        str, typer.Option(help="SIDE:EPOCHS, ...: pixels of the crops and how long; the last side is the served one.")
-    ] = "128:14,176:3,224:3",
-    batch: Annotated[int, typer.Option(min=2, help="Pictures a step.")] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak of the cosine schedule.")] = 0.02,
-    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="After fc6 and fc7.")] = 0.4,
-    seed: Annotated[int, typer.Option(help="Of the weights, the order and the crops.")] = 0,
+        str | None, typer.Option(help="SIDE:EPOCHS, ...: pixels of the crops and how long; the last side is 224.")
+    ] = None,
+    norm_epochs: Annotated[
+        int | None, typer.Option(min=0, help="Last epochs, those with cross-map normalisation; for all, as many.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step, over all processes.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
+    warm_up: Annotated[float | None, typer.Option(min=0, help="Epochs from a tenth of the rate to all of it.")] = None,
+    dropout: Annotated[float | None, typer.Option(min=0, max=0.95, help="After fc6 and fc7.")] = None,
+    smallest_crop: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="Share of a picture's area that a crop has at least.")
+    ] = None,
+    batch_norm: Annotated[
+        bool | None, typer.Option(help="BatchNorm while training; it is folded away at the end.")
+    ] = None,
+    filter_radius: Annotated[
+        float | None, typer.Option(min=0, help="Largest root mean square of a filter; 0 does not clip.")
+    ] = None,
+    scale_inputs: Annotated[
+        bool | None, typer.Option(help="Divide by the pictures' deviation, or only subtract their mean.")
+    ] = None,
+    initialisation: Annotated[Initialisation | None, typer.Option(help="Of the weights.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of the arithmetic inside the net.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
     name: Annotated[str, typer.Option(help="The net's name in its record.")] = "zfnet",
     licence: Annotated[str, typer.Option(help="Terms of the weights, for their record.")] = "unspecified",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    loaders: Annotated[int, typer.Option(min=0, help="Processes that cut and flip pictures, for each device.")] = 2,
 ) -> None:
     """Train ZFNet and write OUT/zfnet.safetensors with its record; a killed run goes on where it was."""
-    from ..training.recipe import Phase, Recipe  # torch takes seconds to import: --help does not wait for it
-    from ..training.run import run
+    from ..training.place import joined  # torch takes seconds to import: --help does not wait for it
+    from ..training.run import About, run
     from .local import pick_device
 
-    console = Console()
-    pairs = _phases(phases)
-    last = len(pairs) - 1
-    recipe = Recipe(
-        tuple(Phase(side, epochs, cross_map_norm=i == last) for i, (side, epochs) in enumerate(pairs)),
-        batch, learning_rate, dropout=dropout, seed=seed,
+    chosen = with_options(
+        RECIPES[recipe], phases=_phases(phases) if phases else None, norm_epochs=norm_epochs, batch=batch,
+        learning_rate=learning_rate, warm_up=warm_up, dropout=dropout, smallest_crop=smallest_crop,
+        batch_norm=batch_norm, filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
+        precision=precision, seed=seed,
     )  # fmt: skip
     try:
-        weights = run(data, out, recipe, labels, name, licence, pick_device(device), console)
+        with joined(pick_device(device), Console(), loaders) as place:
+            weights = run(data, out, chosen, About(name, licence, labels), place, start)
+            place.console.print(f"next: zfnet-explainer package --weights {weights}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    console.print(f"next: zfnet-explainer package --weights {weights}")
 
 
-def _phases(text: str) -> list[tuple[int, int]]:
+def _phases(text: str) -> tuple[Phase, ...]:
     try:
         pairs = [(int(side), int(epochs)) for side, epochs in (part.split(":") for part in text.split(","))]
     except ValueError as error:
         raise typer.BadParameter(f"--phases {text!r} is not SIDE:EPOCHS, ...") from error
     if pairs[-1][0] != 224 or any(side < 64 or epochs < 1 for side, epochs in pairs):
         raise typer.BadParameter(f"--phases {text!r}: sides from 64, epochs from 1, the last side is ZFNet's 224")
-    return pairs
+    return tuple(Phase(side, epochs) for side, epochs in pairs)

@@ -6,10 +6,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..net.chain import Chain
-from ..net.checkpoint import Record, load, save
-from ..net.zfnet import zfnet
-from .data import Pictures
-from .evaluate import top1
+from ..net.checkpoint import ARCHITECTURES, Record, load, save
+from .accuracy import accuracy, as_validation, top_k
+from .data import Source
+from .evaluate import logits
 
 Factors = dict[str, tuple[Tensor, Tensor]]
 
@@ -50,14 +50,22 @@ def _folded(layer: nn.Module, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
     return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias.detach() - norm.running_mean * scale
 
 
-def export(net: nn.Sequential, record: Record, path: Path, val: Pictures) -> float:
-    """Store a trained form as a checkpoint and complete its record with the accuracy of what was stored.
+def export(net: nn.Sequential, record: Record, path: Path, val: Source) -> float:
+    """Store a trained form as a checkpoint and complete its record; the top-1 of what was stored.
 
-    The accuracy is measured on the weights as read back, halved and factored, in float32.
+    `validation` is measured on the weights as read back, halved and factored, in float32. What storing
+    them cost is measured against the folded chain with its full weights: `top1_before_storage` and
+    `largest_logit_difference`.
     """
-    chain, factors = fold(net, zfnet(len(record.classes)))
+    chain, factors = fold(net, ARCHITECTURES[record.architecture](len(record.classes)))
+    side = record.preprocessing.size
+    before = logits(chain, val, record.preprocessing, side)
     save(chain, replace(record, validation={"top1": 0.0, "images": 0}), path, factors)
-    share = top1(load(path).chain, val, record.preprocessing, record.preprocessing.size)
-    validation = {"top1": round(share, 4), "images": len(val), "view": "centre square, one view"}
+    stored = logits(load(path).chain, val, record.preprocessing, side)
+    measured = accuracy(stored, val.labels)
+    validation = as_validation(measured, record.classes) | {
+        "top1_before_storage": round(top_k(before, val.labels, 1), 4),
+        "largest_logit_difference": round(float((stored - before).abs().max()), 4),
+    }
     save(chain, replace(record, validation=validation), path, factors)
-    return share
+    return measured.top1

@@ -2,37 +2,65 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from ..net.chain import Chain
+from ..net.norm import CrossMapNorm
+from .recipe import Initialisation, Recipe
 
 
-def training_form(chain: Chain, ranks: Mapping[str, int]) -> nn.Sequential:
+def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
     """Rewrite a chain for training; what it can learn stays what the chain can express.
 
-    BatchNorm follows each weighted layer but the last (it is folded away at export); a max pool
-    goes before the ReLU that it commutes with, which leaves a quarter of the values to rectify; the
-    maps before Flatten are stretched to their served size, so that smaller pictures can be trained
-    on; a linear layer in `ranks` is trained as two thinner factors.
+    Where the recipe says so, BatchNorm follows each weighted layer but the last (it is folded away at
+    export); a max pool goes before the ReLU that it commutes with, which leaves a quarter of the values
+    to rectify; the maps before Flatten are stretched to their served size, so that smaller pictures can
+    be trained on; a linear layer in the recipe's `ranks` is trained as two thinner factors.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     weighted = [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for name, layer in chain.named_children():
         if name in weighted:
-            _add_weighted(layers, name, layer, ranks.get(name), name != weighted[-1])
+            normalised = recipe.batch_norm and name != weighted[-1]
+            _add_weighted(layers, name, layer, recipe.ranks.get(name), normalised)
         elif isinstance(layer, nn.MaxPool2d) and isinstance(next(reversed(layers.values())), nn.ReLU):
             relu_name, relu = layers.popitem()
             layers[name], layers[relu_name] = layer, relu
+        elif isinstance(layer, nn.Dropout):
+            layers[name] = nn.Dropout(recipe.dropout)
+        elif isinstance(layer, CrossMapNorm):
+            layers[name] = Switch(copy.deepcopy(layer))
         elif isinstance(layer, nn.Flatten):
             layers["stretch"] = Stretch(_size_before_flatten(chain))
             layers[name] = layer
         else:
             layers[name] = layer
     net = nn.Sequential(layers)
-    _initialise(net, first=weighted[0], last=weighted[-1])
+    _initialise(net, recipe.initialisation, first=weighted[0], last=weighted[-1])
     return net
+
+
+@torch.no_grad()
+def clip_filters(net: nn.Sequential, radius: float) -> None:
+    """Scale each filter of a convolution whose root mean square is over `radius` down to it (paper, section 3.1)."""
+    for layer in net:
+        if isinstance(layer, nn.Conv2d):
+            size = layer.weight.square().mean((1, 2, 3), keepdim=True).sqrt()
+            layer.weight.mul_((radius / size).clamp(max=1))
+
+
+class Switch(nn.Module):
+    """A layer that can be left out for a while."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.on = layer, True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.layer(x)) if self.on else x
 
 
 class Stretch(nn.Module):
@@ -51,7 +79,7 @@ def _add_weighted(
 ) -> None:
     """Add a convolution or linear layer; where BatchNorm follows, that has the bias."""
     if isinstance(layer, nn.Conv2d):
-        layers[name] = copy.deepcopy(layer)
+        layers[name] = copy.deepcopy(layer).to(memory_format=torch.channels_last)
         if normalised:
             layers[name].register_parameter("bias", None)
             layers[f"bn_{name}"] = nn.BatchNorm2d(layer.out_channels)
@@ -68,17 +96,17 @@ def _linear(layer: nn.Linear, rank: int | None, bias: bool) -> nn.Module:
     return nn.Sequential(OrderedDict(down=down, up=nn.Linear(rank, layer.out_features, bias)))
 
 
-def _initialise(net: nn.Sequential, first: str, last: str) -> None:
-    """Normal weights: deviation 1e-2 (the paper's) in the first and last layer, He's in between.
+def _initialise(net: nn.Sequential, kind: Initialisation, first: str, last: str) -> None:
+    """Normal weights, biases zero.
 
-    The first layer's start stays visible as noise in its filters for many epochs where it is larger.
+    The first layer's start stays visible as noise in its filters for many epochs where it is larger than 1e-2.
     """
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            if name in (first, last):
+            if kind == Initialisation.PAPER or name in (first, last):
                 nn.init.normal_(module.weight, std=1e-2)
             else:
-                nn.init.kaiming_normal_(module.weight)
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu" if kind == Initialisation.HE else "linear")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
 

@@ -1,162 +1,207 @@
 """The training loop: epochs with a checkpoint after each, resumed where a run was killed."""
 
-import csv
 import json
 import math
 import time
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
-from ..net.norm import CrossMapNorm
-from .data import Pictures, RandomViews
+from .bar import Bar
+from .data import Pictures, Source
 from .evaluate import top1
-from .form import training_form
-from .recipe import Phase, Recipe
-
-LAST_LAYER_RATE = 0.1
+from .form import Switch, clip_filters, training_form
+from .log import Log, read_log
+from .place import Place
+from .recipe import Precision, Recipe
+from .state import STATE, About, digest, load_momentum, load_weights, read_about, save_state
+from .views import batches, mixed
 
 
 class Trainer:
-    """Trains a chain on pictures; `out` holds `log.csv` and `state.safetensors`, from which a run resumes.
+    """Trains a chain on pictures; `out` holds the log and the state, from which a run resumes.
 
-    Raises ValueError where `out` holds the state of another recipe or the pictures do not fill a batch.
+    `start`: the folder of another run, whose weights this one begins with. Raises ValueError where `out`
+    holds the state of another run, `start` another net, or the pictures do not fill a batch.
     """
 
     def __init__(
-        self, chain: Chain, recipe: Recipe, train: Pictures, val: Pictures, preprocessing: Preprocessing,
-        out: Path, device: torch.device,
+        self, chain: Chain, recipe: Recipe, train: Source, val: Pictures, preprocessing: Preprocessing,
+        out: Path, place: Place, start: Path | None = None,
     ) -> None:  # fmt: skip
-        if len(train) < recipe.batch:
-            raise ValueError(f"{len(train)} pictures do not fill a batch of {recipe.batch}")
+        _check_batch(len(train), len(val), recipe.batch, place.world)
         torch.manual_seed(recipe.seed)
-        self.recipe, self.train, self.val, self.preprocessing = recipe, train, val, preprocessing
-        self.out, self.device = out, device
-        self.norms = {name: layer for name, layer in chain.named_children() if isinstance(layer, CrossMapNorm)}
-        self.net = training_form(chain, recipe.ranks).to(device).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.SGD(
-            _parameter_groups(self.net, recipe.weight_decay),
-            lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True,
-        )  # fmt: skip
-        self.epoch = 0
+        self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
+        self.out, self.place = out, place
+        self.val, self.val_count = val.share(place.rank, place.world), len(val)
+        self.net = self._form().to(place.device)
         out.mkdir(parents=True, exist_ok=True)
-        if self._state.exists():
-            self._resume()
+        started = _start(start) if start else None
+        self.about: About = {
+            "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": _fingerprint(train), "start": started,
+        }  # fmt: skip
+        resumed = (out / STATE).exists()
+        if resumed:
+            self.about |= {"epoch": _check_same(out, self.about)}
+            load_weights(out, self.net, place.device)
+        elif start:
+            load_weights(start, self.net, place.device)
+        self.spread = place.spread(self.net)
+        self.optimiser = torch.optim.SGD(
+            _parameter_groups(self.net, recipe),
+            lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
+        )  # fmt: skip
+        if resumed:
+            load_momentum(out, self.net, self.optimiser, place.device)
 
     @property
-    def _state(self) -> Path:
-        return self.out / "state.safetensors"
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return cast(int, self.about["epoch"])
 
     def run(self) -> None:
-        """Train to the last epoch; after each one, save the state and add a line to `log.csv`."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns) as progress:
+        """Train to the last epoch; after each one, log it and save the state."""
+        if self.epoch == self.recipe.epochs:
+            return
+        log = Log(self.out, self.epoch) if self.place.first else None
+        with Bar(self.recipe, self.epoch, len(self.train) // self.recipe.batch, self.place.console) as bar:
             while self.epoch < self.recipe.epochs:
-                phase = self.recipe.phase(self.epoch)
-                start = time.perf_counter()
-                loss, accuracy = self._epoch(phase, progress)
-                rate = len(self.train) / (time.perf_counter() - start)
-                with self._autocast():
-                    share = top1(self.net, self.val, self.preprocessing, phase.side)
-                self.epoch += 1
-                self._save()
-                self._log({
-                    "epoch": self.epoch, "side": phase.side, "loss": round(loss, 4), "train_top1": round(accuracy, 4),
-                    "val_top1": round(share, 4), "images_per_s": round(rate, 1),
-                })  # fmt: skip
-                line = f"epoch {self.epoch}: loss {loss:.3f}, val top-1 {share:.1%}, {rate:.0f} images/s"
-                progress.console.print(line)
+                row = self._epoch(bar)
+                self.about["epoch"] += 1
+                if log:
+                    log.add(row)
+                    save_state(self.out, self.net, self.optimiser, self.about)
+                bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, val top-1 {row['val_top1']:.1%}, "
+                        f"{row['images_per_s']:.0f} images/s")  # fmt: skip
+        if log:
+            log.close()
 
-    def _epoch(self, phase: Phase, progress: Progress) -> tuple[float, float]:
-        """One pass over the pictures: mean loss and the share that was right, dropout and crops included."""
-        torch.manual_seed(self.recipe.seed + self.epoch)
-        self._set_norms(phase.cross_map_norm)
-        self.net.train()
-        loader = DataLoader(
-            RandomViews(self.train, phase.side), self.recipe.batch, shuffle=True, num_workers=2, drop_last=True
-        )
-        title = f"epoch {self.epoch + 1}/{self.recipe.epochs}, {phase.side} px"
-        task = progress.add_task(title, total=len(loader))
-        total, right, seen = 0.0, 0, 0
+    def trained(self) -> nn.Sequential:
+        """The net as trained so far, a form of its own on the CPU."""
+        net = self._form()
+        net.load_state_dict({name: value.cpu() for name, value in self.net.state_dict().items()})
+        return net
+
+    def _form(self) -> nn.Sequential:
+        return training_form(self.chain, self.recipe)
+
+    def _epoch(self, bar: Bar) -> dict[str, float]:
+        """One pass over the pictures, then the validation: the epoch's row of the log."""
+        begin = time.perf_counter()
+        torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.place.rank))
+        self._set_norms(self.recipe.cross_map_norm(self.epoch))
+        self.spread.train()
+        loader = batches(self.train, self.recipe, self.epoch, self.place)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.place.device)  # losses, right answers, pictures
+        bar.begin(self.epoch)
         for step, (images, labels) in enumerate(loader):
             self._set_rate(self.epoch + step / len(loader))
-            loss, correct = self._step(images, labels.to(self.device))
-            total, right, seen = total + loss * len(labels), right + correct, seen + len(labels)
-            progress.update(task, advance=1, description=f"{title}: loss {total / seen:.3f}, top-1 {right / seen:.1%}")
-        progress.remove_task(task)
-        return total / seen, right / seen
+            sums += self._step(images, labels)
+            if bar.due():  # reading the sums makes a GPU wait
+                bar.show(step + 1, *(self._finite(sums.tolist())))
+        loss, right = self._finite(self.place.total(sums))
+        pictures = len(loader) * self.recipe.batch
+        seconds = time.perf_counter() - begin
+        return {
+            "epoch": self.epoch + 1, "side": self.recipe.side(self.epoch), "loss": round(loss, 4),
+            "train_top1": round(right, 4), "val_top1": round(self._validated(), 4),
+            "images_per_s": round(pictures / seconds, 1),
+        }  # fmt: skip
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
-        x = self.preprocessing.standardise(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One step of the optimiser: the batch's summed loss, how many were right, how many there were."""
+        images, labels = (x.to(self.place.device, non_blocking=True) for x in (images, labels))
+        x = self.preprocessing.standardise(images).contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            logits = self.net(x).float()
+            logits = self.spread(x).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         self.optimiser.step()
-        return loss.item(), int((logits.argmax(1) == labels).sum())
+        if self.recipe.filter_radius:
+            clip_filters(self.net, self.recipe.filter_radius)
+        right = (logits.argmax(1) == labels).sum()
+        return torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))]).double()
+
+    def _validated(self) -> float:
+        """Share of the validation pictures that the net is right about."""
+        self.place.align(self.net)
+        with self._autocast():
+            share = top1(self.net, self.val, self.preprocessing, self.recipe.side(self.epoch))
+        right = torch.tensor([share * len(self.val)], dtype=torch.float64, device=self.place.device)
+        return self.place.total(right)[0] / self.val_count
+
+    def _finite(self, sums: list[float]) -> tuple[float, float]:
+        """Mean loss and share of right answers."""
+        loss, right = sums[0] / sums[2], sums[1] / sums[2]
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in epoch {self.epoch + 1}: lower the learning rate; {self.out} still holds "
+                "the epochs before"
+            )
+        return loss, right
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(
+            self.place.device.type, torch.bfloat16, enabled=self.recipe.precision == Precision.BFLOAT16
+        )
 
     def _set_rate(self, epoch: float) -> None:
-        """Linear warm-up over the first epoch, then half a cosine down to zero at the last."""
-        share = epoch if epoch < 1 else 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (self.recipe.epochs - 1)))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * share * group["scale"]
+            group["lr"] = self.recipe.rate(epoch) * group["scale"]
 
     def _set_norms(self, on: bool) -> None:
-        for name, norm in self.norms.items():
-            setattr(self.net, name, norm.to(self.device) if on else nn.Identity())
-
-    def _save(self) -> None:
-        """Write the state beside the old one and put it in its place, so that a kill leaves a whole one."""
-        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
-        for name, parameter in self.net.named_parameters():
-            tensors[f"momentum.{name}"] = self.optimiser.state[parameter]["momentum_buffer"]
-        partial = self.out / "state.partial"
-        metadata = {"epoch": str(self.epoch), "recipe": json.dumps(asdict(self.recipe))}
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-        partial.replace(self._state)
-
-    def _resume(self) -> None:
-        with safe_open(self._state, "pt", device=str(self.device)) as state:
-            metadata = state.metadata()
-            if json.loads(metadata["recipe"]) != json.loads(json.dumps(asdict(self.recipe))):
-                raise ValueError(f"{self.out} holds the run of another recipe: choose another folder or remove it")
-            self.epoch = int(metadata["epoch"])
-            self.net.load_state_dict({name: state.get_tensor(f"net.{name}") for name in self.net.state_dict()})
-            for name, parameter in self.net.named_parameters():
-                self.optimiser.state[parameter]["momentum_buffer"] = state.get_tensor(f"momentum.{name}")
-
-    def _log(self, row: dict[str, float]) -> None:
-        path = self.out / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        for layer in self.net:
+            if isinstance(layer, Switch):
+                layer.on = on
 
 
-def _parameter_groups(net: nn.Sequential, weight_decay: float) -> list[dict[str, object]]:
-    """Weights that decay, biases that do not, and a tenth of the rate for the last layer.
+def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:
+    """Weights that decay, biases that do not, and a rate of its own for the last layer.
 
     No BatchNorm follows the last layer: at the full rate its 4096 inputs make the first epochs diverge.
     """
     last = list(net[-1].parameters())
     rest = [p for p in net.parameters() if all(p is not q for q in last)]
     return [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay, "scale": 1.0},
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": recipe.weight_decay, "scale": 1.0},
         {"params": [p for p in rest if p.ndim == 1], "scale": 1.0},
-        {"params": last, "weight_decay": weight_decay, "scale": LAST_LAYER_RATE},
+        {"params": last, "weight_decay": recipe.weight_decay, "scale": recipe.last_layer_rate},
     ]
+
+
+def _check_batch(train: int, val: int, batch: int, world: int) -> None:
+    if train < batch:
+        raise ValueError(f"{train} pictures do not fill a batch of {batch}")
+    if batch % world:
+        raise ValueError(f"a batch of {batch} cannot be shared evenly among {world} processes: choose a multiple")
+    if val < world:
+        raise ValueError(f"{val} validation pictures are too few for {world} processes")
+
+
+def _check_same(out: Path, about: About) -> int:
+    """How many epochs the run in `out` has done, where it is this one. Raises ValueError for another."""
+    found = read_about(out)
+    for part, what in (("recipe", "another recipe"), ("data", "other pictures"), ("start", "another --start")):
+        if found.get(part) != about[part]:
+            raise ValueError(f"{out} holds the run of {what}: choose another folder or remove it")
+    return cast(int, found["epoch"])
+
+
+def _fingerprint(source: Source) -> str:
+    """sha256 of the names of all pictures, which hold their classes."""
+    return sha256("\n".join(source.names).encode(errors="surrogateescape")).hexdigest()
+
+
+def _start(out: Path) -> About:
+    """What the record says of the run that this one begins with."""
+    about = read_about(out)
+    rows = read_log(out)[: about["epoch"]]
+    return {"sha256": digest(out), "recipe": about["recipe"], "log": rows, "start": about.get("start")}

@@ -1,46 +1,63 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
-from rich.console import Console
+from typing import Any
 
 from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
-from .data import channel_statistics, read_split
+from .data import MEMORY_LIMIT, Source, channel_statistics, open_split, read_split
 from .export import export
+from .log import read_log
 from .loop import Trainer
+from .place import Place
 from .recipe import Recipe
 
+LOGGED = ("epoch", "side", "loss", "val_top1")
+GREY_LEVEL = 1 / 255
 
-def run(
-    data: Path, out: Path, recipe: Recipe, labels: Path | None, name: str, licence: str,
-    device: torch.device, console: Console,
-) -> Path:  # fmt: skip
+
+@dataclass(frozen=True)
+class About:
+    """What the record says of a net beside its training: name, terms, and a file of labels or None."""
+
+    name: str
+    licence: str
+    labels: Path | None
+
+
+def run(data: Path, out: Path, recipe: Recipe, about: About, place: Place, start: Path | None) -> Path:
     """Train on `data` in the folder `out`, resuming what is there; the path of the checkpoint it ends with.
 
-    Raises ValueError for data, labels or a folder that cannot be used.
+    Raises ValueError for data, labels, a start or a folder that cannot be used.
     """
     size = recipe.phases[-1].side
-    with console.status("reading the pictures into memory"):
-        train, val = read_split(data, "train", size), read_split(data, "val", size)
+    with place.console.status("reading the pictures"):
+        train = open_split(data, "train", size, MEMORY_LIMIT // place.neighbours)
+        val = read_split(data, "val", size)
     if train.classes != val.classes:
         raise ValueError(f"train/ and val/ of {data} do not hold the same classes")
-    names = class_names(train.classes, labels)
-    preprocessing = Preprocessing(size, *channel_statistics(train.images))
-    console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
-    trainer = Trainer(zfnet(len(names), recipe.dropout), recipe, train, val, preprocessing, out, device)
+    names = class_names(train.classes, about.labels)
+    preprocessing = preprocessing_of(train, size, recipe.scale_inputs)
+    place.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
+    trainer = Trainer(zfnet(len(names)), recipe, train, val, preprocessing, out, place, start)
     trainer.run()
-    record = Record(
-        name=name, architecture="zfnet", classes=names, preprocessing=preprocessing,
-        training={"images": len(train), "recipe": asdict(recipe)}, validation={}, licence=licence,
-    )  # fmt: skip
     weights = out / "zfnet.safetensors"
-    share = export(trainer.net.cpu(), record, weights, val)
-    console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
+    if place.first:
+        record = Record(
+            name=about.name, architecture="zfnet", classes=names, preprocessing=preprocessing,
+            training=_training(trainer, out), validation={}, licence=about.licence,
+        )  # fmt: skip
+        share = export(trainer.trained(), record, weights, val)
+        place.console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
     return weights
+
+
+def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:
+    """The pictures' mean and deviation; one grey level in the deviation's place where inputs are not scaled."""
+    mean, deviation = channel_statistics(train.sample())
+    return Preprocessing(size, mean, deviation if scale else (GREY_LEVEL,) * len(mean))
 
 
 def class_names(folders: tuple[str, ...], labels: Path | None) -> tuple[ClassName, ...]:
@@ -54,3 +71,13 @@ def class_names(folders: tuple[str, ...], labels: Path | None) -> tuple[ClassNam
         raise ValueError(f"cannot read {labels}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f'{labels} is not a JSON object {{"CLASS": "label"}}: {error}') from error
+
+
+def _training(trainer: Trainer, out: Path) -> dict[str, Any]:
+    """The record's `training`: how many pictures, the recipe, the run it began with, and the learning curve."""
+    return {
+        "images": len(trainer.train),
+        "recipe": asdict(trainer.recipe),
+        "start": trainer.about["start"],
+        "log": [{name: row[name] for name in LOGGED} for row in read_log(out)],
+    }

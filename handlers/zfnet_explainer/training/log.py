@@ -1,0 +1,52 @@
+"""The learning curve of a run: `log.csv` and TensorBoard's events."""
+
+import csv
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+Row = dict[str, float]
+
+
+def read_log(out: Path) -> list[Row]:
+    """The rows of a run's `log.csv`, one an epoch; none where there is none."""
+    path = out / "log.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+class Log:
+    """The rows of the first `epochs` epochs, and those that are added to them."""
+
+    def __init__(self, out: Path, epochs: int) -> None:
+        self.path = out / "log.csv"
+        self.rows = read_log(out)[:epochs]
+        # Each process tells the whole curve, which supersedes what a killed one told, or had not written yet.
+        self._events = SummaryWriter(str(out / "tensorboard"), purge_step=1, flush_secs=1)
+        for row in self.rows:
+            self._tell(row)
+
+    def add(self, row: Row) -> None:
+        """Log an epoch; `log.csv` is replaced as a whole, so that a kill leaves no half of a row."""
+        self.rows.append(row)
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        partial.replace(self.path)
+        self._tell(row)
+
+    def close(self) -> None:
+        self._events.close()
+
+    def _tell(self, row: Row) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                self._events.add_scalar(name, value, int(row["epoch"]))
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)

@@ -1,0 +1,63 @@
+"""A run's state on disk: weights and momentum in safetensors, what they belong to in its metadata."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+STATE = "state.safetensors"
+
+About = dict[str, Any]
+
+
+def save_state(out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, about: About) -> None:
+    """Write the state beside the old one and put it in its place, so that a kill leaves a whole one."""
+    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
+    partial = out / "state.partial"
+    metadata = {name: json.dumps(value) for name, value in about.items()}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.replace(out / STATE)
+
+
+def read_about(out: Path) -> About:
+    """What a state belongs to: at least `recipe` and `epoch`. Raises ValueError where there is none."""
+    try:
+        with safe_open(out / STATE, "pt") as state:
+            return {name: json.loads(text) for name, text in state.metadata().items()}
+    except OSError as error:
+        raise ValueError(f"{out} holds no run: there is no {STATE}") from error
+    except SafetensorError as error:
+        raise ValueError(f"{out / STATE} is damaged ({error}): remove it to begin again") from error
+
+
+def load_weights(out: Path, net: nn.Module, device: torch.device) -> None:
+    """Fill a net with a state's weights. Raises ValueError where they do not fit."""
+    stored = _tensors(out, "net.", device)
+    try:
+        net.load_state_dict(stored)
+    except RuntimeError as error:
+        raise ValueError(f"the net in {out} is another one (classes, ranks or BatchNorm differ): {error}") from error
+
+
+def load_momentum(out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device) -> None:
+    stored = _tensors(out, "momentum.", device)
+    for name, parameter in net.named_parameters():
+        optimiser.state[parameter]["momentum_buffer"] = stored[name]
+
+
+def digest(out: Path) -> str:
+    """sha256 of a state."""
+    with (out / STATE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors(out: Path, prefix: str, device: torch.device) -> dict[str, Tensor]:
+    with safe_open(out / STATE, "pt", device=str(device)) as state:
+        return {name.removeprefix(prefix): state.get_tensor(name) for name in state.keys() if name.startswith(prefix)}  # noqa: SIM118

@@ -1,0 +1,87 @@
+"""A trained form on its way into a checkpoint, and what its record then says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from zfnet_explainer.net import checkpoint
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load
+from zfnet_explainer.training.data import Pictures
+from zfnet_explainer.training.export import export
+from zfnet_explainer.training.form import training_form
+from zfnet_explainer.training.recipe import Phase, Recipe
+
+from ..chains import named, seeded
+
+RECIPE = Recipe((Phase(16, 1),), batch=4, learning_rate=0.1, dropout=0.3, ranks={"fc1": 4})
+RECORD = Record(
+    name="tiny",
+    architecture="tiny",
+    classes=tuple(ClassName(name, name.upper()) for name in "abc"),
+    preprocessing=Preprocessing(16, (0.5,) * 3, (0.25,) * 3),
+    training={},
+    validation={},
+    licence="",
+)
+
+
+def tiny(classes: int) -> Chain:
+    dense = (nn.Flatten(), nn.Linear(4 * 14 * 14, 10), nn.ReLU(), nn.Linear(10, classes))
+    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), *dense)
+    return Chain(named(*layers), (3, 16, 16))
+
+
+@pytest.fixture(autouse=True)
+def _tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(checkpoint.ARCHITECTURES, "tiny", tiny)
+
+
+def pictures() -> Pictures:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (60, 3, 16, 16), generator=generator, dtype=torch.uint8)
+    return Pictures(images, torch.arange(60) % 3, tuple(map(str, range(60))), ("a", "b", "c"))
+
+
+def trained() -> nn.Sequential:
+    """Seeded weights behind BatchNorms that let them through."""
+    net = seeded(training_form(tiny(3), RECIPE), 0)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+    return net
+
+
+def test_the_record_says_what_storage_cost(tmp_path: Path) -> None:
+    net = trained()
+    val, path = pictures(), tmp_path / "net.safetensors"
+    x = (val.images / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        before = net(x)
+    share = export(net, RECORD, path, val)
+    stored = load(path)
+    after = stored.chain(x)
+    found = stored.record.validation
+    assert "fc1.weight.up" in load_file(path)
+    assert share == float((after.argmax(1) == val.labels).double().mean())
+    assert (found["top1"], found["images"]) == (round(share, 4), 60)
+    assert found["top1_before_storage"] == round(float((before.argmax(1) == val.labels).double().mean()), 4)
+    difference = float((after - before).abs().max())
+    assert difference > 1e-4, "half precision shows"
+    assert found["largest_logit_difference"] == pytest.approx(difference, abs=6e-5)
+    assert sum(one["images"] for one in found["by_class"].values()) == 60
+    right = sum(one["recall"] * one["images"] for one in found["by_class"].values())
+    assert right == pytest.approx(60 * share, abs=0.01)
+    assert {"top5", "view", "ece", "temperature", "ece_with_temperature"} < found.keys()
+
+
+def test_the_record_is_plain_json(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    export(trained(), RECORD, path, pictures())
+    fields = json.loads(path.with_suffix(".json").read_text())
+    assert list(fields["validation"]["by_class"]) == ["a", "b", "c"]
+    assert 0.05 <= fields["validation"]["temperature"] <= 20

@@ -1,0 +1,69 @@
+"""Random views, and who of several processes sees which."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+import torch
+from rich.console import Console
+
+from zfnet_explainer.training.data import Pictures
+from zfnet_explainer.training.place import Place
+from zfnet_explainer.training.recipe import Phase, Recipe
+from zfnet_explainer.training.views import RandomViews, batches
+
+RECIPE = Recipe((Phase(32, 50),), batch=4, learning_rate=0.1, dropout=0.5)
+
+
+def ramps(count: int) -> Pictures:
+    """Pictures that grow from left to right and from top to bottom; their third channel counts them."""
+    rows, cols = torch.meshgrid(torch.arange(50), torch.arange(50), indexing="ij")
+    images = [torch.stack([rows * 5, cols * 5, torch.full_like(rows, i)]) for i in range(count)]
+    return Pictures(torch.stack(images).to(torch.uint8), torch.arange(count) + 3, tuple("x" * count), ("y",))
+
+
+@pytest.mark.parametrize("smallest", [0.25, 0.6])
+def test_random_views_are_crops_and_mirror_images(smallest: float) -> None:
+    mirrored, areas = set(), []
+    for epoch in range(40):
+        view, label = RandomViews(ramps(1), replace(RECIPE, smallest_crop=smallest), epoch)[0]
+        assert (view.shape, view.dtype, label) == ((3, 32, 32), torch.uint8, 3)
+        assert (view[2] == 0).all()
+        vertical, horizontal = view[0].int(), view[1].int()
+        assert (vertical.diff(dim=0) >= 0).all(), "never upside down"
+        mirrored.add(bool(horizontal[0, 0] > horizontal[0, -1]))
+        height, width = (abs(int(x[-1, -1] - x[0, 0])) / 5 + 1 for x in (vertical, horizontal))
+        areas.append(height * width / 2500)
+    assert mirrored == {True, False}
+    assert smallest - 0.05 < min(areas) < smallest + 0.15
+    assert 0.8 < max(areas) <= 1
+
+
+def test_a_view_follows_from_seed_epoch_and_index() -> None:
+    pictures = replace(ramps(2), images=ramps(1).images.expand(2, -1, -1, -1))
+    first = RandomViews(pictures, RECIPE, 0)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    view = first[0][0]
+    assert torch.equal(torch.get_rng_state(), state), "dropout's numbers stay as they are"
+    torch.manual_seed(6)
+    assert torch.equal(first[0][0], view)
+    others = (first[1], RandomViews(pictures, RECIPE, 1)[0], RandomViews(pictures, replace(RECIPE, seed=1), 0)[0])
+    assert not any(torch.equal(other, view) for other, _ in others)
+
+
+@pytest.mark.parametrize(("world", "count"), [(2, 21), (4, 23), (1, 4)])
+def test_processes_share_the_batches_of_a_lone_one(world: int, count: int) -> None:
+    def seen(rank: int, world: int, epoch: int) -> Iterator[list[int]]:
+        place = Place(torch.device("cpu"), Console(quiet=True), loaders=0, rank=rank, world=world)
+        for images, labels in batches(ramps(count), RECIPE, epoch, place):
+            assert torch.equal(images[:, 2, 0, 0].int() + 3, labels.int())
+            yield labels.tolist()
+
+    alone = list(seen(0, 1, 0))
+    together = [list(seen(rank, world, 0)) for rank in range(world)]
+    assert [sorted(chain.from_iterable(shares)) for shares in zip(*together, strict=True)] == [sorted(b) for b in alone]
+    assert len(alone) == count // 4
+    assert len(set(chain.from_iterable(alone))) == 4 * (count // 4), "each picture once"
+    assert alone != list(seen(0, 1, 1)) or count == 4
