@@ -7,16 +7,24 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
-.PHONY: help serve test check clean
+.PHONY: help serve accuracy bench test check clean
 
 help:
 	@echo "make serve   install what is missing and start the server; ARGS=\"--port 9090\" passes options"
+	@echo "make accuracy DATA=folder   measure the shipped weights on folder/val/CLASS/* or tar shards of it"
+	@echo "make bench   time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
 	@echo "make test    ruff, mypy and all tests"
 	@echo "make check   ruff and mypy only"
 	@echo "make clean   remove the environment, the run folder and caches"
 
 serve: $(INSTALLED)
 	@$(BIN)/zfnet-explainer serve $(ARGS)
+
+accuracy: $(INSTALLED)
+	@$(BIN)/zfnet-explainer evaluate $(DATA) --only accuracy $(ARGS)
+
+bench: $(INSTALLED)
+	@$(BIN)/zfnet-explainer bench $(ARGS)
 
 test: check
 	$(BIN)/pytest

@@ -15,6 +15,8 @@ from ts.metrics.metric_cache_abstract import MetricCacheAbstract
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 
+from zfnet_explainer import atlas
+from zfnet_explainer.cores import threads_per_worker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.wire.metrics import METRICS, Metric, Sample, batch_samples, memory_samples, model_sample
@@ -29,22 +31,28 @@ class ZFNetHandler:
     """Predictions and explanations of the checkpoint in the model folder, row by row."""
 
     def initialize(self, context: Context) -> None:
-        """Load the weights onto the device that TorchServe assigns. Raises RuntimeError, BadCheckpoint."""
-        settings = dict((context.model_yaml_config or {}).get("explainer", {}))
+        """Load onto the device that TorchServe assigns. Raises RuntimeError, BadCheckpoint, BadAtlas."""
+        config = context.model_yaml_config or {}
+        settings = dict(config.get("explainer", {}))
+        threads = threads_per_worker(settings.pop("threads", "auto"), config.get("minWorkers", 1))
+        torch.set_num_threads(threads)
         device = choose_device(settings.pop("device", "auto"), context.system_properties["gpu_id"])
-        checkpoint = load(Path(context.system_properties["model_dir"]) / "zfnet.safetensors")
+        folder = Path(context.system_properties["model_dir"])
+        checkpoint = load(folder / "zfnet.safetensors")
+        others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
-        explainer = Explainer(checkpoint, device)
+        explainer = Explainer(checkpoint, device, others)
         explainer.warm_up()
         self.service = Service(explainer, context.model_name, version, Limits(**settings), self.count)
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)
         write(self.metrics, [model_sample(self.service.served), *memory_samples(device, self.worker)])
         log.info(
-            "serving %s %s on %s, precisions %s",
+            "serving %s %s on %s with %d threads, precisions %s",
             context.model_name,
             version,
             self.service.served.device,
+            threads,
             ", ".join(self.service.rules.precisions),
         )
 
@@ -52,7 +60,7 @@ class ZFNetHandler:
         """Answer every row of a batch; predict and explain requests may be mixed."""
         indices = range(len(rows))
         incoming = [_incoming(rows[i], context.get_all_request_header(i)) for i in indices]
-        answers = self.service.answer(incoming, [context.get_request_id(i) for i in indices])
+        answers = self.service.answer(incoming, [incoming[i].sent_id or context.get_request_id(i) for i in indices])
         for i, answer in enumerate(answers):
             context.set_response_status(answer.status.value, answer.status.phrase, i)
             context.set_response_content_type(i, answer.content_type)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from zfnet_explainer.atlas import Atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
 from zfnet_explainer.net.zfnet import zfnet
@@ -34,9 +35,10 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(chain, RECORD)
 
 
-def service(observer: Observer = unobserved, limits: Limits | None = None) -> Service:
+def service(observer: Observer = unobserved, limits: Limits | None = None, atlas: Atlas | None = None) -> Service:
     """A service of the random net on the CPU."""
-    return Service(Explainer(checkpoint(), torch.device("cpu")), "zfnet", "1.0.0", limits or Limits(), observer)
+    explainer = Explainer(checkpoint(), torch.device("cpu"), atlas)
+    return Service(explainer, "zfnet", "1.0.0", limits or Limits(), observer)
 
 
 def sent(fields: Mapping[str, Any], explain: bool, kserve: bool = False, **headers: str) -> Incoming:

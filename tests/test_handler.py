@@ -24,17 +24,21 @@ CHEAP = {"window": "112", "stride": "112", "features": "2"}
 Rows = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def service() -> Service:
+def worker(model_dir: Path) -> Service:
     """TorchServe's worker-side service around the handler, the way a worker builds it."""
     manifest = {"model": {"modelName": "zfnet", "modelVersion": "1.0"}}
     metrics = MetricsCacheYamlImpl(config_file_path=str(METRICS))
     metrics.initialize_cache()
     handler = ZFNetHandler()
-    service = Service("zfnet", str(MODEL_STORE), manifest, handler.handle, None, 8, metrics_cache=metrics)
+    service = Service("zfnet", str(model_dir), manifest, handler.handle, None, 8, metrics_cache=metrics)
     service.set_cl_socket(None)
     handler.initialize(service.context)
     return service
+
+
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return worker(MODEL_STORE)
 
 
 def ask(service: Service, rows: Rows) -> tuple[list[bytes], Context]:
@@ -42,9 +46,7 @@ def ask(service: Service, rows: Rows) -> tuple[list[bytes], Context]:
     batch = [
         {
             "requestId": f"request-{i}".encode(),
-            "parameters": [
-                {"name": name, "value": value, "contentType": ""} for name, value in row["fields"].items()
-            ],
+            "parameters": [{"name": name, "value": value, "contentType": ""} for name, value in row["fields"].items()],
             "headers": [
                 {"name": name.encode(), "value": value.encode()}
                 for name, value in {"explain": str(row["explain"]), "url_path": "", **row.get("headers", {})}.items()
@@ -113,6 +115,18 @@ def test_the_occlusion_grid_is_what_a_client_measures(service: Service) -> None:
             assert occlusion["most_probable_class"][row][col] == max(ranked, key=lambda c: ranked[c])
 
 
+def test_the_shipped_atlas_shows_a_map_in_other_pictures(service: Service) -> None:
+    fields = {"data": bytearray(encoded(noise())), "methods": "deconv", "features": "1", "others": "3"}
+    answers, _ = ask(service, [{"fields": fields, "explain": True}])
+    [feature] = json.loads(answers[0])["deconv"]["layers"][0]["features"]
+    activations = [other["activation"] for other in feature["others"]]
+    assert activations == sorted(activations, reverse=True)
+    for other in feature["others"]:
+        assert other["source"].startswith("val/n")
+        assert Image.open(io.BytesIO(base64.b64decode(other["projection"]))).width <= 96
+    assert len(activations) == 3
+
+
 def test_a_kserve_route_is_known_by_its_missing_path(service: Service) -> None:
     instance = {"data": {"b64": base64.b64encode(encoded(noise())).decode()}}
     body = bytearray(json.dumps({"instances": [instance, {"data": {"b64": "!"}}]}).encode())
@@ -151,6 +165,13 @@ def test_a_batch_survives_a_pass_that_fails(service: Service, monkeypatch: pytes
 )
 def test_the_cpu_is_used_where_it_is_wanted_or_alone(wanted: str, gpu_id: int | None) -> None:
     assert choose_device(wanted, gpu_id) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+@pytest.mark.parametrize("gpu_id", range(4))
+def test_each_worker_takes_the_gpu_it_was_given(wanted: str, gpu_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device(wanted, gpu_id) == torch.device("cuda", gpu_id)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .atlas import Atlas, Other
 from .explanation import (
     Agreement,
     CrossCheck,
@@ -22,23 +23,23 @@ from .explanation import (
 )
 from .methods import deconvnet
 from .methods.fill import fill_pixels
-from .methods.incremental import occlude_incremental
+from .methods.incremental import Occluder
 from .methods.squares import Squares, squares
-from .net.chain import Activations, Chain
+from .net.chain import Activations
 from .net.checkpoint import Checkpoint
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Explainer:
-    """A checkpoint on a device, asked about pictures uint8 [size, size, 3]."""
+    """A checkpoint on a device, asked about pictures uint8 [size, size, 3]; its atlas shows the maps in others."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, atlas: Atlas | None = None) -> None:
         self.record = checkpoint.record
-        self.device = device
+        self.device, self.atlas = device, atlas
         torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
         self.chain = checkpoint.chain.to(device).to(memory_format=torch.channels_last)
-        self._reduced: dict[str, Chain] = {}
+        self._occluders = {"float32": Occluder(self.chain)}
 
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one."""
@@ -93,7 +94,14 @@ class Explainer:
         maps = clean.outputs[name][0]
         wanted = list(options.feature or deconvnet.strongest(maps, options.features))
         found = deconvnet.project(self.chain, clean, name, wanted)
-        return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found))
+        others = self._others(layer, wanted, options.others)
+        return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found), others)
+
+    def _others(self, layer: int, features: Sequence[int], count: int) -> dict[int, tuple[Other, ...]]:
+        if self.atlas is None or not count:
+            return {}
+        others = {feature: self.atlas.others(layer, feature, count) for feature in features}
+        return {feature: found for feature, found in others.items() if found}
 
     def _occlude(
         self,
@@ -110,13 +118,13 @@ class Explainer:
         feature = deconvnet.strongest(maps, 1)[0]
         grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
-        chain = self._chain(options.precision)
-        dtype = PRECISIONS[options.precision]
-        activations = clean if chain is self.chain else chain.run(image[None].to(dtype))
-        found = occlude_incremental(chain, image.to(dtype), activations, fill.to(dtype), grid, name, feature)
+        occluder, dtype = self._occluder(options.precision), PRECISIONS[options.precision]
+        exact = occluder.chain is self.chain
+        activations = clean if exact else occluder.chain.run(image[None].to(dtype))
+        found = occluder(image.to(dtype), activations, fill.to(dtype), grid, name, feature)
         probability = found.probabilities[..., target.class_index].contiguous()
         deviation = None
-        if chain is not self.chain:
+        if not exact:
             deviation = self._deviation(image, clean, fill, grid, target, probability)
         return Occlusion(
             grid,
@@ -141,7 +149,7 @@ class Explainer:
         sample = Squares(
             grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
         )
-        exact = occlude_incremental(self.chain, image, clean, fill, sample, self.chain.features[-1], 0)
+        exact = self._occluder("float32")(image, clean, fill, sample, self.chain.features[-1], 0)
         there = probability[rows][:, cols]
         return float((exact.probabilities[..., target.class_index] - there).abs().max())
 
@@ -180,13 +188,11 @@ class Explainer:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
         return self._standardised(filled)
 
-    def _chain(self, precision: str) -> Chain:
-        """The chain in a precision; a reduced copy is made once, when it is first asked for."""
-        if precision == "float32":
-            return self.chain
-        if precision not in self._reduced:
-            self._reduced[precision] = copy.deepcopy(self.chain).to(PRECISIONS[precision])
-        return self._reduced[precision]
+    def _occluder(self, precision: str) -> Occluder:
+        """For a precision; a reduced copy of the chain is made once, when it is first asked for."""
+        if precision not in self._occluders:
+            self._occluders[precision] = Occluder(copy.deepcopy(self.chain).to(PRECISIONS[precision]))
+        return self._occluders[precision]
 
 
 class Clock:

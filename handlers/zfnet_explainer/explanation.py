@@ -1,10 +1,12 @@
 """What is asked about a picture and what is answered: plain values, no server, no bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .atlas import Other
 from .methods.deconvnet import Feature
 from .methods.squares import Squares
 
@@ -42,12 +44,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LayerProjections:
-    """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first."""
+    """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first.
+
+    `others` has, by map, its projections from other pictures, strongest first; only maps that have some.
+    """
 
     layer: int
     maps: int
     size: tuple[int, int]
     features: tuple[Feature, ...]
+    others: Mapping[int, tuple[Other, ...]]
 
 
 @dataclass(frozen=True)

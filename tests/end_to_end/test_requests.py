@@ -35,7 +35,7 @@ def test_a_photograph_is_recognised(client: httpx.Client) -> None:
 
 def test_an_explanation_comes_as_json_npz_and_png(client: httpx.Client) -> None:
     picture = SAMPLE.read_bytes()
-    answer = explain(client, picture, **CHEAP).json()
+    answer = explain(client, picture, others="9", **CHEAP).json()
     npz = np.load(io.BytesIO(explain(client, picture, format="npz", **CHEAP).content), allow_pickle=False)
     png = Image.open(io.BytesIO(explain(client, picture, format="png", **CHEAP).content))
     occlusion = answer["occlusion"]
@@ -45,6 +45,7 @@ def test_an_explanation_comes_as_json_npz_and_png(client: httpx.Client) -> None:
     shown = Image.open(io.BytesIO(base64.b64decode(strongest["projection"])))
     box = strongest["receptive_field"]
     assert shown.size == (box["right"] - box["left"], box["bottom"] - box["top"])
+    assert len(strongest["others"]) == 9
     assert png.format == "PNG"
 
 

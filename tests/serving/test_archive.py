@@ -1,5 +1,6 @@
 """What the archive holds, and when it is built."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.atlases import write_atlas
 from zfnet_explainer.serving.archive import (
     MANIFEST,
     WorkerOptions,
@@ -44,6 +46,26 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
     assert manifest["model"]["modelName"] == "zfnet"
     assert manifest["model"]["modelVersion"] == package_version()
     assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
+
+
+def test_the_atlas_travels_with_its_weights_without_photographs(tmp_path: Path, weights: Path) -> None:
+    atlas = write_atlas(tmp_path / "atlas", hashlib.sha256(b"weights").hexdigest(), {1: [0], 5: [3, 4]})
+    (atlas / "layer5-patches.webp").write_bytes(b"photographs")
+    (atlas / "notes.json").write_bytes(b"{}")
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
+        packed = {name for name in archive.namelist() if name.startswith("atlas/")}
+        assert packed == {"atlas/atlas.json", "atlas/layer1.webp", "atlas/layer5.webp"}
+        assert all(archive.read(name) == (tmp_path / name).read_bytes() for name in packed)
+    (atlas / "layer1.webp").write_bytes(b"RIFF")
+    with pytest.raises(ServingError, match=r"layer1\.webp is not the file .* build it again"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) -> None:
+    write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
+    with pytest.raises(ServingError, match=r"belongs to other weights .* build it again with `zfnet-explainer gallery"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 
 def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) -> None:

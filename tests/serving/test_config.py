@@ -45,6 +45,15 @@ def test_an_open_host_leaves_management_on_the_loopback() -> None:
     assert options.inference_url == "http://127.0.0.1:9000"
 
 
+def test_behind_a_front_only_the_metrics_are_open() -> None:
+    options = ServerOptions(host="0.0.0.0", port=9000, server_port=9001, model="figure-7")  # noqa: S104
+    config = parsed(properties(options, Path("/s")))
+    assert config["inference_address"] == "http://127.0.0.1:9001"
+    assert config["metrics_address"] == "http://0.0.0.0:8082"
+    assert config["load_models"] == "figure-7=zfnet.mar"
+    assert options.inference_url == "http://127.0.0.1:9000", "where clients ask"
+
+
 def test_two_servers_share_no_port() -> None:
     ports = [
         parsed(properties(ServerOptions(), Path("/s")))[key]

@@ -141,8 +141,7 @@ def test_eight_classes_keep_a_colour_each_and_nine_do_not() -> None:
 def test_class_pixels_have_the_legends_colours() -> None:
     classes = np.array([[4, 4], [4, 11]])
     picture = class_pixels(classes, squares(2, 2, 1, 1), 2, 2)
-    assert picture.tolist() == [[[*CLASS_COLOURS[0], 255]] * 2,
-                                [[*CLASS_COLOURS[0], 255], [*CLASS_COLOURS[1], 255]]]
+    assert picture.tolist() == [[[*CLASS_COLOURS[0], 255]] * 2, [[*CLASS_COLOURS[0], 255], [*CLASS_COLOURS[1], 255]]]
 
 
 def test_the_answers_three_maps_are_coloured_by_their_own_ranges() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
+from zfnet_explainer.atlas import Other
 from zfnet_explainer.explanation import Explanation, FloatArray, LayerProjections, Occlusion, Prediction
 from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import squares
@@ -18,8 +19,16 @@ from zfnet_explainer.wire.figure import footer, panel
 from zfnet_explainer.wire.panels import legend_labels, with_square, worst_box
 
 NAMES = tuple(ClassName(f"n{i:08d}", f"class {i}") for i in range(20))
-RECORD = Record("zfnet-tiny", "zfnet", NAMES, Preprocessing(224, (0.5, 0.25, 0.0), (1.0, 1.0, 1.0)), {},
-                {"top1": 0.7421, "images": 10}, "Apache-2.0", "0123456789abcdef" * 4)
+RECORD = Record(
+    "zfnet-tiny",
+    "zfnet",
+    NAMES,
+    Preprocessing(224, (0.5, 0.25, 0.0), (1.0, 1.0, 1.0)),
+    {},
+    {"top1": 0.7421, "images": 10},
+    "Apache-2.0",
+    "0123456789abcdef" * 4,
+)
 GRIDS = [(32, 32), (17, 10), (50, 12), (224, 224), (112, 1)]
 
 
@@ -27,9 +36,17 @@ def projections(layer: int, count: int = 9) -> LayerProjections:
     """Random maps of a layer; the last one is dead and its box is cut at the border."""
     generator = torch.Generator().manual_seed(layer)
     side = (7, 27, 75, 107, 139)[layer - 1]
-    features = [Feature(i, float(count - 1 - i), (i, i), Box(i, 2 * i, min(224, i + side), min(224, 2 * i + side)),
-                        torch.randn(3, 224, 224, generator=generator) * (i < count - 1)) for i in range(count)]
-    return LayerProjections(layer, 256, (13, 13), tuple(features))
+    features = [
+        Feature(
+            i,
+            float(count - 1 - i),
+            (i, i),
+            Box(i, 2 * i, min(224, i + side), min(224, 2 * i + side)),
+            torch.randn(3, 224, 224, generator=generator) * (i < count - 1),
+        )
+        for i in range(count)
+    ]
+    return LayerProjections(layer, 256, (13, 13), tuple(features), {})
 
 
 def occlusion(window: int, stride: int, classes: int = 3, fill: str = "gray") -> Occlusion:
@@ -77,14 +94,42 @@ def test_the_hierarchy_stands_above_figure_7(layers: tuple[int, ...]) -> None:
     assert both[1] > alone[1] + 1200
 
 
+def others(part: LayerProjections, feature: int, count: int = 9) -> LayerProjections:
+    """The layer with a map's projections from other pictures, green tiles of several shapes."""
+    tiles = [Other(np.full((96 - 9 * i, 50 + i, 3), (0, 200, 0), np.uint8), 9.5 - i, f"{i}.png") for i in range(count)]
+    return replace(part, others={feature: tuple(tiles)})
+
+
+def green(png: bytes) -> int:
+    """How many pixels are of the colour of `others`."""
+    return int((np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) == (0, 200, 0)).all(2).sum())
+
+
+@pytest.mark.parametrize("found", [None, occlusion(112, 112)], ids=["one layer alone", "Figure 7"])
+@pytest.mark.parametrize("count", [1, 9])
+def test_the_strongest_map_is_shown_in_other_pictures(found: Occlusion | None, count: int) -> None:
+    part = projections(5, 4)
+    parts = part, others(part, 0, count), others(part, 1, count)
+    drawn = [panel(explanation((one,), found), RECORD) for one in parts]
+    assert green(drawn[0]) == 0
+    assert green(drawn[1]) > count * 2000
+    assert green(drawn[2]) == 0, "of the strongest map alone"
+    assert drawn[0] == drawn[2]
+
+
 def test_figure_7_with_projections_and_twenty_classes_is_drawn() -> None:
     assert size(panel(explanation((projections(5),), occlusion(17, 10, classes=20)), RECORD))[0] == 1794
 
 
 def test_maps_of_zeros_and_names_with_dollars_and_underscores_are_drawn() -> None:
     nothing = occlusion(50, 50)
-    nothing = replace(nothing, feature_activity=0 * nothing.feature_activity, feature_unoccluded=0.0,
-                      target_probability=0 * nothing.target_probability, unoccluded=0.0)
+    nothing = replace(
+        nothing,
+        feature_activity=0 * nothing.feature_activity,
+        feature_unoccluded=0.0,
+        target_probability=0 * nothing.target_probability,
+        unoccluded=0.0,
+    )
     names = tuple(ClassName("x", f"_$\\frac{i}$ a very long name of a class") for i in range(20))
     assert size(panel(explanation(None, nothing), replace(RECORD, name="a$b$_c", classes=names)))[0] == 1794
 
@@ -103,8 +148,10 @@ def test_the_worst_square_has_the_lowest_probability_the_first_in_reading_order(
     assert worst_box(replace(found, target_probability=probability)) == Box(36, 174, 86, 224)
 
 
-@pytest.mark.parametrize(("fill", "colour"), [("gray", [128, 128, 128]), ("white", [255, 255, 255]),
-                                              ("mean", [128, 64, 0]), ("#12ab9f", [18, 171, 159])])
+@pytest.mark.parametrize(
+    ("fill", "colour"),
+    [("gray", [128, 128, 128]), ("white", [255, 255, 255]), ("mean", [128, 64, 0]), ("#12ab9f", [18, 171, 159])],
+)
 def test_the_input_shows_the_fill_in_the_square_and_nowhere_else(fill: str, colour: list[int]) -> None:
     pixels = np.full((224, 224, 3), 7, np.uint8)
     covered = with_square(pixels, occlusion(50, 12, fill=fill), Box(36, 174, 86, 224), (0.5, 0.25, 0.0))
@@ -140,8 +187,10 @@ def test_a_long_label_is_cut() -> None:
 def test_the_footer_says_what_the_figure_was_made_with() -> None:
     found = occlusion(17, 10, fill="blur")
     made, note = footer(explanation((projections(5, 1),), found), RECORD)
-    assert made == ("zfnet-tiny · validation top-1 74.2 % · weights 01234567 · "
-                    "window 17 px, stride 10 px, fill blur · float32, exact")
+    assert made == (
+        "zfnet-tiny · validation top-1 74.2 % · weights 01234567 · "
+        "window 17 px, stride 10 px, fill blur · float32, exact"
+    )
     assert note == PROJECTION_NOTE
 
 

@@ -383,3 +383,11 @@ def test_v2_on_a_plain_route() -> None:
 def test_headers_in_any_case() -> None:
     assert Incoming({}, {"aCCept": "x"}, True, False).header("accept") == "x"
     assert Incoming({}, {}, True, False).header("accept") == ""
+
+
+@pytest.mark.parametrize(
+    ("sent_id", "kept"),
+    [("Batch_7.picture-1", True), ("x" * 64, True), ("x" * 65, False), ("", False), ("a b", False), ("a\n", False)],
+)
+def test_an_id_is_taken_over_where_a_log_can_hold_it(sent_id: str, kept: bool) -> None:
+    assert Incoming({}, {"X-REQUEST-id": sent_id}, True, False).sent_id == (sent_id if kept else None)

@@ -37,7 +37,7 @@ PREDICTION = {
     "timing_ms": {"decode": float, "predict": float},
 }
 CONVENTIONS_DECONV = dict.fromkeys(
-    ["start", "unpooling", "rectification", "filtering", "normalisation", "border", "units"], str
+    ["start", "unpooling", "rectification", "filtering", "normalisation", "border", "others", "units"], str
 )
 CONVENTIONS_OCCLUSION = dict.fromkeys(
     ["squares", "fill", "feature_activity", "target_probability", "most_probable_class"], str
@@ -421,7 +421,7 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     error = one(limited, explain({"data": PNG, "methods": "deconv", "features": "2"}), 400)["error"]
     assert error["code"] == "too_much_work"
     assert error["message"].endswith(
-        "more than this server's 2,000: ask for fewer `features` or `layer`s, or `images`=false"
+        "more than this server's 2,000: ask for fewer `features`, `layer`s or `others`, or `images`=false"
     )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import torch
 import typer
 
+from ..atlas import FOLDER, BadAtlas
+from ..atlas import load as load_atlas
 from ..explainer import Explainer
 from ..net.checkpoint import BadCheckpoint, load
 from ..serving.archive import package_version
@@ -16,10 +18,12 @@ def local_service(weights: Path, device: str) -> Service:
     """A service without a bound on the size of an answer."""
     try:
         checkpoint = load(weights)
-    except BadCheckpoint as error:
+        atlas = load_atlas(weights.parent / FOLDER, checkpoint.record.weights_sha256)
+    except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
     limits = Limits(max_response_bytes=2**40)
-    return Service(Explainer(checkpoint, pick_device(device)), checkpoint.record.name, package_version(), limits)
+    explainer = Explainer(checkpoint, pick_device(device), atlas)
+    return Service(explainer, checkpoint.record.name, package_version(), limits)
 
 
 def ask(service: Service, picture: bytes, options: dict[str, str]) -> Answer:

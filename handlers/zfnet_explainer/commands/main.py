@@ -1,9 +1,13 @@
-"""`zfnet-explainer`: serve, package, train, explain, crosscheck."""
+"""`zfnet-explainer`: serve, package, train, evaluate, gallery, figures, explain, crosscheck, bench."""
 
 import typer
 
+from . import figures
+from .bench import bench
 from .crosscheck import crosscheck
+from .evaluate import evaluate
 from .explain import explain
+from .gallery import gallery
 from .package import package
 from .serve import serve
 from .train import train
@@ -14,5 +18,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, explain, crosscheck, train, package):
+for command in (serve, explain, crosscheck, train, evaluate, gallery, package, bench):
     app.command()(command)
+app.add_typer(figures.app, name="figures")

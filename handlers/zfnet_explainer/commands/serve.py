@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 
 from ..serving.archive import MODEL, WorkerOptions, ensure_archive
-from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
+from ..serving.attend import attend
+from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, free_ports, is_loopback
 from ..serving.devices import Device, visible_gpus
 from ..serving.errors import ServingError
+from ..serving.front import Front
 from ..serving.server import RunningServer, running_server
 from .package import WEIGHTS
 
@@ -24,7 +26,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="IPv4 address or name to listen on; the management port stays on 127.0.0.1.")
     ] = LOOPBACK,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port for predictions and explanations.")] = 8080,
+    port: Annotated[
+        int, typer.Option("--port", "--http_port", min=1, max=65535, help="Port for predictions and explanations.")
+    ] = 8080,
     management_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of TorchServe's management API.")] = 8081,
     metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="Port that Prometheus scrapes.")] = 8082,
     workers: Annotated[
@@ -40,21 +44,36 @@ def serve(
     token: Annotated[bool, typer.Option("--token/--no-token", help="Ask every request for a key.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Let everybody who reaches --host in without a key.")] = False,
     run_dir: Annotated[Path, typer.Option(help="Folder for logs, temporary files and configuration.")] = Path(".run"),
+    console_log: Annotated[
+        bool, typer.Option("--console-log", help="Write what the workers log, and warnings, to stdout too.")
+    ] = False,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="How long SIGTERM waits for requests in flight; Ctrl-C does not.")
+    ] = 60,
+    model_name: Annotated[
+        str, typer.Option("--model-name", "--model_name", help="The model's name in the paths of requests.")
+    ] = MODEL,
     archive: Annotated[
         Path | None, typer.Option(help="Serve this archive as it is, instead of building one.", show_default=False)
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help=f"The trained weights to serve. Default: {WEIGHTS}.", show_default=False)
     ] = None,
+    _predictor_host: Annotated[
+        str | None, typer.Option("--predictor_host", hidden=True, help="KServe tells explainers; ours predicts itself.")
+    ] = None,
 ) -> None:
     """Start the server here and show how to ask it; Ctrl-C stops it."""
-    # SIGTERM, a container's way to say stop, is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored.
+    # Until the model is ready SIGTERM is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         _check_exposure(host, token=token, opened=open_)
         gpus = _gpus(device)
-        where = ServerOptions(host, port, management_port, metrics_port, token, gpus)
+        (server_port,) = free_ports(1)
+        where = ServerOptions(
+            host, port, management_port, metrics_port, token, gpus, model_name, server_port, console_log
+        )
         with Progress() as progress:
             if archive is None:
                 options = WorkerOptions(
@@ -66,7 +85,8 @@ def serve(
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
             elif workers or batch_size or weights:
                 raise ServingError("--workers, --batch-size and --weights are fixed in an archive: leave them out")
-            _run(archive, run_dir, where, progress)
+            _run(archive, run_dir, where, drain_seconds, progress)
+        console.print("stopped")
     except ServingError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
@@ -122,11 +142,14 @@ def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progr
     return archive
 
 
-def _run(archive: Path, run_dir: Path, where: ServerOptions, progress: Progress) -> None:
+def _run(archive: Path, run_dir: Path, where: ServerOptions, drain_seconds: float, progress: Progress) -> None:
     """Serve until a signal; a server that ends by itself is an error."""
-    with running_server(archive, run_dir, where, progress) as server:
+    with (
+        running_server(archive, run_dir, where, progress) as server,
+        Front(where.host, where.port, where.server_port) as front,
+    ):
         _introduce(server, progress.done())
-        server.wait()
+        attend(server, front, drain_seconds, progress)
 
 
 def _introduce(server: RunningServer, seconds: float) -> None:
@@ -136,15 +159,15 @@ def _introduce(server: RunningServer, seconds: float) -> None:
     picture = min(SAMPLES.glob("*.jpg"), default=Path("picture.jpg"))
     curl = 'curl -H "Authorization: Bearer $KEY"' if options.token else "curl"
     lines = [
-        f"  {curl} -T {picture} {url}/predictions/{MODEL}",
-        f"  {curl} -F data=@{picture} {url}/explanations/{MODEL}",
-        f"  {curl} -F data=@{picture} -F format=png -o explained.png {url}/explanations/{MODEL}",
+        f"  {curl} -T {picture} {url}/predictions/{options.model}",
+        f"  {curl} -F data=@{picture} {url}/explanations/{options.model}",
+        f"  {curl} -F data=@{picture} -F format=png -o explained.png {url}/explanations/{options.model}",
         "",
     ]
     if options.token:
         lines = ["", *_how_to_get_the_key(server.folder.key_file), *lines]
     else:  # a browser sends no key
-        lines = ["", *lines, f"page     {url}/explanations/{MODEL}"]
+        lines = ["", *lines, f"page     {url}/explanations/{options.model}"]
     lines += [f"metrics  {server.metrics_url}/metrics", f"logs     {server.folder.logs}", "stop     Ctrl-C"]
     console.print(f"[bold green]ready[/] after {seconds:.0f} s: {url}, on {device}")
     console.print("\n".join(lines), markup=False)

@@ -46,7 +46,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Record:
-    """What the weights are. `validation`, measured on the weights as read back: at least top1 and images."""
+    """What the weights are.
+
+    `validation`, measured on the weights as read back, has at least top1 and images; an export also writes
+    top5, calibration, accuracy by class and what storing cost (`training.accuracy`, `training.export`).
+    """
 
     name: str
     architecture: str

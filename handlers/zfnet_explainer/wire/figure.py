@@ -35,6 +35,7 @@ COLUMNS = 0.55, 5.4, 10.1  # left edges, inches
 TOP = 0.8  # of a block's first picture, its heading above
 SECOND_ROW = TOP + SIDE + 1.25
 LAYERS_LEFT, PITCH = 4.85, 0.97  # of a row of projections
+THIRD_ROW = 0.65 + PITCH  # one row of tiles, its heading above
 TILES = 9
 FOOTER = 0.7
 LAYER_COLOURS = ("#f0e442", "#56b4e9", "#cc79a7", "#d55e00", "#009e73")
@@ -86,7 +87,8 @@ def _blocks(explanation: Explanation) -> list[Block]:
     if explanation.occlusion is not None:
         blocks.append((SECOND_ROW + SIDE + 1.45, partial(_figure_7, explanation.occlusion, layers)))
     elif len(layers) == 1:
-        blocks.append((SECOND_ROW + 2.35, partial(_one_layer, layers[0])))
+        height = SECOND_ROW + 2.35 + (THIRD_ROW if _others(layers[0]) else 0)
+        blocks.append((height, partial(_one_layer, layers[0])))
     return blocks
 
 
@@ -132,20 +134,23 @@ def _predictions(page: Page, left: float, top: float, explanation: Explanation, 
 
 
 def _strongest_map(part: LayerProjections, page: Page, top: float, explanation: Explanation) -> None:
-    """Figure 7 (c) in the third column: the strongest map's projection and patch, the next maps below."""
-    strongest, *others = _by_activation(part)
+    """Figure 7 (c) in the third column: the strongest map, then the same in other pictures, or else the next maps."""
+    strongest, *weaker = _by_activation(part)
     left, half = COLUMNS[2], SIDE / 2
     page.heading(left, top, *_projected("c", part, strongest))
     draw_tile(page, left, top, half - 0.08, _projection(strongest, "projection"))
     draw_tile(page, left + half, top, half - 0.08, _patch(strongest, explanation, "the picture there"))
-    if others:
+    if others := _others(part):
+        page.heading(left, top + half + 0.95, "The same map in other pictures", "the strongest first: activation")
+        draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, others)
+    elif weaker:
         page.heading(left, top + half + 0.95, "The next strongest maps", "map: activation")
-        draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, [_projection(f, _name(f)) for f in others])
+        draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, [_projection(f, _name(f)) for f in weaker])
 
 
 def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Explanation, record: Record) -> None:
-    """Input, the strongest map's projection and patch; below them the predictions and the next maps."""
-    strongest, *others = _by_activation(part)
+    """Input, the strongest map's projection and patch; predictions and the next maps; the same map in others."""
+    strongest, *weaker = _by_activation(part)
     first, second = top + TOP, top + SECOND_ROW
     page.heading(COLUMNS[0], first, "(a) Input", f"the box is what (b) sees, {_side(strongest)} pixels")
     draw_box(draw_picture(page, COLUMNS[0], first, explanation.pixels), strongest.receptive_field, "white")
@@ -154,9 +159,13 @@ def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Expl
     page.heading(COLUMNS[2], first, "(c) The picture there", "what is in the box")
     draw_tile(page, COLUMNS[2], first, SIDE, _patch(strongest, explanation, ""))
     _predictions(page, COLUMNS[0], second, explanation, record)
-    if others:
+    if weaker:
         page.heading(COLUMNS[1], second, "The next strongest maps", "map: activation; what each saw below it")
-        _with_patches(others, page, COLUMNS[1], second, explanation)
+        _with_patches(weaker, page, COLUMNS[1], second, explanation)
+    if others := _others(part):
+        third = second + 2.8
+        page.heading(COLUMNS[1], third, "The map of (b) in other pictures", "the strongest first: activation")
+        draw_tiles(page, COLUMNS[1], third, PITCH, TILES, others)
 
 
 def _hierarchy(layers: list[LayerProjections], page: Page, top: float, explanation: Explanation,
@@ -217,6 +226,12 @@ def _projected(letter: str, part: LayerProjections, feature: Feature) -> tuple[s
 def _by_activation(part: LayerProjections) -> list[Feature]:
     """The strongest of the projected maps, as many as a figure shows."""
     return sorted(part.features, key=lambda f: (-f.activation, f.feature))[:TILES]
+
+
+def _others(part: LayerProjections) -> list[Tile]:
+    """The projections of a layer's strongest map from other pictures; none without an atlas that has it."""
+    strongest = _by_activation(part)[0].feature
+    return [Tile(other.pixels, f"{other.activation:.3g}") for other in part.others.get(strongest, ())]
 
 
 def _projection(feature: Feature, caption: str) -> Tile:

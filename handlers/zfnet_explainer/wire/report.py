@@ -116,7 +116,21 @@ def _deconv(answer: Mapping[str, Any]) -> list[str]:
         for f in layer["features"]
     ]  # fmt: skip
     heads = ("Layer", "Rank", "Map", "Activation", "At", "Receptive field, pixels")
-    return [_section("Projected maps", _table(heads, rows))]
+    return [_section("Projected maps", _table(heads, rows)), *_others(answer)]
+
+
+def _others(answer: Mapping[str, Any]) -> list[str]:
+    """Which other pictures excite the projected maps most, where there is an atlas that says so."""
+    rows = [
+        (layer["layer"], f["feature"], ", ".join(f"{o['source']} ({o['activation']:.4g})" for o in f["others"]))
+        for layer in answer["deconv"]["layers"]
+        for f in layer["features"]
+        if f["others"]
+    ]
+    if not rows:
+        return []
+    heads = ("Layer", "Map", "Pictures (activation), the strongest first")
+    return [_section("The same maps in other pictures", _table(heads, rows))]
 
 
 def _crosscheck(answer: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """One request as the server hands it over -> the pictures and the options it carries."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from .image import Picture
 from .options import accepted_format
 
 HEADER_PREFIX = "x-explain-"
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Protocol = Literal["plain", "v1", "v2"]
 
 
@@ -40,6 +42,12 @@ class Incoming:
     def header(self, name: str) -> str:
         """The header's value, in whatever case the client wrote its name; empty where it is absent."""
         return next((str(v) for k, v in self.headers.items() if k.lower() == name), "")
+
+    @property
+    def sent_id(self) -> str | None:
+        """The id that the client or a gateway gave the request, where it can stand in a log as it is."""
+        sent = self.header("x-request-id")
+        return sent if SANE_ID.fullmatch(sent) else None
 
     @property
     def wants_page(self) -> bool:

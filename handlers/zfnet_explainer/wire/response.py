@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from ..atlas import Other
 from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion, Prediction
 from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
@@ -119,7 +120,11 @@ def json_bytes(answer: dict[str, Any]) -> bytes:
 
 
 def _layer(part: LayerProjections, found: Explanation, images: bool) -> dict[str, Any]:
-    features = [_feature(rank, feature, found, images) for rank, feature in enumerate(part.features, 1)]
+    features = [
+        _feature(rank, feature, found, images)
+        | {"others": [_other(other, images) for other in part.others.get(feature.feature, ())]}
+        for rank, feature in enumerate(part.features, 1)
+    ]
     return {"layer": part.layer, "maps": part.maps, "size": part.size, "features": features}
 
 
@@ -137,8 +142,12 @@ def _feature(rank: int, feature: Feature, found: Explanation, images: bool) -> d
         "position": feature.position,
         "receptive_field": asdict(feature.receptive_field),
         **pictures,
-        "others": [],
     }
+
+
+def _other(other: Other, images: bool) -> dict[str, Any]:
+    pictures = {"projection": _png(other.pixels)} if images else {}
+    return {**pictures, "activation": other.activation, "source": other.source}
 
 
 def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool) -> dict[str, Any]:

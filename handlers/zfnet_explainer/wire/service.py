@@ -129,7 +129,7 @@ class Service:
         if len(answer.body) > self.limits.max_response_bytes:
             raise TooMuchWork(
                 f"the answer has {len(answer.body):,} bytes, more than this server's "
-                f"{self.limits.max_response_bytes:,}: ask for fewer `features` or `layer`s, or `images`=false"
+                f"{self.limits.max_response_bytes:,}: ask for fewer `features`, `layer`s or `others`, or `images`=false"
             )
         return answer
 

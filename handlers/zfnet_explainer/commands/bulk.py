@@ -1,0 +1,92 @@
+"""Many pictures into a folder: which are whose, which are left, and files that are whole or not there."""
+
+import json
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+MADE_WITH = "made-with.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of the pictures; a picture's part depends on its own path alone."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """I/N with I from 0 to N-1. Raises typer.BadParameter."""
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not match or int(match[1]) >= int(match[2]):
+            raise typer.BadParameter(f"--shard is I/N with I from 0 to N-1, such as 0/4, not {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def holds(self, relative: Path) -> bool:
+        return zlib.crc32(relative.as_posix().encode()) % self.count == self.index
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture and the file that its explanation goes to."""
+
+    picture: Path
+    target: Path
+
+    @property
+    def done(self) -> bool:
+        return self.target.exists()
+
+
+def planned(pictures: list[tuple[Path, Path]], out: Path, ending: str, shard: Shard) -> Iterator[Task]:
+    """The shard's tasks. Raises typer.BadParameter where two pictures would go to the same file."""
+    targets: dict[Path, Path] = {}
+    for picture, relative in pictures:
+        target = out / relative.with_name(f"{relative.name}.{ending}")
+        if (other := targets.setdefault(target, picture)) != picture:
+            raise typer.BadParameter(f"{other} and {picture} would both go to {target}: explain them apart")
+        if shard.holds(relative):
+            yield Task(picture, target)
+
+
+def check_outside(out: Path, pictures: list[Path]) -> None:
+    """Raise typer.BadParameter where OUT lies in a folder of pictures, whose next run would explain its files."""
+    for path in pictures:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise typer.BadParameter(f"--out {out} lies inside {path}: name a folder outside the pictures")
+
+
+def claim(out: Path, made_with: Mapping[str, object]) -> None:
+    """Note in OUT how its files are made. Raises typer.BadParameter where it has files that were made otherwise."""
+    note = out / MADE_WITH
+    if not note.exists():
+        write_whole(note, json.dumps(made_with, indent=2).encode())
+    found = json.loads(note.read_text())
+    if found != made_with:
+        raise typer.BadParameter(
+            f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
+            "name another --out, or delete it"
+        )
+
+
+def write_whole(target: Path, body: bytes) -> None:
+    """Write a file that appears at once, also where another process writes the same one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, staged = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(staged).chmod(0o644)
+        Path(staged).replace(target)
+    except BaseException:
+        Path(staged).unlink(missing_ok=True)
+        raise

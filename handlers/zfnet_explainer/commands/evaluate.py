@@ -1,0 +1,160 @@
+"""`zfnet-explainer evaluate`: how accurate a trained net is, and what its explanations are worth."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as Shown
+
+from .package import WEIGHTS
+
+if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
+    from torch import Tensor
+
+    from ..net.chain import Chain
+    from ..net.checkpoint import Record
+    from ..studies.tables import Table
+    from ..training.data import Source
+
+
+class Study(StrEnum):
+    """What a person may want alone."""
+
+    ACCURACY = "accuracy"
+    EXPLANATIONS = "explanations"
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Folder with val/CLASS/*, or tar shards of it.")],
+    weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
+    only: Annotated[Study | None, typer.Option(help="One of the two studies. Default: both.")] = None,
+    pictures: Annotated[int, typer.Option(min=2, help="Pictures to study the explanations on, drawn at random.")] = 200,
+    fill: Annotated[
+        str, typer.Option(help="What covers a picture: gray, mean, black, white, blur; commas between several.")
+    ] = "gray",
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder for numbers (JSON), tables (Markdown) and curves (PNG)."),
+    ] = None,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True, dir_okay=False, writable=True,
+            help="A page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure the accuracy of the stored weights, and what their explanations are worth."""
+    from ..explainer import Explainer
+    from ..net.checkpoint import BadCheckpoint, load
+    from ..studies.sample import sample, validation_pictures
+    from ..studies.tables import rewrite
+    from .local import pick_device
+
+    fills = _fills(fill)
+    place = pick_device(device)
+    try:
+        checkpoint = load(weights)
+        with Console(stderr=True).status("reading the pictures"):
+            source, labels = validation_pictures(data, checkpoint.record)
+    except (BadCheckpoint, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+    chain = Explainer(checkpoint, place).chain  # the net as it is served
+    tables: list[Table] = []
+    if only in (None, Study.ACCURACY):
+        tables += _accuracy(chain, checkpoint.record, weights, source, labels, seed, out)
+    if only in (None, Study.EXPLANATIONS):
+        tables += _explanations(chain, checkpoint.record, sample(source, pictures, seed), fills, seed, out)
+    for page in into or []:
+        try:
+            rewrite(page, tables)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+
+def _accuracy(
+    chain: "Chain", record: "Record", weights: Path, source: "Source", labels: "Tensor", seed: int, out: Path | None
+) -> list["Table"]:
+    from ..studies.accuracy import accuracy_tables, card_tables, log, training_tables
+    from ..studies.charts import draw_learning_curve
+    from ..training.accuracy import accuracy
+    from ..training.evaluate import logits
+
+    with _progress() as progress:
+        task = progress.add_task("accuracy", total=len(source))
+        found = logits(
+            chain, source, record.preprocessing, record.preprocessing.size,
+            advance=lambda count: progress.advance(task, count),
+        )  # fmt: skip
+    measured = accuracy(found, labels, seed)
+    tables = [*accuracy_tables(measured, record), *training_tables(record)]
+    _show(tables)
+    tables += card_tables(record, weights)
+    if out is not None:
+        classes = [asdict(name) for name in record.classes]
+        content = {"weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured)}
+        _write(out, "accuracy", content, tables)
+        draw_learning_curve(log(record.training)).savefig(out / "learning-curve.png")
+    return tables
+
+
+def _explanations(
+    chain: "Chain", record: "Record", pictures: "Tensor", fills: list[str], seed: int, out: Path | None
+) -> list["Table"]:
+    from ..studies.charts import draw_curves
+    from ..studies.explanations import RANDOMISED, study
+    from ..studies.randomisation import weighted_layers
+    from ..studies.worth import explanation_tables
+
+    with _progress() as progress:
+        curves = progress.add_task("curves", total=len(pictures))
+        stages = len(weighted_layers(chain))
+        shuffling = progress.add_task("randomisation", total=stages * min(RANDOMISED, len(pictures)))
+        found = study(
+            chain, record.preprocessing, pictures, fills, seed,
+            lambda count: progress.advance(curves, count), lambda count: progress.advance(shuffling, count),
+        )  # fmt: skip
+    tables = explanation_tables(found)
+    _show(tables)
+    if out is not None:
+        content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
+        _write(out, "explanations", content, tables)
+        draw_curves(found).savefig(out / "curves.png")
+    return tables
+
+
+def _show(tables: list["Table"]) -> None:
+    console = Console()
+    for table in tables:
+        shown = Shown(*table.columns, title=table.title, caption=table.note or None)
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+
+
+def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:
+    """The tables as Markdown, and what they were made from as JSON."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    (out / f"{name}.md").write_text("\n".join(f"## {table.title}\n\n{table.markdown()}" for table in tables))
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _fills(text: str) -> list[str]:
+    from ..wire.options import FILLS
+
+    fills = [part.strip().lower() for part in text.split(",")]
+    if not set(fills) <= set(FILLS) or len(set(fills)) < len(fills):
+        raise typer.BadParameter(f"--fill {text!r}: some of {', '.join(FILLS)}, separated by commas, each once")
+    return fills

@@ -1,0 +1,86 @@
+"""`zfnet-explainer figures 6`: what clipping and a smaller stride do to the first layers (Figure 6)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as Shown
+
+if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
+    from ..studies.figure6 import Studied
+
+SIZE = 224
+
+
+def figure6(
+    data: Annotated[Path, typer.Argument(help="Folder with train/CLASS/* and val/CLASS/*, or tar shards of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the three runs, the numbers (figure6.json), and the figure.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each net.")] = 8,
+    side: Annotated[int, typer.Option(min=64, max=SIZE, help="Pixels of the crops.")] = 128,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Of all three nets.")] = None,
+    filter_radius: Annotated[float | None, typer.Option(min=0, help="Of the two nets that are clipped.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="The picture to write; figure6.png in OUT without it.")] = None,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            writable=True,
+            help="A page whose section <!-- evaluate: figure6 --> gets the new table; repeat for more.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Train three nets alike and draw their first two layers: unclipped, with AlexNet's stem, and ours.
+
+    A killed run goes on where it was; finished nets are only drawn.
+    """
+    from PIL import Image
+
+    from ..studies.comparison import CONTENDERS, RECIPE, train
+    from ..studies.figure6 import draw, number_table, study
+    from ..studies.tables import rewrite
+    from ..training.data import MEMORY_LIMIT, open_split, read_split
+    from ..training.place import Place
+    from ..training.recipe import Phase, with_options
+    from ..training.run import preprocessing_of
+    from .local import pick_device
+
+    recipe = with_options(
+        RECIPE, phases=(Phase(side, epochs),), learning_rate=learning_rate, filter_radius=filter_radius, batch=batch,
+        seed=seed,
+    )  # fmt: skip
+    place = Place(pick_device(device), Console())
+    try:
+        with place.console.status("reading the pictures"):
+            pictures, val = open_split(data, "train", SIZE, MEMORY_LIMIT), read_split(data, "val", SIZE)
+        preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
+        studied = []
+        for contender in CONTENDERS:
+            place.console.print(contender.title)
+            trained = train(contender, recipe, pictures, val, preprocessing, out, place)
+            studied.append(study(trained, val, preprocessing))
+        table = number_table(studied)
+        for page in into or []:
+            rewrite(page, [table])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    (out / "figure6.json").write_text(json.dumps(_numbers(studied, asdict(recipe)), indent=1) + "\n")
+    picture = figure or out / "figure6.png"
+    Image.fromarray(draw(studied)).save(picture, optimize=True)
+    shown = Shown(*table.columns, title=table.title, caption=table.note)
+    for row in table.rows:
+        shown.add_row(*row)
+    place.console.print(shown)
+    place.console.print(f"{picture}, {out / 'figure6.json'}")
+
+
+def _numbers(studied: "list[Studied]", recipe: dict[str, object]) -> dict[str, object]:
+    """The recipe that all three share, and what was measured of each."""
+    nets = {one.trained.contender.name: asdict(one.numbers) | {"log": one.trained.log} for one in studied}
+    return {"recipe": recipe, "nets": nets}

@@ -1,0 +1,43 @@
+"""`zfnet-explainer figures`: the paper's figures, drawn from a trained net."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..atlas import FOLDER
+from .figure6 import figure6
+from .package import WEIGHTS
+
+app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True)
+app.command("6")(figure6)
+
+
+@app.command("2")
+def figure_2(
+    weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
+    atlas: Annotated[
+        Path | None, typer.Option(help="Folder of their atlas. Default: atlas, beside the weights.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, PNG.")] = Path("figure2.png"),
+    seed: Annotated[int, typer.Option(help="Of the maps that are shown.")] = 0,
+) -> None:
+    """What the maps of each layer answer to most strongly, from an atlas that `gallery` has built."""
+    from ..atlas import BadAtlas
+    from ..atlas import load as load_atlas
+    from ..net.checkpoint import BadCheckpoint, load  # torch takes seconds to import: --help does not wait for it
+    from ..studies.gallery.figure2 import figure_2 as draw
+
+    folder = atlas or weights.parent / FOLDER
+    try:
+        record = load(weights).record
+        found = load_atlas(folder, record.weights_sha256)
+        if found is None:
+            raise BadAtlas(f"there is no atlas {folder}: build it with `zfnet-explainer gallery DATA`")
+        png = draw(found, folder, record, seed)
+    except (BadCheckpoint, BadAtlas) as error:
+        raise typer.BadParameter(str(error)) from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(png)
+    Console().print(f"{out}: {len(png) / 1000:,.0f} kB", markup=False, highlight=False)

@@ -1,0 +1,108 @@
+"""`zfnet-explainer gallery`: what each map answers to most strongly in a folder of pictures (Figure 2)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as Shown
+
+from ..atlas import FOLDER
+from .package import WEIGHTS
+
+if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
+    import torch
+
+    from ..atlas import Atlas
+    from ..net.checkpoint import Checkpoint
+    from ..studies.tables import Table
+
+console = Console()
+
+
+def gallery(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with SPLIT/CLASS/*, or tar shards of it, or with any pictures.")
+    ],
+    weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
+    split: Annotated[str, typer.Option(help="Which split of the folder.")] = "val",
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder of the atlas. Default: atlas, beside the weights, where it is "
+                     "served from.", show_default=False),
+    ] = None,
+    maps: Annotated[int, typer.Option(min=1, help="Maps of each layer but the last, drawn at random.")] = 32,
+    all_maps: Annotated[bool, typer.Option("--all-maps", help="All maps of all layers.")] = False,
+    patches: Annotated[
+        bool, typer.Option("--patches", help="Sheets of what the maps saw, too: parts of the pictures.")
+    ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Measure grouping, invariance and exaggeration, into notes.json.")
+    ] = False,
+    sample: Annotated[int, typer.Option(min=2, help="Pictures to take the notes on, drawn at random.")] = 128,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True, dir_okay=False, writable=True,
+            help="With --notes: a page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Build the atlas of these weights: each map's nine strongest activations over the pictures, projected.
+
+    A killed run goes on where it was. Explanations show the atlas as `others`, `figures 2` as a picture.
+    """  # fmt: skip
+    from ..net.checkpoint import BadCheckpoint, load
+    from ..studies.gallery.build import Plan, build
+    from .local import pick_device
+
+    place, folder = pick_device(device), out or weights.parent / FOLDER
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        checkpoint = load(weights)
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+            plan = Plan(None if all_maps else maps, seed, patches)
+            atlas = build(checkpoint, data, split, folder, plan, place, progress)
+        size = sum(len(content) for content in atlas.files.values()) / 2**20
+        pictures = atlas.index["made"]["count"]
+        console.print(f"{folder}: {pictures:,} pictures, {size:.2f} MiB", markup=False, highlight=False)
+        if notes:
+            _notes(atlas, checkpoint, data, split, folder, sample, seed, into or [], place)
+    except (BadCheckpoint, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _notes(
+    atlas: "Atlas", checkpoint: "Checkpoint", data: Path, split: str, folder: Path, sample: int, seed: int,
+    pages: list[Path], device: "torch.device",
+) -> None:  # fmt: skip
+    from ..explainer import Explainer
+    from ..studies.gallery.files import listing, sampled
+    from ..studies.gallery.notes import note_tables, take_notes
+    from ..studies.tables import rewrite
+
+    size = checkpoint.record.preprocessing.size
+    with Console(stderr=True).status("taking the notes"):
+        pictures = sampled(data, split, listing(data, split), sample, seed, size)
+        if len(pictures) < 2:
+            raise ValueError(f"{data} has {len(pictures)} picture: the notes need at least two")
+        found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)
+    tables = note_tables(found)
+    for table in tables:
+        _show(table)
+    content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
+    (folder / "notes.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    for page in pages:
+        rewrite(page, tables)
+
+
+def _show(table: "Table") -> None:
+    shown = Shown(*table.columns, title=table.title, caption=table.note or None)
+    for row in table.rows:
+        shown.add_row(*row)
+    console.print(shown)

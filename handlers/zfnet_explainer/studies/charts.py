@@ -1,0 +1,54 @@
+"""Pictures of a study's curves."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from .curves import CENTRE, MAP, PROJECTION, RANDOM, Faithfulness
+from .explanations import Explanations
+
+STYLES = {MAP: ("#d55e00", "-"), PROJECTION: ("#0072b2", "-"), CENTRE: ("#666666", "--"), RANDOM: ("#666666", ":")}
+
+
+def draw_curves(found: Explanations) -> Figure:
+    """Deletion on the left, insertion on the right, one row a fill: means over the pictures."""
+    rows = list(found.faithfulness.items())
+    figure = Figure(figsize=(9.2, 0.5 + 3.1 * len(rows)), dpi=110, layout="constrained")
+    panels = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
+    for (left, right), (fill, one) in zip(panels, rows, strict=True):
+        _panel(left, one, [result.deletion_curve for result in one.orders.values()], f"covered with {fill}")
+        _panel(right, one, [result.insertion_curve for result in one.orders.values()], f"uncovered from {fill}")
+    return figure
+
+
+def draw_learning_curve(log: Sequence[Sequence[float]]) -> Figure:
+    """Validation top-1 by epoch; where the side of the crops changes, a line says so."""
+    figure = Figure(figsize=(6.4, 3.1), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([row[0] for row in log], [row[3] for row in log], color="#0072b2", marker="o", markersize=3)
+    for before, row in zip([None, *log], log, strict=False):
+        if before is None or before[1] != row[1]:
+            axes.axvline(row[0] - 0.5, color="#cccccc", linewidth=1)
+            axes.text(row[0] - 0.4, 0.02, f"{row[1]} px", color="#666666", transform=axes.get_xaxis_transform())
+    _finish(axes, "epoch", "validation top-1")
+    return figure
+
+
+def _panel(axes: Axes, one: Faithfulness, curves: Sequence[Sequence[float]], what: str) -> None:
+    for name, curve in zip(one.orders, curves, strict=True):
+        colour, line = STYLES[name]
+        shares = [step / (len(curve) - 1) for step in range(len(curve))]
+        axes.plot(shares, curve, line, color=colour, label=name)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(frameon=False, fontsize="small")
+    _finish(axes, f"share of the picture {what}", "probability of the class")
+
+
+def _finish(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_ylim(0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,160 @@
+"""From a folder of pictures to an atlas: search, project layer by layer, publish; goes on where it was killed."""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from ...atlas import FORMAT, INDEX, Atlas, BadAtlas, load
+from ...methods import deconvnet
+from ...net.checkpoint import Checkpoint
+from .files import Listing, PictureFile, listing, picture_files
+from .search import Search, run_search
+from .tiles import build_layer, wanted_places
+
+UNFINISHED = "unfinished"
+CONVENTIONS = {
+    "strongest": "a map's nine largest activations over the pictures, at most one a picture, strongest first; ties to "
+    "the earlier file; maps that are never active have fewer",
+    "box": "the receptive field: top, left, bottom, right of the net's input, the last two outside it",
+    "tiles": "blocks of three by three tiles, row by row, in the order of `maps`; `tile` pixels stand for `field`",
+    "display": "mid-grey is zero; values are divided by the 99.5th percentile of their size in the receptive field",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the atlas is to hold: maps drawn below the last layer (None: all), by which seed; patches or none."""
+
+    sample: int | None
+    seed: int
+    patches: bool
+
+
+def build(
+    checkpoint: Checkpoint, data: Path, split: str, out: Path, plan: Plan, device: torch.device, progress: Progress
+) -> Atlas:
+    """Build the atlas `out` of these weights and pictures, unless it is there already.
+
+    The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
+    one with others begins anew. Raises ValueError for a folder without pictures, ChangedPictures.
+    """
+    checkpoint.chain.to(device).to(memory_format=torch.channels_last)
+    found = listing(data, split)
+    made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
+    there = _there(out, checkpoint)
+    if there is None or there.index["made"] != made:
+        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress)
+        _publish(work.index(), out)
+        there = load(out, checkpoint.record.weights_sha256)
+    if there is None:
+        raise BadAtlas(f"{out}/{INDEX} vanished as soon as it was written")
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    return there
+
+
+def chosen_maps(counts: Sequence[int], sample: int | None, seed: int) -> list[list[int]]:
+    """The maps of each layer that the atlas shows: all of the last, a seeded sample of each layer below."""
+    below = [
+        sorted(random.Random(f"{seed}, layer {layer}").sample(range(count), min(count, sample or count)))  # noqa: S311
+        for layer, count in enumerate(counts[:-1], 1)
+    ]
+    return [*below, list(range(counts[-1]))]
+
+
+class _Work:
+    """What one build does; every finished step is on disk before the next begins."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, found: Listing,
+        made: dict[str, Any], progress: Progress,
+    ) -> None:  # fmt: skip
+        self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
+        self.plan, self.found, self.made, self.progress = plan, found, made, progress
+
+    def index(self) -> dict[str, Any]:
+        """The atlas's index; its sheets lie in the work's folder."""
+        search = self._search()
+        maps = chosen_maps(self.checkpoint.chain.map_counts, self.plan.sample, self.plan.seed)
+        layers = [self._layer(layer, chosen, search) for layer, chosen in enumerate(maps, 1)]
+        return {
+            "format": FORMAT,
+            "weights_sha256": self.checkpoint.record.weights_sha256,
+            "made": self.made,
+            "classes": dict(sorted(search.classes.items())),
+            "conventions": CONVENTIONS | deconvnet.CONVENTIONS,
+            "layers": layers,
+        }
+
+    def _search(self) -> Search:
+        state = self.folder / "search.safetensors"
+        search = Search.load(state, self.made)
+        if search is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            search = Search(self.checkpoint.chain.map_counts)
+        task = self.progress.add_task("searching", total=self.found.count, completed=search.files)
+
+        def save(done: Search) -> None:
+            done.save(state, self.made)
+            self.progress.update(task, completed=done.files)
+
+        run_search(search, self.checkpoint, islice(self._files(), search.files, None), save, self._unreadable)
+        return search
+
+    def _layer(self, layer: int, maps: list[int], search: Search) -> dict[str, Any]:
+        done = self.folder / f"layer{layer}.json"
+        wanted = wanted_places(maps, search.values[layer - 1], search.pictures[layer - 1])
+        total = sum(len(places) for places in wanted.values())
+        task = self.progress.add_task(f"layer {layer}", total=total)
+        if done.exists():
+            self.progress.update(task, completed=total)
+            entry: dict[str, Any] = json.loads(done.read_text())
+            return entry
+        with torch.inference_mode():
+            entry = build_layer(
+                self.checkpoint, layer, maps, wanted, self._files(), self.folder, self.plan.patches,
+                lambda tiles: self.progress.advance(task, tiles),
+            )  # fmt: skip
+        _write(done, entry)
+        return entry
+
+    def _files(self) -> Iterator[tuple[int, PictureFile]]:
+        return enumerate(picture_files(self.data, self.split))
+
+    def _unreadable(self, file: PictureFile, reason: str) -> None:
+        self.progress.console.print(f"left out: {file.name}: {reason}", markup=False, highlight=False)
+
+
+def _there(out: Path, checkpoint: Checkpoint) -> Atlas | None:
+    """The atlas that is there already; None where it is of other weights or damaged: it is then built anew."""
+    try:
+        return load(out, checkpoint.record.weights_sha256)
+    except BadAtlas:
+        return None
+
+
+def _publish(index: dict[str, Any], out: Path) -> None:
+    """Put a finished atlas in the place of the old one, its index last."""
+    (out / INDEX).unlink(missing_ok=True)
+    for old in out.glob("layer*.webp"):
+        old.unlink()
+    for entry in index["layers"]:
+        for sheet in (entry["projections"], entry["patches"]):
+            if sheet is not None:
+                shutil.copyfile(out / UNFINISHED / sheet["file"], out / sheet["file"])
+    _write(out / INDEX, index)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON, as a whole or not at all."""
+    unfinished = path.with_suffix(".new")
+    unfinished.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,98 @@
+"""The nine strongest activations of every map over a stream of pictures, at most one a picture."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...atlas import NINE
+from ...net.chain import Chain
+from ...net.checkpoint import Checkpoint
+from .files import PictureFile, decoded_batches
+
+BATCH = 32
+
+
+class Search:
+    """What has been found so far: per layer the nine largest values [maps, 9] and the numbers of their pictures.
+
+    A place that no picture has taken yet is 0 with picture -1: only positive activations count. Equal values stand
+    in the order of their pictures. `files` is how many files have been gone through, `classes` counts the pictures
+    among them by class.
+    """
+
+    def __init__(self, map_counts: tuple[int, ...]) -> None:
+        self.values = [torch.zeros(count, NINE) for count in map_counts]
+        self.pictures = [torch.full((count, NINE), -1) for count in map_counts]
+        self.files = 0
+        self.classes: Counter[str] = Counter()
+
+    def add(self, numbers: list[int], largest: list[Tensor]) -> None:
+        """Take in later pictures: their numbers, ascending, and per layer each map's largest value [pictures, maps]."""
+        for layer, values in enumerate(largest):
+            maps = len(self.values[layer])
+            candidates = torch.cat([self.values[layer], values.T], 1)
+            owners = torch.cat([self.pictures[layer], torch.tensor(numbers).expand(maps, -1)], 1)
+            order = torch.sort(candidates, dim=1, descending=True, stable=True).indices[:, :NINE]
+            self.values[layer], self.pictures[layer] = candidates.gather(1, order), owners.gather(1, order)
+
+    def save(self, path: Path, key: dict[str, Any]) -> None:
+        """Write the state of a search that `key` describes; the file is the old one or the new one, never a part."""
+        tensors = {f"values.{i}": v for i, v in enumerate(self.values)}
+        tensors |= {f"pictures.{i}": p for i, p in enumerate(self.pictures)}
+        about = {"key": key, "files": self.files, "classes": self.classes}
+        unfinished = path.with_suffix(".new")
+        save_file({name: t.contiguous() for name, t in tensors.items()}, unfinished, {"search": json.dumps(about)})
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, key: dict[str, Any]) -> "Search | None":
+        """The state of the search that `key` describes; None where there is none, or that of another search."""
+        if not path.exists():
+            return None
+        with safe_open(path, "pt") as stored:
+            about = json.loads(stored.metadata()["search"])
+            if about["key"] != key:
+                return None
+            layers = len(stored.keys()) // 2
+            search = cls(())
+            search.values = [stored.get_tensor(f"values.{i}") for i in range(layers)]
+            search.pictures = [stored.get_tensor(f"pictures.{i}") for i in range(layers)]
+        search.files, search.classes = about["files"], Counter(about["classes"])
+        return search
+
+
+@torch.inference_mode()
+def run_search(
+    search: Search,
+    checkpoint: Checkpoint,
+    files: Iterator[tuple[int, PictureFile]],
+    save: Callable[[Search], None],
+    unreadable: Callable[[PictureFile, str], None],
+) -> None:
+    """Go through the files (those that the search has not had) and save it after every batch."""
+    chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
+    device = next(chain.parameters()).device
+    for taken, pictures in decoded_batches(files, preprocessing.size, BATCH, unreadable):
+        if pictures:
+            x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
+            search.add([p.number for p in pictures], largest(chain, preprocessing.standardise(x)))
+            search.classes.update(p.file.label for p in pictures)
+        search.files += taken
+        save(search)
+
+
+def largest(chain: Chain, x: Tensor) -> list[Tensor]:
+    """Per feature layer each map's largest value [pictures, maps], on the CPU; what stands above is not evaluated."""
+    found = []
+    for name in chain.spatial:
+        x = chain.layer(name)(x)
+        if name in chain.features:
+            found.append(x.flatten(2).amax(2).cpu())
+    return found

@@ -1,0 +1,59 @@
+"""Tables of a study's results, and their place in pages of Markdown."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .statistics import Estimate
+
+SECTION = re.compile(r"(<!-- evaluate: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under their columns; `name` is that of its section in a page."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def markdown(self) -> str:
+        """The table in Markdown, its note below it."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        text = "".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |\n" for line in lines)
+        return f"{text}\n{self.note}\n" if self.note else text
+
+
+def rewrite(page: Path, tables: Sequence[Table]) -> None:
+    """Put each table into its section of the page, from `<!-- evaluate: NAME -->` to `<!-- end -->`.
+
+    Sections of tables that are not there stay as they are. Raises ValueError for a page without one of theirs.
+    """
+    known = {table.name: table.markdown() for table in tables}
+    found: list[str] = []
+
+    def replaced(section: re.Match[str]) -> str:
+        start, name, content, end = section.groups()
+        found.append(name)
+        return start + known.get(name, content) + end
+
+    text = SECTION.sub(replaced, page.read_text())
+    if not known.keys() & set(found):
+        raise ValueError(f"{page} has no section <!-- evaluate: NAME --> for any of {', '.join(known)}")
+    page.write_text(text)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """The mean and, in brackets, its interval."""
+    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def percent_interval(estimate: Estimate) -> str:
+    return f"{100 * estimate.mean:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"

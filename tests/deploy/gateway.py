@@ -1,0 +1,170 @@
+"""The real gateway on the loopback, with the configuration of deploy/ in front of servers of the test's own."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trustme
+import yaml
+from deploy.gateway.tokens import add_token
+
+from zfnet_explainer.serving.archive import PROJECT
+from zfnet_explainer.serving.config import LOOPBACK, free_ports
+
+from ..document import SCHEMAS, check
+
+FILES = PROJECT / "deploy" / "gateway"
+CLIENTS = ("alice", "bob", "carol", "dave")
+PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where it listens, its folder, its clients' tokens and whom its certificate can be trusted by."""
+
+    url: str
+    internal_url: str
+    folder: Path
+    tokens: Mapping[str, str]
+    trust: ssl.SSLContext
+
+    def client(self, name: str | None = "alice") -> httpx.Client:
+        """A client with the token of this name, or without one."""
+        headers = {"Authorization": f"Bearer {self.tokens[name]}"} if name else {}
+        return httpx.Client(base_url=self.url, headers=headers, verify=self.trust, trust_env=False, timeout=60)
+
+    def log(self) -> list[dict[str, Any]]:
+        """What the access log has so far."""
+        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
+
+
+def envoy() -> str | None:
+    """The gateway's program, where it is installed: beside this Python or on the PATH."""
+    return shutil.which("envoy", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
+@contextmanager
+def running_gateway(
+    folder: Path, pools: Mapping[str, list[str]], change: Callable[[Config], None] = lambda _: None
+) -> Iterator[Gateway]:
+    """The gateway in front of these servers (host:port) a pool, for as long as the context lasts.
+
+    Ports, paths and servers are the test's, all else is as deployed; `change` may edit the configuration.
+    """
+    public, internal, admin = free_ports(3)
+    authority = configured(folder)
+    config: Config = yaml.safe_load((folder / "envoy.yaml").read_text())
+    servers = {**pools, "admin": [f"{LOOPBACK}:{admin}"]}
+    config["admin"]["address"] = address_of(f"{LOOPBACK}:{admin}")
+    for listener, port in zip(config["static_resources"]["listeners"], (public, internal), strict=True):
+        listener["address"] = address_of(f"{LOOPBACK}:{port}")
+    for cluster in config["static_resources"]["clusters"]:
+        for locality in cluster["load_assignment"].get("endpoints", []):
+            addresses = [address_of(server) for server in servers[cluster["name"]]]
+            locality["lb_endpoints"] = [{"endpoint": {"address": address}} for address in addresses]
+    change(config)
+    (folder / "envoy.json").write_text(json.dumps(config))
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    tokens = issue_tokens(folder / "keys.yaml")
+    gateway = Gateway(f"https://{LOOPBACK}:{public}", f"http://{LOOPBACK}:{internal}", folder, tokens, trust)
+    with _process(folder) as process:
+        wait_until(lambda: _ready(gateway, process))
+        yield gateway
+
+
+def configured(folder: Path) -> trustme.CA:
+    """Copy the deployed files into the folder, with it in the place of /etc/zfnet/*; who signed its certificate."""
+    for path in FILES.iterdir():
+        if path.suffix in (".yaml", ".lua"):
+            text = path.read_text()
+            for name in ("gateway", "tls", "keys"):
+                text = text.replace(f"/etc/zfnet/{name}", str(folder))
+            (folder / path.name).write_text(text)
+    authority = trustme.CA()
+    certificate = authority.issue_cert(LOOPBACK)
+    certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    certificate.private_key_pem.write_to_path(folder / "tls.key")
+    return authority
+
+
+def issue_tokens(keys: Path) -> dict[str, str]:
+    """Write the gateway's keys with a token for every client; the tokens."""
+    config = yaml.safe_load((FILES / "keys.yaml").read_text())
+    tokens = {name: add_token(config, name, datetime.now(UTC), days=1)[0] for name in CLIENTS}
+    keys.write_text(yaml.safe_dump(config))
+    return tokens
+
+
+def manager_of(config: Config) -> Config:
+    """How the public listener handles HTTP."""
+    found: Config = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return found
+
+
+def routes_of(config: Config) -> tuple[Config, dict[str, Config]]:
+    """The public virtual host and its routes by their names."""
+    [host] = manager_of(config)["route_config"]["virtual_hosts"]
+    return host, {route["name"]: route for route in host["routes"]}
+
+
+def address_of(server: str) -> Config:
+    host, _, port = server.rpartition(":")
+    return {"socket_address": {"address": host, "port_value": int(port)}}
+
+
+def refusal(answer: httpx.Response) -> dict[str, str]:
+    """The error of an answer that is one of the gateway's."""
+    check(SCHEMAS["GatewayError"], answer.json())
+    error: dict[str, str] = answer.json()["error"]
+    assert answer.headers["content-type"] == "application/json"
+    assert error["request_id"] == answer.headers.get("x-request-id", error["request_id"])
+    return error
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return once the condition holds; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@contextmanager
+def _process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [
+        envoy() or "envoy",
+        "-c", str(folder / "envoy.json"),
+        "--disable-hot-restart",
+        "--concurrency", "1",
+        "--log-level", "warning",
+        "--file-flush-interval-msec", "20",
+    ]  # fmt: skip
+    with (folder / "access.log").open("wb") as out, (folder / "envoy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=out, stderr=log)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _ready(gateway: Gateway, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, (gateway.folder / "envoy.log").read_text()
+    try:
+        return httpx.get(f"{gateway.internal_url}/ready", trust_env=False).is_success
+    except httpx.TransportError:  # it does not listen yet
+        return False

@@ -1,0 +1,55 @@
+"""What kubectl makes of deploy/, and the command lines in it as the programs read them."""
+
+import shutil
+import subprocess
+from functools import cache
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from zfnet_explainer.commands.main import app
+from zfnet_explainer.serving.archive import PROJECT
+
+DEPLOY = PROJECT / "deploy"
+OVERLAYS = ("cpu", "gpu", "gpu-mig", "gpu-shared")
+KSERVE = ("base", "canary", "scale-to-zero")
+POOLS = ("predict", "explain")
+
+Manifest = dict[str, Any]
+
+
+@cache
+def built(folder: str) -> list[Manifest]:
+    """The objects of a kustomization, named by its path in deploy/."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    command = ["kubectl", "kustomize", str(DEPLOY / folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
+    """Those of a kind, by name."""
+    return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
+
+
+def pod(deployment: Manifest) -> Manifest:
+    spec: Manifest = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def server(deployment: Manifest) -> Manifest:
+    """The only container of a Deployment."""
+    [container] = pod(deployment)["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def serve_options(arguments: list[str]) -> Manifest:
+    """What `zfnet-explainer serve` reads in the arguments; one that it does not know fails here."""
+    command = typer.main.get_command(app)
+    context = command.make_context("zfnet-explainer", ["serve", *arguments], resilient_parsing=False)
+    subcommand = command.get_command(context, "serve")  # type: ignore[attr-defined]
+    return dict(subcommand.make_context("serve", arguments).params)

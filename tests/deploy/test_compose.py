@@ -1,0 +1,111 @@
+"""deploy/compose.yaml: closed but for the gateway, and in agreement with the programs it starts."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .gateway import FILES, Gateway
+from .manifests import DEPLOY, serve_options
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+GPU: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SERVERS = ("zfnet-predict", "zfnet-explain")
+ENTRYPOINT = ["--host", "0.0.0.0", "--run-dir", "/run/zfnet"]  # noqa: S104
+
+
+def defaulted(text: str) -> str:
+    """A value with the defaults of its variables."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("services", [SERVICES, SERVICES | GPU["services"]], ids=["cpu", "gpu"])
+def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], name: str) -> None:
+    options = serve_options([*ENTRYPOINT, *map(defaulted, services[name]["command"])])
+    assert options["open_"]
+    grace = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+    assert options["drain_seconds"] + 20 < grace
+
+
+def test_the_gateway_is_the_only_way_in() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == {"gateway", "prometheus", "grafana"}
+    for name in ("prometheus", "grafana"):
+        assert all(port.startswith("127.0.0.1:") for port in published[name])
+    outside = {name for name, service in SERVICES.items() if "public" in service["networks"]}
+    assert outside == set(published)
+    assert all(COMPOSE["networks"][name]["internal"] for name in ("pools", "monitoring"))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened_watched_and_pinned(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["healthcheck"]["test"]
+    assert "mem_limit" in service
+    variable, _, image = service["image"].removeprefix("${").removesuffix("}").partition(":-")
+    assert variable.isupper(), "another registry may be named"
+    assert re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+\.\d+", image) or "build" in service
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_is_there(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.partition(":")[0]
+        if source.startswith("./secrets/"):  # the operator's
+            assert volume.endswith(":ro")
+        elif source.startswith("."):
+            assert (DEPLOY / source).exists()
+            assert volume.endswith(":ro")
+        else:
+            assert source in COMPOSE["volumes"]
+
+
+def test_the_gateway_reaches_the_pools() -> None:
+    clusters = yaml.safe_load((FILES / "envoy.yaml").read_text())["static_resources"]["clusters"]
+    for cluster in clusters:
+        if cluster["name"] in ("predict", "explain"):
+            [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+            host = endpoint["endpoint"]["address"]["socket_address"]["address"]
+            assert set(SERVICES[host]["networks"]) & set(SERVICES["gateway"]["networks"])
+
+
+def test_the_gateways_health_is_that_of_envoy(gateway: Gateway) -> None:
+    [_, bash, flag, script] = SERVICES["gateway"]["healthcheck"]["test"]
+    port = gateway.internal_url.rpartition(":")[2]
+    for to, code in ((port, 0), ("1", 1)):
+        line = [bash, flag, script.replace("9902", to)]
+        assert subprocess.run(line, capture_output=True, timeout=10).returncode == code  # noqa: S603
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+def test_prometheus_reads_its_files_and_scrapes_services(tmp_path: Path) -> None:
+    config = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())
+    for volume in SERVICES["prometheus"]["volumes"]:
+        source, target = volume.split(":")[:2]
+        if source.startswith("./"):
+            shutil.copy(DEPLOY / source, tmp_path / Path(target).name)
+    line = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    hosts = [
+        target for job in config["scrape_configs"] for static in job["static_configs"] for target in static["targets"]
+    ]
+    for host in hosts:
+        assert "monitoring" in SERVICES[host.partition(":")[0]]["networks"]
+
+
+def test_grafana_has_the_source_the_dashboards_name() -> None:
+    plain = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yaml").read_text())
+    here = yaml.safe_load((DEPLOY / "compose/datasource.yaml").read_text())
+    plain["datasources"][0]["url"] = "http://prometheus:9090"
+    assert here == plain
+    assert "/var/lib/grafana/dashboards:ro" in " ".join(SERVICES["grafana"]["volumes"])

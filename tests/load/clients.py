@@ -1,0 +1,119 @@
+"""Clients that ask again as soon as they are answered, and what they see."""
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx
+
+from ..pictures import SAMPLE
+
+PICTURE = SAMPLE.read_bytes()
+PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Seconds of each answer, and how long it took to get them all."""
+
+    seconds: Sequence[float]
+    elapsed: float
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.seconds) / self.elapsed
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def p99(self) -> float:
+        return quantiles(self.seconds, n=100, method="inclusive")[98]
+
+
+def ask(client: httpx.Client, path: str, options: Mapping[str, str]) -> float:
+    """Seconds of one answer; a refusal is an error."""
+    start = time.perf_counter()
+    answer = client.post(path, files={"data": PICTURE}, data=dict(options))
+    if answer.status_code != 200:
+        raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:200]}")
+    return time.perf_counter() - start
+
+
+def in_turn(client: httpx.Client, path: str, count: int, options: Mapping[str, str] | None = None) -> Seen:
+    """So many answers to one client."""
+    start = time.perf_counter()
+    seconds = [ask(client, path, options or {}) for _ in range(count)]
+    return Seen(seconds, time.perf_counter() - start)
+
+
+def at_once(
+    client: httpx.Client, path: str, clients: int, seconds: float, options: Mapping[str, str] | None = None
+) -> Seen:
+    """What so many clients get that begin new requests for so many seconds."""
+    start = time.perf_counter()
+
+    def loop(_: int) -> list[float]:
+        taken = []
+        while time.perf_counter() - start < seconds:
+            taken.append(ask(client, path, options or {}))
+        return taken
+
+    with ThreadPoolExecutor(clients) as executor:
+        taken = [one for some in executor.map(loop, range(clients)) for one in some]
+    return Seen(taken, time.perf_counter() - start)
+
+
+@dataclass
+class Background:
+    """Requests that go on beside a measurement."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    seconds: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def asking(client: httpx.Client, path: str) -> Iterator[Background]:
+    """One client asks for the length of the context, which begins when it has its first answer."""
+    background, first = Background(), threading.Event()
+
+    def loop() -> None:
+        while not background.stop.is_set():
+            background.seconds.append(ask(client, path, {}))
+            first.set()
+
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(loop)
+        try:
+            while not first.wait(0.1) and not future.done():
+                pass
+            yield background
+        finally:
+            background.stop.set()
+        future.result()
+
+
+@contextmanager
+def on_cores(cores: set[int]) -> Iterator[None]:
+    """Processes that are started inside run on these cores alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def processor() -> str:
+    """The processor's name as Linux knows it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,63 @@
+"""From what one server does to how many are needed, and what they cost: the formulae of docs/capacity.md."""
+
+import math
+from dataclasses import dataclass
+
+RATES = (10, 100, 1000)
+# Above this share of what a server can do, waiting grows faster than load.
+UTILISATION = 0.7
+SPARES = 1  # one server may be down, or new, at any time
+EXPLAINED_SHARE = 0.02  # of predictions, where somebody asks why
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One server: what it has, and how many answers a second it gave of one kind alone."""
+
+    cores: int
+    gpus: int
+    gib: float
+    predictions_per_s: float
+    explanations_per_s: float
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Of an hour."""
+
+    core: float
+    gib: float
+    gpu: float
+
+    def of(self, machine: Machine) -> float:
+        return machine.cores * self.core + machine.gib * self.gib + machine.gpus * self.gpu
+
+
+def replicas(wanted_per_s: float, one_gives_per_s: float) -> int:
+    """Servers for a rate, none of them busier than UTILISATION when one is missing."""
+    return math.ceil(wanted_per_s / (one_gives_per_s * UTILISATION)) + SPARES
+
+
+def replicas_table(machine: Machine, prices: Prices) -> list[str]:
+    """Lines of Markdown: replicas of each pool and their cost, for RATES of each call."""
+    hour = prices.of(machine)
+    lines = [
+        f"A server of {machine.cores} cores, {machine.gib:.1f} GiB and {machine.gpus} GPUs costs {hour:.3f} an hour"
+        f" (a core {prices.core}, a GiB {prices.gib}, a GPU {prices.gpu}; put in your own).",
+        "",
+        "| requests/s | servers for predictions | cost/hour | per million | servers for explanations | cost/hour "
+        "| per million | both, where 2 % are explained |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for rate in RATES:
+        predict, explain = (replicas(rate, one) for one in (machine.predictions_per_s, machine.explanations_per_s))
+        both = predict + replicas(rate * EXPLAINED_SHARE, machine.explanations_per_s)
+        cells = [rate, predict, f"{predict * hour:.2f}", per_million(predict * hour, rate)]
+        cells += [explain, f"{explain * hour:.2f}", per_million(explain * hour, rate), both]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def per_million(cost_an_hour: float, rate: float) -> str:
+    """What a million answers cost at this rate."""
+    return f"{cost_an_hour / 3600 / rate * 1e6:.2f}"

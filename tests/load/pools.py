@@ -1,0 +1,137 @@
+"""A prediction's latency while explanations run: in the other pool, and in the same server.
+
+    python -m tests.load.pools --out docs/pools.md
+
+Two servers behind one gateway, a core for predictions and the others for explanations; and one server on all cores
+behind another. Blocks of predictions are interleaved, so that what else runs on the machine falls on all of them.
+"""
+
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from zfnet_explainer.cores import usable_cores
+from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.serving.devices import Device
+from zfnet_explainer.serving.server import running_server
+
+from ..deploy.gateway import Config, routes_of, running_gateway
+from ..pictures import MODEL_STORE
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
+
+LAYOUTS = ("two pools", "one server")
+PATIENCE_S = 610
+
+
+def without_budgets(config: Config) -> None:
+    """All that is asked is answered, however long a prediction waits for explanations."""
+    _, routes = routes_of(config)
+    routes["predict"]["route"] |= {"timeout": f"{PATIENCE_S}s", "idle_timeout": f"{PATIENCE_S}s"}
+    for pool in ("predict", "explain"):
+        del routes[pool]["typed_per_filter_config"]["budgets"]
+
+
+@contextmanager
+def layouts(folder: Path, device: Device) -> Iterator[dict[str, httpx.Client]]:
+    """A client of the gateway before each layout."""
+    cores = sorted(os.sched_getaffinity(0))
+    archive = folder / "zfnet.mar"
+    options = WorkerOptions(device=device, max_response_bytes=MAX_RESPONSE_BYTES - 2**20)
+    ensure_archive(archive, MODEL_STORE / "zfnet.safetensors", options)
+    with ExitStack() as stack:
+
+        def server(name: str, cores: list[int]) -> str:
+            with on_cores(set(cores)):
+                running = stack.enter_context(running_server(archive, folder / name))
+            return running.inference_url.removeprefix("http://")
+
+        def gateway(name: str, predict: str, explain: str) -> httpx.Client:
+            (folder / name).mkdir()
+            pools = {"predict": [predict], "explain": [explain]}
+            running = stack.enter_context(running_gateway(folder / name, pools, without_budgets))
+            client = stack.enter_context(running.client())
+            client.timeout = httpx.Timeout(PATIENCE_S)
+            return client
+
+        apart = gateway("gateway-two", server("predict", cores[:1]), server("explain", cores[1:]))
+        shared = server("shared", cores)
+        yield dict(zip(LAYOUTS, (apart, gateway("gateway-one", shared, shared)), strict=True))
+
+
+def measure(clients: dict[str, httpx.Client], rounds: int, predictions: int) -> dict[str, dict[str, list[Seen]]]:
+    """Predictions of every block by layout and by what goes on beside them."""
+    seen: dict[str, dict[str, list[Seen]]] = defaultdict(lambda: defaultdict(list))
+    for client in clients.values():
+        in_turn(client, PREDICT, 3)
+        in_turn(client, EXPLAIN, 1)
+    for _ in range(rounds):
+        for layout, client in clients.items():
+            seen[layout]["idle"].append(in_turn(client, PREDICT, predictions))
+        for layout, client in clients.items():
+            with asking(client, EXPLAIN):
+                seen[layout]["explaining"].append(in_turn(client, PREDICT, predictions))
+    return seen
+
+
+def summary(seen: dict[str, dict[str, list[Seen]]]) -> list[dict[str, object]]:
+    """A row a layout and state, milliseconds."""
+    rows: list[dict[str, object]] = []
+    for layout, states in seen.items():
+        idle = Seen([s for block in states["idle"] for s in block.seconds], 1)
+        for state, blocks in states.items():
+            together = Seen([s for block in blocks for s in block.seconds], 1)
+            rows.append(
+                {
+                    "layout": layout,
+                    "beside": state,
+                    "predictions": len(together.seconds),
+                    "median_ms": round(1000 * together.median, 1),
+                    "p99_ms": round(1000 * together.p99, 1),
+                    "times_idle": round(together.median / idle.median, 2),
+                }
+            )
+    return rows
+
+
+def page(facts: dict[str, str], rows: list[dict[str, object]]) -> str:
+    """The page of figures."""
+    lines = ["# A prediction beside explanations, as measured", ""]
+    lines += ["Written by `python -m tests.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about.", ""]
+    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines += [
+        "| servers | beside it | predictions | median ms | p99 ms | median over idle |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), ""])
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    rounds: Annotated[int, typer.Option(min=1, help="Of four blocks: two layouts, idle and explaining.")] = 5,
+    predictions: Annotated[int, typer.Option(min=2, help="Predictions a block.")] = 20,
+    device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,
+) -> None:
+    """Measure, and write the page."""
+    with tempfile.TemporaryDirectory() as folder, layouts(Path(folder), device) as clients:
+        rows = summary(measure(clients, rounds, predictions))
+    facts = {
+        "machine": f"{processor()}, {usable_cores()} cores, {device}",
+        "load": f"{os.getloadavg()[1]:.1f} (5 minutes)",
+    }
+    out.with_suffix(".json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=2) + "\n")
+    out.write_text(page(facts, rows))
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -1,0 +1,36 @@
+"""A worker for every GPU: TorchServe hands them out, here on a machine that is said to have three."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from zfnet_explainer.serving.archive import HANDLER, MODEL_CONFIG, WorkerOptions, model_config, pack
+from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.serving.devices import Device
+from zfnet_explainer.serving.server import running_server
+
+GPUS = 3
+SAYS_ITS_GPU = b"""
+class SaysItsGpu:
+    def initialize(self, context):
+        self.gpu = str(context.system_properties["gpu_id"])
+
+    def handle(self, rows, context):
+        return [self.gpu] * len(rows)
+"""
+
+
+def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\nprintf 'index\\n" + "".join(f"{i}\\n" for i in range(GPUS)) + "'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(smi.parent), os.environ["PATH"]]))
+    config = model_config(WorkerOptions(workers=GPUS, device=Device.CUDA))
+    pack({HANDLER: SAYS_ITS_GPU, MODEL_CONFIG: config.encode()}, tmp_path / "gpus.mar")
+    with running_server(tmp_path / "gpus.mar", tmp_path / "run", ServerOptions.on_free_ports(gpus=GPUS)) as server:
+        url = f"{server.inference_url}/predictions/zfnet"
+        answers = {httpx.post(url, content=b"x", trust_env=False).text for _ in range(20 * GPUS)}
+    assert answers == {str(gpu) for gpu in range(GPUS)}

@@ -1,0 +1,249 @@
+"""A whole atlas against brute force, also after its making was killed; who gets a new one and who does not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.chains import like_zfnet, plain
+from zfnet_explainer.atlas import INDEX, NINE, load, read_sheet
+from zfnet_explainer.methods.deconvnet import project
+from zfnet_explainer.studies.gallery import files, search
+from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
+from zfnet_explainer.studies.gallery.tiles import ChangedPictures, project_each
+from zfnet_explainer.wire.display import patch_pixels, projection_pixels
+from zfnet_explainer.wire.image import decode
+
+from . import tiny
+
+PICTURES = 22
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_pictures(tmp_path_factory.mktemp("data"), PICTURES)
+
+
+@pytest.fixture(scope="module")
+def whole(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an atlas that was built in one go."""
+    out = tmp_path_factory.mktemp("whole")
+    tiny.built(weights, data, out)
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def standardised(weights: Path, data: Path) -> dict[str, Tensor]:
+    """Every picture by its name, as the net sees it."""
+    preprocessing = tiny.checkpoint(weights).record.preprocessing
+    found = {}
+    for path in sorted(data.rglob("*.png")):
+        pixels = torch.from_numpy(decode(path.read_bytes(), tiny.SIDE).pixels).permute(2, 0, 1)
+        found[path.relative_to(data).as_posix()] = preprocessing.standardise(pixels)
+    return found
+
+
+def test_every_map_has_its_nine_strongest_pictures(weights: Path, data: Path, whole: Path) -> None:
+    """Against every picture run alone through torch's own layers, all values sorted."""
+    checkpoint = tiny.checkpoint(weights)
+    atlas = load(whole, checkpoint.record.weights_sha256)
+    assert atlas is not None
+    net, names = plain(checkpoint.chain), list(checkpoint.chain._modules)
+    pictures = standardised(weights, data)
+    assert [len(layer.maps) for layer in atlas.layers.values()] == [4, 4, 7]
+    for number, layer in atlas.layers.items():
+        below = net[: names.index(checkpoint.chain.features[number - 1]) + 1]
+        values = {name: below(x[None])[0].flatten(1).amax(1) for name, x in pictures.items()}
+        for feature, found in layer.maps.items():
+            column = {name: float(value[feature]) for name, value in values.items()}
+            expected = sorted((name for name, value in column.items() if value > 0), key=lambda n: -column[n])[:NINE]
+            assert [one.source for one in found] == expected
+            assert [one.activation for one in found] == pytest.approx([column[name] for name in expected], rel=1e-4)
+            assert [one.label for one in found] == [name.split("/")[1] for name in expected]
+
+
+def test_tiles_show_the_projections_and_what_they_saw(weights: Path, data: Path, whole: Path) -> None:
+    """Exactly where they are stored without loss; elsewhere in lightness, as WebP keeps colours at half the size.
+
+    A random net's projections are fine noise, the worst there is for WebP; the errors are shares of its deviation.
+    """
+    checkpoint = tiny.checkpoint(weights)
+    chain, pictures = checkpoint.chain, standardised(weights, data)
+    atlas = load(whole, checkpoint.record.weights_sha256)
+    assert atlas is not None
+    errors: dict[int, list[float]] = {}
+    for number, layer in atlas.layers.items():
+        assert layer.patches is not None
+        patches = read_sheet(whole, *layer.patches, layer.projections.layout)
+        for block, (feature, found) in enumerate(layer.maps.items()):
+            for place, (one, other) in enumerate(zip(found, atlas.others(number, feature, NINE), strict=True)):
+                activations = chain.run(pictures[one.source][None])
+                [expected] = project(chain, activations, chain.features[number - 1], [feature])
+                assert one.box == expected.receptive_field
+                shown = projection_pixels(expected.projection, one.box)
+                assert other.pixels.shape == shown.shape
+                stored, light = other.pixels.mean(2), shown.mean(2)
+                errors.setdefault(number, []).append(float((stored - light).std() / light.std()))
+                seen = patch_pixels(decode((data / one.source).read_bytes(), tiny.SIDE).pixels, one.box)
+                assert np.abs(patches.tile(block, place, one.box).astype(float) - seen).mean() < 6
+    assert max(errors[1]) == 0
+    assert max(errors[2]) < 0.5
+    assert max(errors[3]) < 0.7
+
+
+def test_projections_of_several_pictures_at_once_are_those_of_each_alone() -> None:
+    chain = like_zfnet()
+    x = torch.randn(4, *chain.input_size, generator=torch.Generator().manual_seed(2))
+    cells = [(2, 1), (0, 5), (2, 0), (3, 1), (3, 1)]
+    for layer in chain.features:
+        found = project_each(chain, chain.run(x), layer, cells)
+        for (picture, feature), ours in zip(cells, found, strict=True):
+            [alone] = project(chain, chain.run(x[picture][None]), layer, [feature])
+            assert (ours.feature, ours.position, ours.receptive_field) == (
+                feature, alone.position, alone.receptive_field
+            )  # fmt: skip
+            assert ours.activation == pytest.approx(alone.activation, rel=1e-5)
+            torch.testing.assert_close(ours.projection, alone.projection, rtol=1e-4, atol=1e-5)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.studies.gallery import tiny
+from zfnet_explainer.studies.gallery import files
+
+left, decode = int(sys.argv[4]), files.decode
+
+def until(encoded, size):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decode(encoded, size)
+
+files.decode = until
+tiny.built(*map(Path, sys.argv[1:4]))
+"""
+
+
+def killed(weights: Path, data: Path, out: Path, pictures: int) -> None:
+    """Build an atlas in a process of its own, which is killed when it has decoded so many pictures."""
+    line = [sys.executable, "-c", KILLED, str(weights), str(data), str(out), str(pictures)]
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "handlers")])
+    done = subprocess.run(  # noqa: S603
+        line, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many pictures have been decoded since."""
+    calls: list[int] = []
+
+    def spied(encoded: bytes, size: int) -> object:
+        calls.append(size)
+        return decode(encoded, size)
+
+    monkeypatch.setattr(files, "decode", spied)
+    return lambda: len(calls)
+
+
+def test_killed_while_it_searches_and_while_it_projects_it_goes_on(
+    weights: Path, data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfinished = tmp_path / "out" / UNFINISHED
+    killed(weights, data, tmp_path / "out", 20)
+    assert {path.name for path in unfinished.iterdir()} == {"search.safetensors"}, "two batches of 8 are done"
+    killed(weights, data, tmp_path / "out", PICTURES - 16 + PICTURES + 2)
+    left = [layer for layer in (1, 2, 3) if not (unfinished / f"layer{layer}.json").exists()]
+    assert left in ([2, 3], [3])
+    assert not (tmp_path / "out" / INDEX).exists()
+    decoded = counted(monkeypatch)
+    atlas = tiny.built(weights, data, tmp_path / "out")
+    sources = [{one.source for nine in atlas.layers[layer].maps.values() for one in nine} for layer in left]
+    assert decoded() == sum(map(len, sources)), "neither the search nor a finished layer again"
+    assert contents(tmp_path / "out") == contents(whole)
+
+
+def test_what_is_finished_is_not_built_again(
+    weights: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, before = counted(monkeypatch), contents(whole)
+    tiny.built(weights, data, whole)
+    assert decoded() == 0
+    assert contents(whole) == before
+
+
+@pytest.mark.parametrize("change", ["plan", "pictures", "weights", "damage"])
+def test_what_has_changed_is_built_anew(weights: Path, tmp_path: Path, change: str) -> None:
+    data = tiny.write_pictures(tmp_path / "data", 10)
+    out, plan = tmp_path / "atlas", Plan(sample=1, seed=0, patches=False)
+    before = tiny.built(weights, data, out, Plan(sample=1, seed=0, patches=True))
+    assert "layer1-patches.webp" in contents(out)
+    if change == "plan":
+        plan = Plan(sample=None, seed=0, patches=False)
+    elif change == "pictures":
+        tiny.write_pictures(data, 12)
+    elif change == "weights":
+        index = json.loads((out / INDEX).read_text())
+        (out / INDEX).write_text(json.dumps(index | {"weights_sha256": "ab" * 32}))
+    else:
+        (out / "layer2.webp").write_bytes(b"RIFF")
+    after = tiny.built(weights, data, out, plan)
+    assert after.index["made"] != before.index["made"]
+    assert load(out, tiny.checkpoint(weights).record.weights_sha256) is not None
+    assert set(contents(out)) == {INDEX, "layer1.webp", "layer2.webp", "layer3.webp"}, "nothing of the old one is left"
+    assert len(after.layers[1].maps) == (6 if change == "plan" else 1)
+
+
+def test_a_damaged_picture_is_left_out(weights: Path, tmp_path: Path) -> None:
+    pictures = tiny.write_pictures(tmp_path / "data", 6)
+    (pictures / "val/n2/02.png").write_bytes(b"no picture")
+    atlas = tiny.built(weights, pictures, tmp_path / "atlas")
+    assert atlas.index["classes"] == {"n0": 2, "n1": 1, "n3": 1, "n4": 1}
+    sources = {one.source for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine}
+    assert sources == {"val/n0/00.png", "val/n0/05.png", "val/n1/01.png", "val/n3/03.png", "val/n4/04.png"}
+    assert all(len(nine) <= 5 for layer in atlas.layers.values() for nine in layer.maps.values())
+
+
+def test_pictures_that_change_meanwhile_are_an_error(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tiny.write_pictures(tmp_path / "data", 6)
+    add = search.Search.add
+
+    def then_change(*arguments: object) -> None:
+        add(*arguments)  # type: ignore[arg-type]
+        Image.new("RGB", (tiny.SIDE, tiny.SIDE)).save(data / "val/n1/01.png")
+
+    monkeypatch.setattr(search.Search, "add", then_change)
+    with pytest.raises(ChangedPictures, match=r"n1/01.png has changed since it was searched: delete .*unfinished"):
+        tiny.built(weights, data, tmp_path / "atlas")
+
+
+def test_chosen_maps_are_all_of_the_last_layer_and_the_seeds_sample_below() -> None:
+    counts = (96, 384, 20, 256)
+    maps = chosen_maps(counts, 32, 5)
+    assert [len(chosen) for chosen in maps] == [32, 32, 20, 256]
+    assert all(chosen == sorted(set(chosen)) and max(chosen) < n for chosen, n in zip(maps, counts, strict=True))
+    assert maps == chosen_maps(counts, 32, 5)
+    assert maps[:2] != chosen_maps(counts, 32, 6)[:2]
+    assert [len(chosen) for chosen in chosen_maps(counts, None, 5)] == list(counts)

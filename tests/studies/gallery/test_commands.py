@@ -1,0 +1,110 @@
+"""`gallery` and `figures 2` as a person runs them."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from tests.atlases import write_atlas
+from zfnet_explainer.atlas import load
+from zfnet_explainer.commands.main import app
+from zfnet_explainer.studies.gallery.figure2 import figure_2
+
+from . import tiny
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_pictures(tmp_path_factory.mktemp("data"), 12)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- evaluate: grouping -->\nold\n<!-- end -->\n")
+    arguments = ("gallery", data, "--weights", weights, "--maps", "3", "--device", "cpu")
+    result = run(*arguments, "--notes", "--sample", "4", "--into", page)
+    assert result.exit_code == 0, result.output
+    sha256 = tiny.checkpoint(weights).record.weights_sha256
+    atlas = load(weights.parent / "atlas", sha256)
+    assert atlas is not None
+    assert not any("patches" in path.name for path in (weights.parent / "atlas").iterdir())
+    assert f"{weights.parent / 'atlas'}: 12 pictures" in result.output
+    assert "Grouping: do a map's nine strongest pictures belong together?" in result.output
+    assert "| 1 | 3 |" in page.read_text()
+    assert "old" not in page.read_text()
+    notes = json.loads((weights.parent / "atlas" / "notes.json").read_text())
+    assert notes["weights_sha256"] == sha256
+    assert [one["layer"] for one in notes["grouping"]] == [1, 2, 3]
+    out = tmp_path / "new" / "figure.png"
+    result = run("figures", "2", "--weights", weights, "--out", out)
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as figure:
+        assert figure.width == 1794
+
+
+def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp_path: Path) -> None:
+    out, picture = tmp_path / "atlas", tmp_path / "figure.png"
+    drawn = ("figures", "2", "--weights", weights, "--atlas", out, "--out", picture)
+    result = run("gallery", data, "--weights", weights, "--out", out, "--maps", "1", "--patches")
+    assert result.exit_code == 0, result.output
+    assert run(*drawn).exit_code == 0
+    assert picture.exists()
+    (out / "layer1-patches.webp").unlink()
+    assert "lacks layer1-patches.webp" in run(*drawn).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gallery", "DATA", "--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
+        (["gallery", "EMPTY", "--weights", "WEIGHTS"], "no pictures under"),
+        (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "auto, cpu or cuda, not 'tpu'"),
+        (["figures", "2", "--weights", "WEIGHTS", "--atlas", "EMPTY"], "build it with `zfnet-explainer gallery DATA`"),
+        (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
+        (["explain", "DATA", "--weights", "BESIDE"], "belongs to other weights"),
+        (["package", "--weights", "BESIDE"], "belongs to other weights"),
+    ],
+)
+def test_what_cannot_be_done(weights: Path, data: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    beside = tiny.write_weights(tmp_path)
+    write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
+    places = {
+        "DATA": data, "WEIGHTS": weights, "EMPTY": tmp_path / "empty", "OTHER": tmp_path / "atlas", "BESIDE": beside
+    }  # fmt: skip
+    result = run(*(str(places.get(argument, argument)) for argument in arguments))
+    assert result.exit_code in (1, 2)
+    assert message in " ".join(result.output.split())
+
+
+def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_path: Path) -> None:
+    record = tiny.checkpoint(tiny.write_weights(tmp_path)).record
+
+    def drawn(tiles: int, seed: int = 0) -> bytes:
+        folder = write_atlas(tmp_path / f"{tiles}", record.weights_sha256, {1: range(3), 5: range(13)}, tiles)
+        atlas = load(folder, record.weights_sha256)
+        assert atlas is not None
+        return figure_2(atlas, folder, record, seed)
+
+    whole, other, empty = drawn(9), drawn(9, seed=1), drawn(8)
+    assert whole != other
+    heights = [np.asarray(Image.open(io.BytesIO(png)).convert("L")).shape[0] for png in (whole, other, empty)]
+    assert heights[0] == heights[1] > heights[2] + 500

@@ -1,0 +1,78 @@
+"""The nine strongest, against sorting everything; ties, one a picture, and the state of a search."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.chains import like_zfnet, plain
+from zfnet_explainer.atlas import NINE
+from zfnet_explainer.studies.gallery.search import Search, largest
+
+
+def added(values: Tensor, sizes: list[int]) -> Search:
+    """A search over values [pictures, maps], in batches of these sizes."""
+    search, first = Search((values.shape[1],)), 0
+    for size in sizes:
+        search.add(list(range(first, first + size)), [values[first : first + size]])
+        first += size
+    assert first == len(values)
+    return search
+
+
+def brute(column: list[float]) -> list[tuple[float, int]]:
+    """The nine largest positive values of a map and their pictures, equal ones in the order of the pictures."""
+    ranked = sorted(((value, number) for number, value in enumerate(column)), key=lambda entry: (-entry[0], entry[1]))
+    kept = [entry for entry in ranked if entry[0] > 0][:NINE]
+    return kept + [(0.0, -1)] * (NINE - len(kept))
+
+
+@pytest.mark.parametrize("sizes", [[40], [1] * 40, [9, 31], [3, 1, 20, 16]], ids=str)
+@pytest.mark.parametrize("levels", [2, 4, 1000])
+def test_the_nine_of_every_map_whatever_the_batches(sizes: list[int], levels: int) -> None:
+    """With few levels nearly all values are equal to others, and many are zero."""
+    generator = torch.Generator().manual_seed(levels)
+    values = torch.randint(0, levels, (40, 12), generator=generator).float()
+    values[:, 3] = 0
+    values[7:, 4] = 0
+    search = added(values, sizes)
+    for feature in range(12):
+        found = list(zip(search.values[0][feature].tolist(), search.pictures[0][feature].tolist(), strict=True))
+        assert found == brute(values[:, feature].tolist())
+
+
+def test_a_picture_counts_once_with_its_largest_value() -> None:
+    chain = like_zfnet()
+    x = torch.randn(5, *chain.input_size, generator=torch.Generator().manual_seed(1))
+    found = largest(chain, x)
+    net = plain(chain)
+    layers = list(chain.named_children())
+    for layer, name in enumerate(chain.features):
+        stop = [n for n, _ in layers].index(name) + 1
+        maps = net[:stop](x)
+        assert found[layer].shape == maps.shape[:2], "one value a picture and map"
+        expected = torch.tensor([[float(one.max()) for one in picture] for picture in maps])
+        torch.testing.assert_close(found[layer], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stored_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    values = torch.rand(30, 5, generator=torch.Generator().manual_seed(0))
+    whole, half = added(values, [30]), added(values[:12], [12])
+    half.files, half.classes = 12, half.classes + type(half.classes)({"n1": 12})
+    half.save(tmp_path / "state.safetensors", {"weights": "a", "sample": None})
+    again = Search.load(tmp_path / "state.safetensors", {"weights": "a", "sample": None})
+    assert again is not None
+    assert (again.files, again.classes) == (12, {"n1": 12})
+    again.add(list(range(12, 30)), [values[12:]])
+    assert torch.equal(again.values[0], whole.values[0])
+    assert torch.equal(again.pictures[0], whole.pictures[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_the_state_of_another_search_is_not_taken(tmp_path: Path) -> None:
+    state = tmp_path / "state.safetensors"
+    assert Search.load(state, {"weights": "a"}) is None
+    Search((3,)).save(state, {"weights": "a"})
+    assert Search.load(state, {"weights": "b"}) is None
+    assert Search.load(state, {"weights": "a"}) is not None

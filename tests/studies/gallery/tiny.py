@@ -1,0 +1,56 @@
+"""A small trained net on disk, a folder of small pictures, and an atlas of the two."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.progress import Progress
+
+from tests.chains import like_zfnet
+from tests.pictures import noise
+from zfnet_explainer.atlas import Atlas
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import ARCHITECTURES, Checkpoint, ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.studies.gallery import search
+from zfnet_explainer.studies.gallery.build import Plan, build
+
+SIDE = 37
+PLAN = Plan(sample=4, seed=0, patches=True)
+CPU = torch.device("cpu")
+
+
+def tiny(classes: int) -> Chain:
+    """Three feature layers of 6, 8 and 7 maps, five classes; built here also where the default device is another."""
+    assert classes == 5
+    with CPU:
+        return like_zfnet(seed=3, size=(3, SIDE, SIDE))
+
+
+ARCHITECTURES["tiny"] = tiny
+search.BATCH = 8  # few pictures are several batches
+
+
+def write_weights(folder: Path) -> Path:
+    """A checkpoint of the small net; its record has the classes n0 to n4."""
+    names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(5))
+    preprocessing = Preprocessing(SIDE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    record = Record("tiny", "tiny", names, preprocessing, {}, {"top1": 0.5, "images": 10}, "CC0-1.0")
+    save(tiny(5), record, folder / "tiny.safetensors", {})
+    return folder / "tiny.safetensors"
+
+
+def write_pictures(data: Path, count: int, split: str = "val") -> Path:
+    """Pictures `split/n0/00.png`, `split/n1/01.png`, ... of two sizes, of five classes in turn."""
+    for i in range(count):
+        file = data / split / f"n{i % 5}" / f"{i:02}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(SIDE, SIDE + 7 * (i % 2), seed=i)).save(file)
+    return data
+
+
+def checkpoint(weights: Path) -> Checkpoint:
+    return load(weights)
+
+
+def built(weights: Path, data: Path, out: Path, plan: Plan = PLAN) -> Atlas:
+    return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True))

@@ -1,0 +1,117 @@
+"""The same map in other pictures: in every format that has them, as many as were asked for, and none elsewhere."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.atlases import SOURCES, grey, write_atlas
+from tests.document import SCHEMAS, check
+from tests.pictures import encoded, noise
+from tests.served import RECORD, SMALL, sent, service
+from zfnet_explainer.atlas import load
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.wire.service import Answer, Limits, Service
+
+PNG = encoded(noise())
+DECONV = {"data": PNG, "methods": "deconv"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """A service whose atlas has some maps of layer 2, all of layer 5, and no other layer."""
+    folder = write_atlas(tmp_path_factory.mktemp("atlas"), RECORD.weights_sha256, {2: [5, 80], 5: range(256)})
+    return service(atlas=load(folder, RECORD.weights_sha256))
+
+
+@pytest.fixture(scope="module")
+def bare(served: Service) -> Service:
+    """The same net without an atlas."""
+    explainer = Explainer(Checkpoint(served.explainer.chain, RECORD), torch.device("cpu"))
+    return Service(explainer, "zfnet", "1.0.0", Limits())
+
+
+def answered(served: Service, fields: Mapping[str, Any], kserve: bool = False) -> Answer:
+    [answer] = served.answer([sent(fields, explain=True, kserve=kserve)], ["r"])
+    assert answer.status == HTTPStatus.OK, answer.body[:300]
+    return answer
+
+
+def features(served: Service, **fields: str) -> list[dict[str, Any]]:
+    """The projected maps of a JSON answer's only layer; the answer is as documented."""
+    answer = json.loads(answered(served, {**DECONV, **fields}).body)
+    check(SCHEMAS["Explanation"], answer)
+    [layer] = answer["deconv"]["layers"]
+    return list(layer["features"])
+
+
+def test_json_has_as_many_as_are_asked_for(served: Service) -> None:
+    assert [f["others"] for f in features(served, features="2")] == [[], []], "none unless they are asked for"
+    for feature in features(served, features="3", others="4"):
+        assert [list(other) for other in feature["others"]] == [["projection", "activation", "source"]] * 4
+        assert [other["source"] for other in feature["others"]] == list(SOURCES[:4])
+        assert [other["activation"] for other in feature["others"]] == [9.5, 8.5, 7.5, 6.5]
+        for place, other in enumerate(feature["others"]):
+            tile = np.asarray(Image.open(io.BytesIO(base64.b64decode(other["projection"]))))
+            assert tile[4:-4, 4:-4].mean() == pytest.approx(grey(feature["feature"], place), abs=8)
+
+
+def test_without_images_they_are_named(served: Service) -> None:
+    [feature] = features(served, feature="3", others="9", images="false")
+    assert [list(other) for other in feature["others"]] == [["activation", "source"]] * 9
+
+
+def test_maps_and_layers_that_the_atlas_lacks_have_none(served: Service) -> None:
+    assert [len(f["others"]) for f in features(served, layer="2", feature="80,6,5", others="9")] == [9, 0, 9]
+    assert [len(f["others"]) for f in features(served, layer="3", features="2", others="9")] == [0, 0]
+
+
+def test_kserve_has_them_too(served: Service) -> None:
+    instance = {"data": {"b64": base64.b64encode(PNG).decode()}}
+    body = {"instances": [instance], "parameters": {"methods": "deconv", "feature": 7, "others": 2}}
+    [found] = json.loads(answered(served, {"body": body}, kserve=True).body)["explanations"]
+    assert [other["source"] for other in found["deconv"]["layers"][0]["features"][0]["others"]] == list(SOURCES[:2])
+
+
+def test_npz_is_the_same_with_and_without(served: Service) -> None:
+    names = [
+        np.load(io.BytesIO(answered(served, {**DECONV, "features": "1", "format": "npz", **more}).body)).files
+        for more in ({}, {"others": "9"})
+    ]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("asked", [{"methods": "deconv"}, SMALL], ids=["one layer alone", "Figure 7"])
+def test_the_figure_shows_them_unless_none_are_asked_for(
+    served: Service, bare: Service, asked: dict[str, str]
+) -> None:
+    fields = {"data": PNG, "format": "png", **asked}
+    nine, none = (answered(served, {**fields, **more}).body for more in ({}, {"others": "0"}))
+    without = answered(bare, fields).body
+    assert nine != none
+    assert none == without, "as without an atlas"
+
+
+def test_the_report_names_their_pictures(served: Service, bare: Service) -> None:
+    text = answered(served, {**DECONV, "feature": "7", "format": "html"}).body.decode()
+    assert "The same maps in other pictures" in text
+    assert "val/n0/picture-0.png (9.5), val/n1/picture-1.png (8.5)" in text
+    assert "other pictures</h2>" not in answered(bare, {**DECONV, "feature": "7", "format": "html"}).body.decode()
+
+
+def test_they_count_towards_the_size_of_an_answer(served: Service) -> None:
+    asked = {**DECONV, "features": "2"}
+    limit = len(answered(served, asked).body) + 1000
+    small = Service(served.explainer, "zfnet", "1.0.0", Limits(max_response_bytes=limit))
+    answered(small, asked)
+    [answer] = small.answer([sent({**asked, "others": "9"}, explain=True)], ["r"])
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    assert "`others`" in json.loads(answer.body)["error"]["message"]
