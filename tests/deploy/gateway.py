@@ -33,12 +33,13 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where it listens, its folder, its clients' tokens and whom its certificate can be trusted by."""
+    """Where it listens, its folder, its clients' tokens, who signs its certificates and who trusts them."""
 
     url: str
     internal_url: str
     folder: Path
     tokens: Mapping[str, str]
+    authority: trustme.CA
     trust: ssl.SSLContext
 
     def client(self, name: str | None = "alice") -> httpx.Client:
@@ -80,7 +81,7 @@ def running_gateway(
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     tokens = issue_tokens(folder / "keys.yaml")
-    gateway = Gateway(f"https://{LOOPBACK}:{public}", f"http://{LOOPBACK}:{internal}", folder, tokens, trust)
+    gateway = Gateway(f"https://{LOOPBACK}:{public}", f"http://{LOOPBACK}:{internal}", folder, tokens, authority, trust)
     with _process(folder) as process:
         wait_until(lambda: _ready(gateway, process))
         yield gateway
@@ -95,10 +96,16 @@ def configured(folder: Path) -> trustme.CA:
                 text = text.replace(f"/etc/zfnet/{name}", str(folder))
             (folder / path.name).write_text(text)
     authority = trustme.CA()
-    certificate = authority.issue_cert(LOOPBACK)
-    certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
-    certificate.private_key_pem.write_to_path(folder / "tls.key")
+    write_certificate(folder, authority)
     return authority
+
+
+def write_certificate(folder: Path, authority: trustme.CA) -> None:
+    """A new certificate and its key, moved into place as those of a mounted Secret are."""
+    certificate = authority.issue_cert(LOOPBACK)
+    for name, pem in (("tls.key", certificate.private_key_pem), ("tls.crt", certificate.cert_chain_pems[0])):
+        pem.write_to_path(folder / "staged.pem")
+        (folder / "staged.pem").replace(folder / name)
 
 
 def issue_tokens(keys: Path) -> dict[str, str]:

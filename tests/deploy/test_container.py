@@ -53,7 +53,7 @@ def running_container() -> Iterator[Container]:
     options = ServerOptions.on_free_ports()
     name = f"zfnet-{options.port}"
     hardened = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-    served = ["--open", "--archive", "model_store/zfnet.mar", "--device", "cpu"]
+    served = ["--open", "--archive", "model_store/zfnet.mar", "--device", "cpu", "--drain-seconds", "600"]
     ports = [
         "--port",
         options.port,
@@ -63,7 +63,8 @@ def running_container() -> Iterator[Container]:
         options.metrics_port,
     ]
     line = [*RUN, *hardened, "--name", name, IMAGE, *served, *map(str, ports)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(line, text=True, **pipes) as process:  # type: ignore[call-overload] # noqa: S603
         assert process.stdout is not None
         try:
             assert any("Ctrl-C" in text for text in process.stdout), process.communicate()[1]
@@ -107,7 +108,7 @@ def test_answers_and_stops_without_losing_a_request() -> None:
         clients = [threads.submit(asked_until_refused, container.url, expected) for _ in range(3)]
         asking = HTTPConnection(container.url.removeprefix("http://"), timeout=300)
         asking.request("POST", "/explanations/zfnet", PICTURE)
-        stopped = subprocess.run([RUN[0], "stop", "--time", "120", container.name], capture_output=True)  # noqa: S603
+        stopped = subprocess.run([RUN[0], "stop", "--time", "630", container.name], capture_output=True)  # noqa: S603
         assert stopped.returncode == 0
         answer = asking.getresponse()
         assert (answer.status, json.load(answer)["predictions"]) == (200, expected)

@@ -69,6 +69,8 @@ def test_servers_that_are_dead_or_slow_and_clients_that_are_slow(pools: Pools, t
         with pools["explain"].held():
             unanswered = alice.get("/ping")
         assert (unanswered.status_code, refusal(unanswered)["code"]) == (504, "timeout")
+        pages = [alice.get(EXPLAIN).status_code for _ in range(31)]
+        assert pages == [503] * 30 + [429], "an address opens the page so often, and no oftener"
         assert [alice.post(EXPLAIN, content=b"picture").status_code for _ in range(6)] == [200] * 6
         answer = alice.post(PREDICT, content=b"picture")
         assert (answer.status_code, refusal(answer)["code"]) == (503, "unavailable")
@@ -76,9 +78,11 @@ def test_servers_that_are_dead_or_slow_and_clients_that_are_slow(pools: Pools, t
 
 
 def impatient(config: Config) -> None:
-    """A request has two seconds to arrive, and the explanations' servers little time to say that they are well."""
+    """A request has two seconds to arrive, a server little time to say that it is well; the page's budget ends."""
     manager_of(config)["request_timeout"] = "2s"
-    routes_of(config)[1]["health"]["route"] = {"cluster": "explain", "timeout": "0.2s"}
+    _, routes = routes_of(config)
+    routes["health"]["route"] = {"cluster": "explain", "timeout": "0.2s"}
+    routes["page"]["typed_per_filter_config"]["budgets"]["descriptors"][0]["token_bucket"]["fill_interval"] = "36000s"
 
 
 def never_ending() -> Iterator[bytes]:

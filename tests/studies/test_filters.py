@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zfnet_explainer.net.checkpoint import Preprocessing
-from zfnet_explainer.studies.filters import Peaks, dominance, find_peaks, high_share, numbers, project_peaks, seen
+from zfnet_explainer.studies.filters import Peaks, find_peaks, high_share, numbers, project_peaks, seen
 from zfnet_explainer.training.data import Pictures
 
 from ..chains import like_zfnet
@@ -63,11 +63,6 @@ def test_high_share_equals_the_slow_transform() -> None:
     assert float(high_share(pattern[None])) == pytest.approx(high / energy, rel=1e-6)
 
 
-def test_dominance() -> None:
-    filters = torch.ones(5, 3, 2, 2) * torch.tensor([1.0, -2.0, 3.0, 4.0, 40.0])[:, None, None, None]
-    assert dominance(filters) == pytest.approx(40 / 3)
-
-
 def test_dead_maps_stay_below_a_hundredth_of_the_median() -> None:
     peaks = Peaks(torch.tensor([0.0, 10.0, 0.099, 0.101, 400.0, 10.0, 11.0]), torch.zeros(7))
     assert peaks.dead.tolist() == [True, False, True, False, False, False, False]
@@ -101,6 +96,9 @@ def test_every_fourth_live_map_is_projected_from_its_peak() -> None:
         assert float(one.projection.square().sum()) == pytest.approx(float(seen(one).square().sum()))
     found = numbers(chain, (first, second), projected)
     assert (found.dead, found.maps) == ((0, 1), (6, 8))
-    assert found.dominance == dominance(chain.get_parameter("conv1.weight"))
+    weights = chain.get_parameter("conv1.weight")
+    sizes = sorted(math.sqrt(sum(v * v for v in w.flatten().tolist()) / w.numel()) for w in weights)
+    assert found.largest == pytest.approx(sizes[-1])
+    assert found.dominance == pytest.approx(sizes[-1] / sizes[2]), "of six, the third smallest is the median"
     shares = [float(high_share(seen(one)[None])) for one in projected]
     assert found.high_projections == pytest.approx(sum(shares) / 2)

@@ -10,6 +10,7 @@ from .statistics import share_estimate
 from .tables import Table, percent, percent_interval
 
 LARGEST = 10
+ELSEWHERE = ("recipe", "start", "log", "sha256")  # of a run: said in other places, or for machines
 
 
 def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
@@ -143,7 +144,8 @@ def _calibration(measured: Accuracy) -> Table:
 def _recipe(training: Mapping[str, Any]) -> Table:
     """What the record says of the training but its log, one column a run."""
     runs = _runs(training)
-    said = [dict(_entries("", {key: run[key] for key in run if key not in ("start", "log")})) for run in runs]
+    plain = [{key: run[key] for key in run if key not in ELSEWHERE} | run.get("recipe", {}) for run in runs]
+    said = [dict(_entries("", run)) for run in plain]
     names = dict.fromkeys(name for run in reversed(said) for name in run)
     columns = [f"run {number}" for number in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
     rows = tuple((name, *(run.get(name, "") for run in said)) for name in names)

@@ -46,14 +46,15 @@ def number_table(studied: Sequence[Studied]) -> Table:
         ("validation top-1", *(percent(one.trained.log["val_top1"]) for one in studied)),
         ("dead maps, layer 1", *(f"{n.dead[0]} of {n.maps[0]}" for n in found)),
         ("dead maps, layer 2", *(f"{n.dead[1]} of {n.maps[1]}" for n in found)),
-        ("largest filter over the median one", *(f"{n.dominance:.2f}" for n in found)),
+        ("largest filter of layer 1", *(f"{n.largest:.3f}" for n in found)),
+        ("largest over the median one", *(f"{n.dominance:.2f}" for n in found)),
         ("high frequencies, filters of layer 1", *(percent(n.high_filters) for n in found)),
         ("high frequencies, projections of layer 2", *(percent(n.high_projections) for n in found)),
     )
     return Table(
         "figure6", "Figure 6 in numbers", ("", *(one.trained.contender.title for one in studied)), rows,
-        "Dead: no validation picture brings the map to a hundredth of what its layer's median map reaches. Largest "
-        "filter: root mean squares, layer 1. High frequencies: share of the energy at a quarter of a cycle a pixel "
+        "Dead: no validation picture brings the map to a hundredth of what its layer's median map reaches. Filters: "
+        "root mean squares. High frequencies: share of the energy at a quarter of a cycle a pixel "
         "or more, across or down; white noise has 75 %.",
     )  # fmt: skip
 

@@ -38,13 +38,14 @@ class Peaks:
 class Numbers:
     """What Figure 6 shows, as numbers: dead maps of layers 1 and 2 and of how many, see `Peaks.dead`.
 
-    `dominance`: the largest root mean square of a filter of layer 1 over the median one. `high_filters` and
-    `high_projections`: mean share of high frequencies, see `high_share`, in the filters of layer 1 and in
-    projections of layer 2.
+    `largest`: the largest root mean square of a filter of layer 1; `dominance`: that over the median one.
+    `high_filters`, `high_projections`: mean share of high frequencies, see `high_share`, in the filters of layer 1
+    and in projections of layer 2.
     """
 
     dead: tuple[int, int]
     maps: tuple[int, int]
+    largest: float
     dominance: float
     high_filters: float
     high_projections: float
@@ -53,10 +54,12 @@ class Numbers:
 def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) -> Numbers:
     """Measure a chain: its first filters, the peaks of its layers 1 and 2, and projections of layer 2."""
     filters = first_filters(chain)
+    sizes = filters.square().mean((1, 2, 3)).sqrt()
     return Numbers(
         dead=(int(peaks[0].dead.sum()), int(peaks[1].dead.sum())),
         maps=(len(peaks[0].values), len(peaks[1].values)),
-        dominance=dominance(filters),
+        largest=float(sizes.max()),
+        dominance=float(sizes.max() / sizes.median()),
         high_filters=float(high_share(filters).mean()),
         high_projections=float(torch.cat([high_share(seen(feature)[None]) for feature in projected]).mean()),
     )
@@ -65,12 +68,6 @@ def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) 
 def first_filters(chain: Chain) -> Tensor:
     """The first convolution's filters [n, channels, height, width]."""
     return chain.get_parameter("conv1.weight").detach()
-
-
-def dominance(filters: Tensor) -> float:
-    """The largest root mean square of filters [n, channels, height, width] over their median one."""
-    size = filters.square().mean((1, 2, 3)).sqrt()
-    return float(size.max() / size.median())
 
 
 def high_share(patterns: Tensor) -> Tensor:

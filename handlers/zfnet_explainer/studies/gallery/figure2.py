@@ -92,7 +92,7 @@ def _caption(feature: int, nine: tuple[Strongest, ...], record: Record) -> str:
     """The map, and the class that more than half of its nine pictures have."""
     folder, count = Counter(one.label for one in nine).most_common(1)[0]
     names = {name.synset: name.label for name in record.classes}
-    return f"{feature}" if count <= NINE // 2 else f"{feature}: {short(names.get(folder, folder))} {count}"
+    return f"{feature}" if count <= NINE // 2 else f"{feature}: {short(names.get(folder, folder))} {count}/{NINE}"
 
 
 def _in_few_colours(png: bytes) -> bytes:
