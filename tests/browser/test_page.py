@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from tests.atlases import SOURCES, write_atlas
 from tests.browser.door import Door, opened
 from tests.pictures import encoded, noise
 from tests.served import checkpoint
+from zfnet_explainer.atlas import Atlas
+from zfnet_explainer.atlas import load as load_atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, load
 from zfnet_explainer.wire.page.page import page as page_file
@@ -41,8 +44,8 @@ def browser() -> "Iterator[Browser]":
         chromium.close()
 
 
-def serving(trained: Checkpoint) -> Service:
-    return Service(Explainer(trained, torch.device("cpu")), "zfnet", "1.0.0", Limits())
+def serving(trained: Checkpoint, atlas: Atlas | None = None) -> Service:
+    return Service(Explainer(trained, torch.device("cpu"), atlas), "zfnet", "1.0.0", Limits())
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,24 @@ def test_options_of_a_method_that_is_off_are_not_sent(page: "Page", door: Door) 
     expect(page.locator(".tile b")).to_have_text(["3", "4"])
     expect(page.locator("#occlusion")).to_be_hidden()
     assert door.asked[-1] == {"methods": "deconv", "feature": "3, 4"}
+
+
+def test_a_map_is_shown_in_other_pictures_where_that_is_asked_for(
+    browser: "Browser", service: Service, tmp_path: Path
+) -> None:
+    explainer = service.explainer
+    folder = write_atlas(tmp_path, explainer.record.weights_sha256, {5: [3, 4]})
+    trained = Checkpoint(explainer.chain, explainer.record)
+    with opened(serving(trained, load_atlas(folder, explainer.record.weights_sha256))) as door:
+        page = browser.new_page()
+        page.goto(door.url)
+        set_options(page, feature="3, 7", others="2", window="56", stride="56")
+        page.set_input_files("#file", WIDE)
+        page.click("text=The same maps in other images")
+        shown = page.locator(".others img")
+        expect(shown).to_have_count(2)
+        expect(shown.first).to_have_attribute("alt", f"{SOURCES[0]}, activation 9.5")
+        page.close()
 
 
 def test_the_stride_follows_the_window_until_it_is_chosen(page: "Page") -> None:

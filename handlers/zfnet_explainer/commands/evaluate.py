@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as Shown
 
 from .package import WEIGHTS
+from .tables import show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from torch import Tensor
@@ -95,7 +95,7 @@ def _accuracy(
         )  # fmt: skip
     measured = accuracy(found, labels, seed)
     tables = [*accuracy_tables(measured, record), *training_tables(record)]
-    _show(tables)
+    show(tables)
     tables += card_tables(record, weights)
     if out is not None:
         classes = [asdict(name) for name in record.classes]
@@ -122,21 +122,12 @@ def _explanations(
             lambda count: progress.advance(curves, count), lambda count: progress.advance(shuffling, count),
         )  # fmt: skip
     tables = explanation_tables(found)
-    _show(tables)
+    show(tables)
     if out is not None:
         content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
         _write(out, "explanations", content, tables)
         draw_curves(found).savefig(out / "curves.png")
     return tables
-
-
-def _show(tables: list["Table"]) -> None:
-    console = Console()
-    for table in tables:
-        shown = Shown(*table.columns, title=table.title, caption=table.note or None)
-        for row in table.rows:
-            shown.add_row(*row)
-        console.print(shown)
 
 
 def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:

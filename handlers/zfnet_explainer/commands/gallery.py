@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table as Shown
 
 from ..atlas import FOLDER
 from .package import WEIGHTS
+from .tables import show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
 
     from ..atlas import Atlas
     from ..net.checkpoint import Checkpoint
-    from ..studies.tables import Table
 
 console = Console()
 
@@ -93,16 +92,8 @@ def _notes(
             raise ValueError(f"{data} has {len(pictures)} picture: the notes need at least two")
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)
     tables = note_tables(found)
-    for table in tables:
-        _show(table)
+    show(tables)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
     (folder / "notes.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     for page in pages:
         rewrite(page, tables)
-
-
-def _show(table: "Table") -> None:
-    shown = Shown(*table.columns, title=table.title, caption=table.note or None)
-    for row in table.rows:
-        shown.add_row(*row)
-    console.print(shown)

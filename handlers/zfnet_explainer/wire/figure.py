@@ -165,7 +165,7 @@ def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Expl
     if others := _others(part):
         third = second + 2.8
         page.heading(COLUMNS[1], third, "The map of (b) in other pictures", "the strongest first: activation")
-        draw_tiles(page, COLUMNS[1], third, PITCH, TILES, others)
+        draw_tiles(page, COLUMNS[1], third, (COLUMNS[2] + SIDE - COLUMNS[1]) / TILES, TILES, others)
 
 
 def _hierarchy(layers: list[LayerProjections], page: Page, top: float, explanation: Explanation,
