@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tensorboardX.proto.event_pb2 import Event
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.training import loop
@@ -35,6 +36,8 @@ RECIPE = Recipe(
     dropout=0.5,
     seed=3,
     norm_epochs=2,
+    mixing=0.5,
+    averaging=0.9,
     ranks={"fc1": 6},
 )
 HERE = Place(torch.device("cpu"), Console(quiet=True), loaders=0)
@@ -115,15 +118,45 @@ def test_a_run_changes_every_weight(whole: Path, tmp_path: Path) -> None:
             assert not torch.equal(state[f"net.{name}"], value), name
 
 
+def test_the_average_follows_the_weights_of_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(tmp_path, replace(RECIPE, phases=(Phase(SIDE, 1),)))
+    expected = {name: value.double() for name, value in run.net.state_dict().items()}
+    step = run._step
+
+    def followed(images: Tensor, labels: Tensor) -> Tensor:
+        found = step(images, labels)
+        for name, value in run.net.state_dict().items():
+            expected[name] = 0.9 * expected[name] + 0.1 * value.double()
+        return found
+
+    monkeypatch.setattr(run, "_step", followed)
+    run.run()
+    for name, value in run.trained().state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_without_averaging_ends_with_the_weights_as_they_are(tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, averaging=0.0))
+    run.run()
+    for name, value in run.trained().state_dict().items():
+        assert torch.equal(value, run.net.state_dict()[name]), name
+    again = trainer(tmp_path / "next", start=tmp_path)
+    first = "conv1.weight"
+    assert torch.equal(again.net.state_dict()[first], run.net.state_dict()[first])
+
+
 @pytest.mark.parametrize("saved", [False, True])
 def test_a_killed_run_goes_on_to_the_same_end(
     saved: bool, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the log's second row and the state's place on disk, or right after that."""
 
-    def save_and_die(out: Path, net: torch.nn.Module, optimiser: torch.optim.Optimizer, about: About) -> None:
+    def save_and_die(
+        out: Path, net: torch.nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, about: About
+    ) -> None:
         if saved or about["epoch"] == 1:
-            save_state(out, net, optimiser, about)
+            save_state(out, net, optimiser, average, about)
         if about["epoch"] == 2:
             raise KeyboardInterrupt
 
@@ -176,7 +209,7 @@ def test_a_warm_restart_begins_with_the_weights_of_another_run(whole: Path, tmp_
     run = trainer(tmp_path, replace(RECIPE, seed=9), start=whole)
     assert run.epoch == 0
     for name, value in run.net.state_dict().items():
-        assert torch.equal(value, load_file(whole / "state.safetensors")[f"net.{name}"]), name
+        assert torch.equal(value, load_file(whole / "state.safetensors")[f"average.{name}"]), name
     assert not run.optimiser.state, "no momentum yet"
     run.run()
     again = trainer(tmp_path, replace(RECIPE, seed=9), start=whole)

@@ -90,9 +90,7 @@ def test_npz_is_the_same_with_and_without(served: Service) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"methods": "deconv"}, SMALL], ids=["one layer alone", "Figure 7"])
-def test_the_figure_shows_them_unless_none_are_asked_for(
-    served: Service, bare: Service, asked: dict[str, str]
-) -> None:
+def test_the_figure_shows_them_unless_none_are_asked_for(served: Service, bare: Service, asked: dict[str, str]) -> None:
     fields = {"data": PNG, "format": "png", **asked}
     nine, none = (answered(served, {**fields, **more}).body for more in ({}, {"others": "0"}))
     without = answered(bare, fields).body

@@ -45,7 +45,9 @@ def evaluate(
     into: Annotated[
         list[Path] | None,
         typer.Option(
-            exists=True, dir_okay=False, writable=True,
+            exists=True,
+            dir_okay=False,
+            writable=True,
             help="A page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
         ),
     ] = None,

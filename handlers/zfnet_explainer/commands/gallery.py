@@ -23,15 +23,16 @@ console = Console()
 
 
 def gallery(
-    data: Annotated[
-        Path, typer.Argument(help="Folder with SPLIT/CLASS/*, or tar shards of it, or with any pictures.")
-    ],
+    data: Annotated[Path, typer.Argument(help="Folder with SPLIT/CLASS/*, or tar shards of it, or with any pictures.")],
     weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
     split: Annotated[str, typer.Option(help="Which split of the folder.")] = "val",
     out: Annotated[
         Path | None,
-        typer.Option(file_okay=False, help="Folder of the atlas. Default: atlas, beside the weights, where it is "
-                     "served from.", show_default=False),
+        typer.Option(
+            file_okay=False,
+            help="Folder of the atlas. Default: atlas, beside the weights, where it is served from.",
+            show_default=False,
+        ),
     ] = None,
     maps: Annotated[int, typer.Option(min=1, help="Maps of each layer but the last, drawn at random.")] = 32,
     all_maps: Annotated[bool, typer.Option("--all-maps", help="All maps of all layers.")] = False,
@@ -46,7 +47,9 @@ def gallery(
     into: Annotated[
         list[Path] | None,
         typer.Option(
-            exists=True, dir_okay=False, writable=True,
+            exists=True,
+            dir_okay=False,
+            writable=True,
             help="With --notes: a page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
         ),
     ] = None,

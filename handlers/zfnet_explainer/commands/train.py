@@ -34,6 +34,12 @@ def train(
     smallest_crop: Annotated[
         float | None, typer.Option(min=0.01, max=1, help="Share of a picture's area that a crop has at least.")
     ] = None,
+    mixing: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the batches mixed in pairs (CutMix, mixup).")
+    ] = None,
+    averaging: Annotated[
+        float | None, typer.Option(min=0, max=0.99999, help="Of the weights: share of the past at each step.")
+    ] = None,
     batch_norm: Annotated[
         bool | None, typer.Option(help="BatchNorm while training; it is folded away at the end.")
     ] = None,
@@ -59,7 +65,8 @@ def train(
     chosen = with_options(
         RECIPES[recipe], phases=_phases(phases) if phases else None, norm_epochs=norm_epochs, batch=batch,
         learning_rate=learning_rate, warm_up=warm_up, dropout=dropout, smallest_crop=smallest_crop,
-        batch_norm=batch_norm, filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
+        mixing=mixing, averaging=averaging, batch_norm=batch_norm,
+        filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
         precision=precision, seed=seed,
     )  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
@@ -19,9 +20,10 @@ from .data import Pictures, Source
 from .evaluate import top1
 from .form import Switch, clip_filters, training_form
 from .log import Log, read_log
+from .mixing import Mixing, majority
 from .place import Place
 from .recipe import Precision, Recipe
-from .state import STATE, About, digest, load_momentum, load_weights, read_about, save_state
+from .state import STATE, About, digest, load_average, load_momentum, load_result, load_weights, read_about, save_state
 from .views import batches, mixed
 
 
@@ -42,6 +44,7 @@ class Trainer:
         self.out, self.place = out, place
         self.val, self.val_count = val.share(place.rank, place.world), len(val)
         self.net = self._form().to(place.device)
+        self.mix = Mixing(recipe.mixing, len(train.classes))
         out.mkdir(parents=True, exist_ok=True)
         started = _start(start) if start else None
         self.about: About = {
@@ -52,7 +55,10 @@ class Trainer:
             self.about |= {"epoch": _check_same(out, self.about)}
             load_weights(out, self.net, place.device)
         elif start:
-            load_weights(start, self.net, place.device)
+            load_result(start, self.net, place.device)
+        self.average = _average(self.net, recipe.averaging)
+        if self.average and resumed:
+            load_average(out, self.average, place.device)
         self.spread = place.spread(self.net)
         self.optimiser = torch.optim.SGD(
             _parameter_groups(self.net, recipe),
@@ -77,17 +83,22 @@ class Trainer:
                 self.about["epoch"] += 1
                 if log:
                     log.add(row)
-                    save_state(self.out, self.net, self.optimiser, self.about)
+                    save_state(self.out, self.net, self.optimiser, self.average, self.about)
                 bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, val top-1 {row['val_top1']:.1%}, "
                         f"{row['images_per_s']:.0f} images/s")  # fmt: skip
         if log:
             log.close()
 
     def trained(self) -> nn.Sequential:
-        """The net as trained so far, a form of its own on the CPU."""
+        """The net as trained so far (the average where there is one), a form of its own on the CPU."""
         net = self._form()
-        net.load_state_dict({name: value.cpu() for name, value in self.net.state_dict().items()})
+        net.load_state_dict({name: value.cpu() for name, value in self._result.state_dict().items()})
         return net
+
+    @property
+    def _result(self) -> nn.Module:
+        """What the run is for: the average where there is one."""
+        return self.average.module if self.average else self.net
 
     def _form(self) -> nn.Sequential:
         return training_form(self.chain, self.recipe)
@@ -118,7 +129,8 @@ class Trainer:
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser: the batch's summed loss, how many were right, how many there were."""
         images, labels = (x.to(self.place.device, non_blocking=True) for x in (images, labels))
-        x = self.preprocessing.standardise(images).contiguous(memory_format=torch.channels_last)
+        x, labels = self.mix(self.preprocessing.standardise(images), labels)
+        x = x.contiguous(memory_format=torch.channels_last)
         with self._autocast():
             logits = self.spread(x).float()
         loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
@@ -127,14 +139,16 @@ class Trainer:
         self.optimiser.step()
         if self.recipe.filter_radius:
             clip_filters(self.net, self.recipe.filter_radius)
-        right = (logits.argmax(1) == labels).sum()
+        if self.average:
+            self.average.update_parameters(self.net)
+        right = (logits.argmax(1) == majority(labels)).sum()
         return torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))]).double()
 
     def _validated(self) -> float:
         """Share of the validation pictures that the net is right about."""
-        self.place.align(self.net)
+        self.place.align(self._result)
         with self._autocast():
-            share = top1(self.net, self.val, self.preprocessing, self.recipe.side(self.epoch))
+            share = top1(self._result, self.val, self.preprocessing, self.recipe.side(self.epoch))
         right = torch.tensor([share * len(self.val)], dtype=torch.float64, device=self.place.device)
         return self.place.total(right)[0] / self.val_count
 
@@ -158,9 +172,18 @@ class Trainer:
             group["lr"] = self.recipe.rate(epoch) * group["scale"]
 
     def _set_norms(self, on: bool) -> None:
-        for layer in self.net:
+        for layer in [*self.net.modules(), *self._result.modules()]:
             if isinstance(layer, Switch):
                 layer.on = on
+
+
+def _average(net: nn.Sequential, share: float) -> AveragedModel | None:
+    """A running average of all weights and of BatchNorm's statistics, which begins as the net is."""
+    if not share:
+        return None
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
+    average.n_averaged += 1  # its first update would replace the start, and a resumed average with it
+    return average
 
 
 def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:

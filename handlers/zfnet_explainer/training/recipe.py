@@ -55,6 +55,9 @@ class Recipe:
     `scale_inputs`: pixels are (value - mean) / deviation; without it value - mean, in about [-128, 128], as
     in the paper. Its radius of 1e-1 is meant for those: on scaled ones the first layer's filters are
     larger by the deviation, about 70.
+    `mixing`: share of the batches whose pictures are mixed in pairs (`training.mixing`).
+    `averaging`: share of the past in a running average of the weights, taken after each step; the average is
+    what is validated and exported. 0 takes the weights as they are.
     `last_layer_rate`: share of the rate that the last layer has.
     `ranks`: linear layers trained as two thinner factors, which keeps their stored weights small.
     """
@@ -70,6 +73,8 @@ class Recipe:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     smallest_crop: float = 0.25
+    mixing: float = 0.0
+    averaging: float = 0.0
     batch_norm: bool = True
     norm_epochs: int | None = None
     filter_radius: float = 0.0

@@ -9,17 +9,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 STATE = "state.safetensors"
 
 About = dict[str, Any]
 
 
-def save_state(out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, about: About) -> None:
+def save_state(
+    out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, about: About
+) -> None:
     """Write the state beside the old one and put it in its place, so that a kill leaves a whole one."""
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for name, parameter in net.named_parameters():
         tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
+    if average:
+        tensors |= {f"average.{name}": value for name, value in average.module.state_dict().items()}
     partial = out / "state.partial"
     metadata = {name: json.dumps(value) for name, value in about.items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
@@ -39,7 +44,22 @@ def read_about(out: Path) -> About:
 
 def load_weights(out: Path, net: nn.Module, device: torch.device) -> None:
     """Fill a net with a state's weights. Raises ValueError where they do not fit."""
-    stored = _tensors(out, "net.", device)
+    _load(out, "net.", net, device)
+
+
+def load_average(out: Path, average: AveragedModel, device: torch.device) -> None:
+    """Fill an average with a state's."""
+    _load(out, "average.", average.module, device)
+
+
+def load_result(out: Path, net: nn.Module, device: torch.device) -> None:
+    """Fill a net with what a run has come to: its average where it has one. Raises ValueError where it does not fit."""
+    averaged = read_about(out)["recipe"].get("averaging")
+    _load(out, "average." if averaged else "net.", net, device)
+
+
+def _load(out: Path, prefix: str, net: nn.Module, device: torch.device) -> None:
+    stored = _tensors(out, prefix, device)
     try:
         net.load_state_dict(stored)
     except RuntimeError as error:

@@ -92,20 +92,52 @@ def _blocks(explanation: Explanation) -> list[Block]:
     return blocks
 
 
-def _figure_7(occlusion: Occlusion, layers: list[LayerProjections], page: Page, top: float,
-              explanation: Explanation, record: Record) -> None:
+def _figure_7(
+    occlusion: Occlusion,
+    layers: list[LayerProjections],
+    page: Page,
+    top: float,
+    explanation: Explanation,
+    record: Record,
+) -> None:
     """Input, activity, probability and class maps in two rows, projections (or predictions) beside them."""
     first, second = top + TOP, top + SECOND_ROW
     _input_with_square(occlusion, page, first, explanation, record)
     pixels, names = explanation.pixels, record.classes
-    page.heading(COLUMNS[1], first, f"(b) Layer {occlusion.layer}, map {occlusion.feature}: summed activity",
-                 f"▸ unoccluded {occlusion.feature_unoccluded:.3g}")
-    draw_map(page, COLUMNS[1], first, pixels, occlusion, occlusion.feature_activity, occlusion.feature_unoccluded,
-             "viridis", "sum over the map, activation units")
-    page.heading(COLUMNS[0], second, f"(d) Probability of {short(names[explanation.target.class_index].label)}",
-                 f"▸ unoccluded {occlusion.unoccluded:.3f}, lowest {occlusion.target_probability.min():.3f}")
-    draw_map(page, COLUMNS[0], second, pixels, occlusion, occlusion.target_probability, occlusion.unoccluded,
-             "cividis", "softmax probability")
+    page.heading(
+        COLUMNS[1],
+        first,
+        f"(b) Layer {occlusion.layer}, map {occlusion.feature}: summed activity",
+        f"▸ unoccluded {occlusion.feature_unoccluded:.3g}",
+    )
+    draw_map(
+        page,
+        COLUMNS[1],
+        first,
+        pixels,
+        occlusion,
+        occlusion.feature_activity,
+        occlusion.feature_unoccluded,
+        "viridis",
+        "sum over the map, activation units",
+    )
+    page.heading(
+        COLUMNS[0],
+        second,
+        f"(d) Probability of {short(names[explanation.target.class_index].label)}",
+        f"▸ unoccluded {occlusion.unoccluded:.3f}, lowest {occlusion.target_probability.min():.3f}",
+    )
+    draw_map(
+        page,
+        COLUMNS[0],
+        second,
+        pixels,
+        occlusion,
+        occlusion.target_probability,
+        occlusion.unoccluded,
+        "cividis",
+        "softmax probability",
+    )
     page.heading(COLUMNS[1], second, "(e) Most probable class", _flipped(occlusion))
     draw_classes(page, COLUMNS[1], second, pixels, occlusion, names)
     if layers:
@@ -116,8 +148,12 @@ def _figure_7(occlusion: Occlusion, layers: list[LayerProjections], page: Page, 
 
 def _input_with_square(occlusion: Occlusion, page: Page, top: float, explanation: Explanation, record: Record) -> None:
     box = worst_box(occlusion)
-    page.heading(COLUMNS[0], top, "(a) Input, the square at its worst position",
-                 "where (d) is lowest; ✕ marks its centre in (b), (d), (e)")
+    page.heading(
+        COLUMNS[0],
+        top,
+        "(a) Input, the square at its worst position",
+        "where (d) is lowest; ✕ marks its centre in (b), (d), (e)",
+    )
     covered = with_square(explanation.pixels, occlusion, box, record.preprocessing.mean)
     draw_box(draw_picture(page, COLUMNS[0], top, covered), box, "white")
 
@@ -168,16 +204,21 @@ def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Expl
         draw_tiles(page, COLUMNS[1], third, (COLUMNS[2] + SIDE - COLUMNS[1]) / TILES, TILES, others)
 
 
-def _hierarchy(layers: list[LayerProjections], page: Page, top: float, explanation: Explanation,
-               record: Record) -> None:
+def _hierarchy(
+    layers: list[LayerProjections], page: Page, top: float, explanation: Explanation, record: Record
+) -> None:
     """Pixels and class on the left, each layer's projections on the right, the deepest on top."""
     first, last = top + TOP, top + _hierarchy_height(layers) - 0.55
     _predictions(page, COLUMNS[0], first, explanation, record)
     page.heading(COLUMNS[0], last - SIDE, "Pixels", "each box is what a layer's strongest map sees")
     picture = draw_picture(page, COLUMNS[0], last - SIDE, explanation.pixels)
     page.arrow(COLUMNS[0] + SIDE + 0.3, last, first)
-    page.heading(LAYERS_LEFT, first, "The strongest maps of each layer, projected to the pixels",
-                 "map: activation; mid-grey is zero")
+    page.heading(
+        LAYERS_LEFT,
+        first,
+        "The strongest maps of each layer, projected to the pixels",
+        "map: activation; mid-grey is zero",
+    )
     for i, part in enumerate(layers):
         colour = LAYER_COLOURS[(part.layer - 1) % len(LAYER_COLOURS)]
         draw_box(picture, _by_activation(part)[0].receptive_field, colour)
@@ -197,14 +238,20 @@ def _roomy(layers: list[LayerProjections]) -> bool:
     return len(layers) <= 3
 
 
-def _layer_row(part: LayerProjections, colour: str, page: Page, top: float, explanation: Explanation,
-               patches: bool) -> None:
+def _layer_row(
+    part: LayerProjections, colour: str, page: Page, top: float, explanation: Explanation, patches: bool
+) -> None:
     """A layer's name and its projections, `patches` with what each saw below it."""
     features = _by_activation(part)
     page.text(LAYERS_LEFT, top + 0.22, "■", HEADING, colour)
     page.text(LAYERS_LEFT + 0.2, top + 0.22, f"Layer {part.layer}", HEADING)
-    page.text(LAYERS_LEFT + 0.97, top + 0.22, f"{part.maps} maps of {part.size[0]}×{part.size[1]}; the strongest sees "
-              f"{_side(features[0])} pixels", DETAIL, GREY)
+    page.text(
+        LAYERS_LEFT + 0.97,
+        top + 0.22,
+        f"{part.maps} maps of {part.size[0]}×{part.size[1]}; the strongest sees {_side(features[0])} pixels",
+        DETAIL,
+        GREY,
+    )
     if patches:
         _with_patches(features, page, LAYERS_LEFT, top + 0.38, explanation)
     else:
@@ -219,8 +266,10 @@ def _with_patches(features: list[Feature], page: Page, left: float, top: float, 
 
 def _projected(letter: str, part: LayerProjections, feature: Feature) -> tuple[str, str]:
     """A projection's title and detail."""
-    return (f"({letter}) Projection of layer {part.layer}, map {feature.feature}",
-            f"activation {feature.activation:.3g}; mid-grey is zero")
+    return (
+        f"({letter}) Projection of layer {part.layer}, map {feature.feature}",
+        f"activation {feature.activation:.3g}; mid-grey is zero",
+    )
 
 
 def _by_activation(part: LayerProjections) -> list[Feature]:

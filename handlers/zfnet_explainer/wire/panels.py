@@ -96,8 +96,18 @@ def draw_picture(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
 def draw_box(ax: Axes, box: Box, colour: str) -> None:
     """The outline of a box, cased in black to be seen on any picture."""
     corner, width, height = (box.left, box.top), box.right - box.left, box.bottom - box.top
-    ax.add_patch(Rectangle(corner, width, height, fill=False, clip_on=False, edgecolor=colour, linewidth=2.2,
-                           path_effects=[withStroke(linewidth=3.6, foreground="black")]))
+    ax.add_patch(
+        Rectangle(
+            corner,
+            width,
+            height,
+            fill=False,
+            clip_on=False,
+            edgecolor=colour,
+            linewidth=2.2,
+            path_effects=[withStroke(linewidth=3.6, foreground="black")],
+        )
+    )
 
 
 def worst_box(occlusion: Occlusion) -> Box:
@@ -116,8 +126,17 @@ def with_square(pixels: Pixels, occlusion: Occlusion, box: Box, mean: tuple[floa
     return picture
 
 
-def draw_map(page: Page, left: float, top: float, pixels: Pixels, occlusion: Occlusion, values: FloatArray,
-             unoccluded: float, colours: str, unit: str) -> None:
+def draw_map(
+    page: Page,
+    left: float,
+    top: float,
+    pixels: Pixels,
+    occlusion: Occlusion,
+    values: FloatArray,
+    unoccluded: float,
+    colours: str,
+    unit: str,
+) -> None:
     """Values [rows, cols] over the squares' centres; on the colour bar a triangle marks the unoccluded one."""
     ax = _pixel_axes(page, left, top, pixels)
     mesh = _draw_cells(ax, occlusion, values, matplotlib.colormaps[colours], (0, upper(values, unoccluded)))
@@ -125,12 +144,14 @@ def draw_map(page: Page, left: float, top: float, pixels: Pixels, occlusion: Occ
     page.figure.colorbar(mesh, cax=bar)
     bar.tick_params(labelsize=SMALL)
     bar.set_ylabel(unit, size=DETAIL)
-    bar.plot([-0.45], [unoccluded], ">", markersize=6, color="black", clip_on=False,
-             transform=bar.get_yaxis_transform())
+    bar.plot(
+        [-0.45], [unoccluded], ">", markersize=6, color="black", clip_on=False, transform=bar.get_yaxis_transform()
+    )
 
 
-def draw_classes(page: Page, left: float, top: float, pixels: Pixels, occlusion: Occlusion,
-                 names: tuple[ClassName, ...]) -> None:
+def draw_classes(
+    page: Page, left: float, top: float, pixels: Pixels, occlusion: Occlusion, names: tuple[ClassName, ...]
+) -> None:
     """The most probable class over the squares' centres, its legend below."""
     classes = occlusion.most_probable_class
     entries = legend(classes)
@@ -138,8 +159,18 @@ def draw_classes(page: Page, left: float, top: float, pixels: Pixels, occlusion:
     ax = _pixel_axes(page, left, top, pixels)
     _draw_cells(ax, occlusion, _entry_numbers(classes, entries), colours, (-0.5, len(entries) - 0.5))
     handles = [Patch(facecolor=colours(i)) for i in range(len(entries))]
-    key = ax.legend(handles, legend_labels(entries, names), loc="upper left", fontsize=SMALL, ncols=2, frameon=False,
-                    bbox_to_anchor=(0, -0.15), borderaxespad=0, borderpad=0, handlelength=1.2)
+    key = ax.legend(
+        handles,
+        legend_labels(entries, names),
+        loc="upper left",
+        fontsize=SMALL,
+        ncols=2,
+        frameon=False,
+        bbox_to_anchor=(0, -0.15),
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.2,
+    )
     for text in key.get_texts():
         text.set_parse_math(False)
 
@@ -154,8 +185,9 @@ def legend_labels(entries: list[LegendEntry], names: tuple[ClassName, ...]) -> l
     return labels
 
 
-def draw_predictions(page: Page, left: float, top: float, predictions: tuple[Prediction, ...],
-                     names: tuple[ClassName, ...]) -> None:
+def draw_predictions(
+    page: Page, left: float, top: float, predictions: tuple[Prediction, ...], names: tuple[ClassName, ...]
+) -> None:
     """Up to five predictions as bars from 0 to 1, each under its name."""
     shown = predictions[:5]
     ax = page.axes(left, top, SIDE, 0.38 * len(shown))
@@ -176,21 +208,33 @@ def _pixel_axes(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
     """Axes of the picture's extent with a tick every quarter, alike for the picture and all its maps."""
     ax = page.axes(left, top, SIDE, SIDE)
     height, width = pixels.shape[:2]
-    ax.set(xlim=(0, width), ylim=(height, 0), facecolor=PALE,
-           xticks=np.linspace(0, width, 5), yticks=np.linspace(0, height, 5))
+    ax.set(
+        xlim=(0, width),
+        ylim=(height, 0),
+        facecolor=PALE,
+        xticks=np.linspace(0, width, 5),
+        yticks=np.linspace(0, height, 5),
+    )
     ax.tick_params(labelsize=SMALL)
     return ax
 
 
-def _draw_cells(ax: Axes, occlusion: Occlusion, values: FloatArray | IntArray, colours: Colormap,
-                limits: tuple[float, float]) -> QuadMesh:
+def _draw_cells(
+    ax: Axes, occlusion: Occlusion, values: FloatArray | IntArray, colours: Colormap, limits: tuple[float, float]
+) -> QuadMesh:
     """Values [rows, cols] as cells around the squares' centres, the worst square's centre marked."""
     squares = occlusion.squares
     edges = cell_edges(squares.lefts, squares.window), cell_edges(squares.tops, squares.window)
     mesh = ax.pcolormesh(*edges, values, cmap=colours, vmin=limits[0], vmax=limits[1])
     box = worst_box(occlusion)
-    ax.plot([(box.left + box.right) / 2], [(box.top + box.bottom) / 2], "X", markersize=9,
-            color="white", markeredgecolor="black")
+    ax.plot(
+        [(box.left + box.right) / 2],
+        [(box.top + box.bottom) / 2],
+        "X",
+        markersize=9,
+        color="white",
+        markeredgecolor="black",
+    )
     ax.set_xlabel("centre of the square, pixels", size=DETAIL)
     return mesh
 

@@ -49,8 +49,14 @@ def wanted_places(maps: Sequence[int], values: torch.Tensor, pictures: torch.Ten
 
 
 def build_layer(
-    checkpoint: Checkpoint, layer: int, maps: Sequence[int], wanted: Wanted,
-    files: Iterator[tuple[int, PictureFile]], folder: Path, patches: bool, advance: Callable[[int], None],
+    checkpoint: Checkpoint,
+    layer: int,
+    maps: Sequence[int],
+    wanted: Wanted,
+    files: Iterator[tuple[int, PictureFile]],
+    folder: Path,
+    patches: bool,
+    advance: Callable[[int], None],
 ) -> dict[str, Any]:
     """Draw a layer's sheets into `folder` and return its entry in the atlas's index.
 
