@@ -39,12 +39,12 @@ class Occluder:
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
         squares there are, a layer holds about `memory` bytes at a time.
         """
-        steps = plan(self.chain, squares, image.dtype)
+        steps = plan(self.chain, squares, image.dtype, image.device)
         sweep = Sweep(self.chain, steps, self._filters(steps), image, clean, fill)
         painted = Boxes.grid(
             [(top, top + squares.window) for top in squares.tops],
             [(left, left + squares.window) for left in squares.lefts],
-        )
+        ).to(image.device)
         batch = max(1, self.memory // (max(step.values for step in steps.values()) * image.element_size()))
         logits, activity, waiting = [], [], []
         for start in range(0, len(squares), batch):

@@ -6,9 +6,10 @@ from torch.nn import functional
 
 from ..net.chain import Activations, Chain
 from ..net.geometry import Axis
-from .changed import Boxes, Changed, Clean, Painted, Tiles
+from .changed import Boxes, Changed, Clean, Painted, Recomputed
 from .plan import Step
-from .winograd import WinogradConvolution
+from .winograd import Tiling, WinogradConvolution
+from .workspace import Workspace
 
 
 class Sweep:
@@ -29,21 +30,22 @@ class Sweep:
         self.chain, self.steps, self.transformed = chain, steps, transformed
         self.maps = {name: clean.outputs[name][0] for name in chain.spatial}
         self.fill = _rows(fill)
-        below = [image, *(self.maps[name] for name in chain.spatial[:-1])]
+        self.workspace = Workspace(self.fill)
+        below = dict(zip(chain.spatial, [image, *self.maps.values()], strict=False))
         self.read = {
-            name: _padded(x, *chain.axes[name], chain.layer(name))
-            for name, x in zip(chain.spatial, below, strict=True)
-            if name in steps
+            name: _kept(below[name]) if step.tiling else _padded(below[name], *chain.axes[name], chain.layer(name))
+            for name, step in steps.items()
         }
+        self.given = {name: _kept(self.maps[name]) for name, step in steps.items() if step.tiling}
 
     def batch(self, painted: Boxes, part: slice, layer: str, feature: int) -> tuple[Tensor, Tensor]:
         """The last layer's maps of some squares, flattened [squares, values], and one map's sums [squares].
 
         `painted` are the boxes of all squares, `part` says which are led; the map is `feature` of `layer`.
         """
-        boxes = painted.part(part)
-        count, rows = len(boxes.top), self.fill.clone()
-        changed: Changed = Painted(boxes.to(rows.device), self.chain.input_size[2])
+        boxes, rows = painted.part(part), self.fill.clone()
+        changed: Changed = Painted(boxes, self.chain.input_size[2])
+        count = len(boxes.top)
         sums = rows.new_zeros(count)
         for name in self.chain.spatial:
             if name in self.steps:
@@ -55,46 +57,70 @@ class Sweep:
                 sums = _whole(one, rows[:, feature : feature + 1], changed, count).sum((1, 2))
         return _whole(self.maps[self.chain.spatial[-1]], rows, changed, count).transpose(1, 2).flatten(1), sums
 
-    def _recompute(self, name: str, rows: Tensor, changed: Changed, part: slice) -> tuple[Tensor, Tiles]:
-        """A layer's changed rows and where they are, from those before it."""
-        step, clean, layer = self.steps[name], self.read[name], self.chain.layer(name)
-        boxes = step.boxes.part(part)
-        height, width = step.tiling.shape if step.tiling else boxes.largest()
-        tiles = Tiles(boxes, height, width, step.tiling is not None, rows.device)
-        vertical, horizontal = self.chain.axes[name]
-        down = _reads(vertical, tiles.top, step.tiling.reads if step.tiling else vertical.span(height))
-        across = _reads(horizontal, tiles.left, step.tiling.reads if step.tiling else horizontal.span(width))
-        indices = clean.indices(changed, tiles.square, down, across)
-        source = torch.cat([clean.rows, rows])
+    def _recompute(self, name: str, rows: Tensor, changed: Changed, part: slice) -> tuple[Tensor, Recomputed]:
+        """A layer's recomputed rows and where they are, from those before it."""
+        step, read = self.steps[name], self.read[name]
+        down = _cells(step.starts[0][part], step.vertical.reads)
+        across = _cells(step.starts[1][part], step.horizontal.reads)
+        top, left = (first[part] for first in step.firsts)
+        region = Recomputed(
+            step.boxes.part(part), top, left, step.vertical.length, step.horizontal.length, step.tiling is not None
+        )
+        source = self.workspace.joined("source", read.rows, rows)
+        indices = read.indices(changed, down, across)
         if step.tiling is None:
-            patches = source.index_select(0, indices.flatten()).view(*indices.shape, -1)
-            return _channels(_apply(layer, patches.permute(0, 3, 1, 2))), tiles
-        cells = _by_cell(indices, step.tiling.stride)
-        patches = source.index_select(0, cells.flatten()).view(*cells.shape[:2], -1)
-        return self.transformed[name](patches), tiles
+            patches = self.workspace.gather("read", source, indices).view(*indices.shape, -1)
+            return _channels(_apply(self.chain.layer(name), patches.permute(0, 3, 1, 2))), region
+        differences = self.workspace.gather("read", source, _by_tile(indices, step.tiling))
+        differences -= self.workspace.gather("clean", read.rows, _by_tile(read.cells(down, across), step.tiling))
+        found = self._clean(name, top, left, step)
+        self._add(found, differences, name, step.tiling)
+        return found.flatten(0, 2), region
+
+    def _clean(self, name: str, top: Tensor, left: Tensor, step: Step) -> Tensor:
+        """What the layer gives for the clean picture where a step recomputes it: [h, w, squares, maps]."""
+        kept = self.given[name]
+        cells = kept.cells(_cells(top, step.vertical.length), _cells(left, step.horizontal.length)).permute(1, 2, 0)
+        return self.workspace.gather("given", kept.rows, cells).view(*cells.shape, -1)
+
+    def _add(self, to: Tensor, differences: Tensor, name: str, tiling: Tiling) -> None:
+        """Add to outputs [h, w, squares, maps] what the differences of the inputs, tile by tile, make of them."""
+        height, width, squares, _ = to.shape
+        inputs, outputs = tiling.inputs, tiling.outputs
+        tall, wide = ((n - outputs) // inputs + 1 for n in (height, width))
+        added = self.transformed[name](differences.view(inputs**2, tall * wide * squares, -1), self.workspace)
+        added = added.view(outputs, outputs, tall, wide, squares, -1)
+        for i in range(tall):
+            for j in range(wide):
+                reached = to[i * inputs : i * inputs + outputs, j * inputs : j * inputs + outputs]
+                reached += added[:, :, i, j]
 
 
-def _reads(axis: Axis, first: Tensor, length: int) -> Tensor:
-    """The `length` cells [tiles, length] of its input that a layer reads for outputs from `first` on."""
-    start = first * axis.stride - axis.padding
-    return start[:, None] + torch.arange(length, device=first.device)
+def _cells(first: Tensor, length: int) -> Tensor:
+    """The `length` cells [squares, length] from each first one on."""
+    return first[:, None] + torch.arange(length, device=first.device)
 
 
-def _by_cell(indices: Tensor, stride: int) -> Tensor:
-    """Indices [tiles, n, n] cell by cell of stride x stride values: [cells, tiles, stride * stride]."""
-    tiles, length, _ = indices.shape
-    cells = length // stride
-    split = indices.view(tiles, cells, stride, cells, stride).permute(1, 3, 0, 2, 4)
-    return split.reshape(cells * cells, tiles, stride * stride)
+def _by_tile(indices: Tensor, tiling: Tiling) -> Tensor:
+    """Indices [squares, h, w] as [inputs, inputs, tiles, tiles, squares, stride, stride]."""
+    squares, height, width = indices.shape
+    inputs, stride = tiling.inputs, tiling.stride
+    split = indices.view(squares, tiling.along(height), inputs, stride, tiling.along(width), inputs, stride)
+    return split.permute(2, 5, 1, 4, 0, 3, 6)
 
 
 def _whole(clean: Tensor, rows: Tensor, changed: Changed, count: int) -> Tensor:
     """The squares' maps [squares, cells, channels] from the clean map [channels, h, w] and the changed rows."""
     _, height, width = clean.shape
     down, across = (torch.arange(n, device=rows.device).expand(count, n) for n in (height, width))
-    kept = Clean(_rows(clean), height, width)
-    indices = kept.indices(changed, torch.arange(count, device=rows.device), down, across)
+    kept = _kept(clean)
+    indices = kept.indices(changed, down, across)
     return torch.cat([kept.rows, rows]).index_select(0, indices.flatten()).view(count, height * width, -1)
+
+
+def _kept(x: Tensor) -> Clean:
+    """A map [channels, h, w] as it is."""
+    return Clean(_rows(x), x.shape[1], x.shape[2])
 
 
 def _padded(x: Tensor, vertical: Axis, horizontal: Axis, layer: nn.Module) -> Clean:
@@ -112,7 +138,7 @@ def _rows(x: Tensor) -> Tensor:
 
 
 def _channels(x: Tensor) -> Tensor:
-    """Maps [tiles, channels, h, w] as rows of channels."""
+    """Maps [squares, channels, h, w] as rows of channels."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 

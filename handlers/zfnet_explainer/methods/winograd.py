@@ -1,8 +1,10 @@
-"""Winograd's minimal filtering (Lavin & Gray, CVPR 2016): a convolution in fewer multiplications.
+"""Winograd's minimal filtering (Lavin & Gray, CVPR 2016), transposed: a convolution of differences.
 
-A tile of m x m outputs of an r x r kernel takes (m + r - 1)^2 multiplications a channel pair instead
-of m^2 r^2, and for all tiles and channels together they are (m + r - 1)^2 matrix products. A strided
-convolution is the unstrided one over the cells of its stride as channels, so it goes the same way.
+A tile of m x m changed inputs adds to (m + r - 1)^2 outputs of an r x r kernel. That takes as many
+multiplications a channel pair instead of m^2 r^2, and for all tiles and channels together they are
+(m + r - 1)^2 matrix products. Tiles of outputs, as in the paper, take the same for m x m outputs: a
+changed box of inputs is smaller than the box of outputs that it changes. A strided convolution is the
+unstrided one over the cells of its stride as channels, so it goes the same way.
 """
 
 from collections.abc import Sequence
@@ -13,43 +15,34 @@ from math import ceil, prod
 import torch
 from torch import Tensor, nn
 
-# The first n - 1 of these and infinity, where a tile reads n cells. More points would cost more
+from .workspace import Workspace
+
+# The first n - 1 of these and infinity, where a tile gives n outputs. More points would cost more
 # digits than there are to spare: with five, rounding is 3e-6 of the largest output in float32.
 POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2")))
-ONE = 1  # where 1 stands in POINTS: a value there alone becomes that value in every output
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of `outputs` x `outputs` cells for a kernel that spans `kernel` cells of `stride` values."""
+    """Tiles of `inputs` x `inputs` cells of `stride` x `stride` values, for a kernel that spans `kernel` cells."""
 
-    outputs: int
+    inputs: int
     kernel: int
     stride: int
 
     @property
-    def cells(self) -> int:
-        """Side of what a tile reads, in cells of `stride` x `stride` values."""
-        return self.outputs + self.kernel - 1
+    def outputs(self) -> int:
+        """Side of what a tile adds to."""
+        return self.inputs + self.kernel - 1
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width of a tile."""
-        return self.outputs, self.outputs
+    def along(self, values: int) -> int:
+        """How many tiles so many values are, along one axis."""
+        return values // (self.inputs * self.stride)
 
-    @property
-    def reads(self) -> int:
-        """Side of what a tile reads, in values."""
-        return self.cells * self.stride
-
-    def tiles(self, length: int) -> int:
-        """How many tiles cover so many outputs along one axis."""
-        return ceil(length / self.outputs)
-
-    def multiplications(self, inputs: int, outputs: int) -> int:
+    def multiplications(self, maps_in: int, maps_out: int) -> int:
         """Multiply-adds for one tile with so many input and output maps, both transforms included."""
-        points, wide = self.cells**2, inputs * self.stride**2
-        return points * (points * wide + wide * outputs + self.outputs**2 * outputs)
+        points, wide = self.outputs**2, maps_in * self.stride**2
+        return points * (self.inputs**2 * wide + wide * maps_out + points * maps_out)
 
 
 def tilings(layer: nn.Conv2d) -> list[Tiling]:
@@ -58,7 +51,7 @@ def tilings(layer: nn.Conv2d) -> list[Tiling]:
     span = ceil(kernel / stride)
     if layer.groups > 1 or span == 1 or layer.kernel_size != (kernel, kernel) or layer.stride != (stride, stride):
         return []
-    return [Tiling(outputs, span, stride) for outputs in range(2, len(POINTS) + 3 - span)]
+    return [Tiling(inputs, span, stride) for inputs in range(2, len(POINTS) + 3 - span)]
 
 
 class WinogradConvolution:
@@ -66,40 +59,46 @@ class WinogradConvolution:
 
     def __init__(self, layer: nn.Conv2d, tiling: Tiling) -> None:
         self.tiling = tiling
-        to_output, of_filter, of_input = (m.to(layer.weight.device) for m in transforms(tiling.outputs, tiling.kernel))
-        filters = _cells_as_channels(layer.weight.double(), tiling)
+        of_input, of_filter, to_output = (m.to(layer.weight.device) for m in transforms(tiling.inputs, tiling.kernel))
+        filters = _cells_as_channels(layer.weight.double(), tiling).flip(2, 3)
         dtype = layer.weight.dtype
         transformed = torch.einsum("ia,jb,ocab->ijco", of_filter, of_filter, filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
-        self.to_output = torch.kron(to_output, to_output).to(dtype)
         self.of_input = torch.kron(of_input, of_input).to(dtype)
-        self.bias = layer.bias
+        self.to_output = torch.kron(to_output, to_output).to(dtype)
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Tiles' inputs [cells * cells, tiles, stride * stride * maps] -> rows [outputs * outputs * tiles, maps]."""
-        points = len(inputs)
-        transformed = (self.of_input @ inputs.view(points, -1)).view(inputs.shape)
-        products = torch.bmm(transformed, self.filters)
-        if self.bias is not None:
-            products[ONE * self.tiling.cells + ONE] += self.bias
-        return (self.to_output @ products.view(points, -1)).view(-1, self.filters.shape[2])
+    def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
+        """Tiles' inputs [inputs^2, tiles, stride^2 * maps] -> what they add to outputs [outputs^2, tiles, maps].
+
+        Without the bias, which differences do not have.
+        """
+        cells, tiles, wide = differences.shape
+        points, maps = self.tiling.outputs**2, self.filters.shape[2]
+        transformed = workspace.take("transformed", points, tiles, wide)
+        torch.mm(self.of_input, differences.view(cells, -1), out=transformed.view(points, -1))
+        products = workspace.take("products", points, tiles, maps)
+        torch.bmm(transformed, self.filters, out=products)
+        added = workspace.take("added", points, tiles, maps)
+        torch.mm(self.to_output, products.view(points, -1), out=added.view(points, -1))
+        return added
 
 
-def transforms(outputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Toom and Cook's matrices in float64: to outputs [m, n], of the filter [n, r], of the input [n, n].
+def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Toom and Cook's matrices in float64: of the input [n, m], of the filter [n, r], to outputs [n, n].
 
-    `to_output @ ((of_filter @ g) * (of_input @ d))` is the correlation of d [n] with g [r], n = m + r - 1.
-    Derived over the polynomials through POINTS and infinity.
+    `to_output @ ((of_filter @ g) * (of_input @ d))` is the full convolution of d [m] with g [r], n = m + r - 1:
+    both are evaluated at POINTS and infinity, and the product is interpolated there.
     """
-    points = POINTS[: outputs + kernel - 2]
-    to_output = [[p**j for p in points] + [Fraction(j == outputs - 1)] for j in range(outputs)]
+    points = POINTS[: inputs + kernel - 2]
+    of_input = [[p**j for j in range(inputs)] for p in points]
+    of_input.append([Fraction(j == inputs - 1) for j in range(inputs)])
     of_filter = [
         [p**j / prod((p - q for q in points if q != p), start=Fraction(1)) for j in range(kernel)] for p in points
     ]
     of_filter.append([Fraction(j == kernel - 1) for j in range(kernel)])
-    of_input = [[*_coefficients([q for q in points if q != p]), Fraction(0)] for p in points]
-    of_input.append(_coefficients(points))
-    return _matrix(to_output), _matrix(of_filter), _matrix(of_input)
+    to_output = [[*_coefficients([q for q in points if q != p]), Fraction(0)] for p in points]
+    to_output.append(_coefficients(points))
+    return _matrix(of_input), _matrix(of_filter), _matrix(to_output).t()
 
 
 def _cells_as_channels(weight: Tensor, tiling: Tiling) -> Tensor:
