@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.norm import CrossMapNorm
+from zfnet_explainer.net.thin import ThinLinear
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -22,6 +23,7 @@ PREFIXES: dict[type[nn.Module], str] = {
     nn.Dropout: "drop",
     nn.Flatten: "flatten",
     nn.Linear: "fc",
+    ThinLinear: "fc",
 }
 
 
@@ -99,6 +101,13 @@ def average_pools(seed: int = 0) -> Chain:
     )
 
 
+def thin(seed: int = 0) -> Chain:
+    """A first linear layer of rank 5, and no pool before it."""
+    spatial = nn.Conv2d(3, 4, 5, stride=2, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.ReLU()
+    dense = nn.Flatten(), ThinLinear(5 * 8 * 10, 12, 5), nn.ReLU(), nn.Linear(12, 5)
+    return seeded(Chain(named(*spatial, *dense), (3, 21, 26)), seed)
+
+
 def grouped(seed: int = 0) -> Chain:
     return chain_of(
         (3, 26, 35),
@@ -128,9 +137,8 @@ def without_pools(seed: int = 0) -> Chain:
     return chain_of((1, 15, 13), nn.Conv2d(1, 3, 5, padding=2), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.ReLU(), seed=seed)
 
 
-SMALL: dict[str, Callable[[int], Chain]] = {
-    build.__name__: build for build in (like_zfnet, padded_pools, average_pools, grouped, with_gaps, without_pools)
-}
+KINDS = like_zfnet, padded_pools, average_pools, grouped, with_gaps, without_pools, thin
+SMALL: dict[str, Callable[[int], Chain]] = {build.__name__: build for build in KINDS}
 
 
 def plain(chain: Chain) -> nn.Sequential:

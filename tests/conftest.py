@@ -22,7 +22,7 @@ from .pictures import MODEL_STORE
 @pytest.fixture(scope="session")
 def random_zfnet() -> Chain:
     """ZFNet with ten classes and seeded weights."""
-    return seeded(zfnet(10), 0)
+    return seeded(zfnet(10, {}), 0)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ SMALL = {"window": "112", "stride": "112", "features": "2"}
 def checkpoint() -> Checkpoint:
     """The same random net every time."""
     torch.manual_seed(0)
-    chain = zfnet(len(RECORD.classes))
+    chain = zfnet(len(RECORD.classes), {})
     chain.requires_grad_(False).eval()
     return Checkpoint(chain, RECORD)
 

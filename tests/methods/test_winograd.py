@@ -5,27 +5,30 @@ import torch
 from torch import Tensor, nn
 
 from zfnet_explainer.methods.winograd import Tiling, WinogradConvolution, tilings, transforms
+from zfnet_explainer.methods.workspace import Workspace
 
 
-def correlated(values: Tensor, weights: Tensor) -> Tensor:
-    """What a kernel gives on a line of values, multiplied out."""
-    kernel = len(weights)
-    return torch.stack([(values[i : i + kernel] * weights).sum() for i in range(len(values) - kernel + 1)])
+def convolved(values: Tensor, weights: Tensor) -> Tensor:
+    """The full convolution of a line of values with a kernel, multiplied out."""
+    found = torch.zeros(len(values) + len(weights) - 1, dtype=values.dtype)
+    for i, value in enumerate(values):
+        found[i : i + len(weights)] += value * weights
+    return found
 
 
-@pytest.mark.parametrize(("outputs", "kernel"), [(2, 2), (5, 2), (2, 3), (3, 3), (4, 3), (3, 4), (2, 5)])
-def test_transforms(outputs: int, kernel: int) -> None:
-    to_output, of_filter, of_input = transforms(outputs, kernel)
-    generator = torch.Generator().manual_seed(outputs)
-    values, weights = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (outputs + kernel - 1, kernel))
+@pytest.mark.parametrize(("inputs", "kernel"), [(2, 2), (5, 2), (2, 3), (3, 3), (4, 3), (3, 4), (2, 5)])
+def test_transforms(inputs: int, kernel: int) -> None:
+    of_input, of_filter, to_output = transforms(inputs, kernel)
+    generator = torch.Generator().manual_seed(inputs)
+    values, weights = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (inputs, kernel))
     found = to_output @ ((of_filter @ weights) * (of_input @ values))
-    torch.testing.assert_close(found, correlated(values, weights), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found, convolved(values, weights), rtol=0, atol=1e-12)
 
 
-def test_transforms_of_two_outputs_are_lavin_and_grays() -> None:
+def test_transforms_of_two_inputs_are_lavin_and_grays_transposed() -> None:
     """Section 4.1 of their paper multiplies (d0 - d2) g0, (d1 + d2) (g0 + g1 + g2) / 2, ... for F(2, 3)."""
-    _, of_filter, of_input = transforms(2, 3)
-    products = {(tuple(abs(f).tolist()), tuple(abs(i).tolist())) for f, i in zip(of_filter, of_input, strict=True)}
+    _, of_filter, to_output = transforms(2, 3)
+    products = {(tuple(abs(f).tolist()), tuple(abs(o).tolist())) for f, o in zip(of_filter, to_output.t(), strict=True)}
     assert products == {
         ((1.0, 0.0, 0.0), (1.0, 0.0, 1.0, 0.0)),
         ((0.5, 0.5, 0.5), (0.0, 1.0, 1.0, 0.0)),
@@ -35,18 +38,23 @@ def test_transforms_of_two_outputs_are_lavin_and_grays() -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [2, 3, 5, 7])
-def test_every_tiling_is_the_convolution(kernel: int, stride: int) -> None:
+def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(kernel: int, stride: int) -> None:
     torch.manual_seed(kernel)
-    layer = nn.Conv2d(3, 4, kernel, stride, bias=stride != 2).double().requires_grad_(False)
+    layer = nn.Conv2d(3, 4, kernel, stride, bias=False).double().requires_grad_(False)
     found = tilings(layer)
     assert bool(found) == (stride < kernel <= 5 * stride)
     for tiling in found:
-        patches = torch.randn(6, 3, tiling.reads, tiling.reads, dtype=torch.float64)
-        expected = layer(patches)[:, :, : tiling.outputs, : tiling.outputs]
-        cells = patches.unfold(2, stride, stride).unfold(3, stride, stride)  # [tiles, maps, cells, cells, s, s]
-        inputs = cells.permute(2, 3, 0, 4, 5, 1).reshape(tiling.cells**2, 6, -1)
-        rows = WinogradConvolution(layer, tiling)(inputs).view(tiling.outputs, tiling.outputs, 6, 4)
-        torch.testing.assert_close(rows.permute(2, 3, 0, 1), expected, rtol=0, atol=1e-11)
+        side, margin = tiling.inputs * stride, (tiling.kernel - 1) * stride
+        tiles = torch.randn(6, 3, side, side, dtype=torch.float64)
+        expected = layer(nn.functional.pad(tiles, (margin,) * 4))
+        cells = tiles.unfold(2, stride, stride).unfold(3, stride, stride)  # [tiles, maps, inputs, inputs, s, s]
+        differences = cells.permute(2, 3, 0, 4, 5, 1).reshape(tiling.inputs**2, 6, -1)
+        added = WinogradConvolution(layer, tiling)(differences, Workspace(differences))
+        maps = added.view(tiling.outputs, tiling.outputs, 6, 4).permute(2, 3, 0, 1)
+        reached = expected.shape[-1]  # a kernel that does not fill its cells is cut a little sooner by the margin
+        torch.testing.assert_close(
+            maps[:, :, :reached, :reached], expected[..., : tiling.outputs, : tiling.outputs], rtol=0, atol=1e-11
+        )
 
 
 @pytest.mark.parametrize(
@@ -68,10 +76,10 @@ def test_what_cannot_be_tiled(layer: nn.Conv2d) -> None:
 def test_rounding_of_the_largest_tile() -> None:
     """Float32 stays within 1e-5 of the largest output, at as many maps as ZFNet's widest layer reads."""
     torch.manual_seed(0)
-    layer = nn.Conv2d(384, 8, 3).requires_grad_(False)
-    tiling = Tiling(outputs=4, kernel=3, stride=1)
-    patches = torch.randn(50, 384, 6, 6).relu()
-    inputs = patches.permute(2, 3, 0, 1).reshape(36, 50, 384)
-    found = WinogradConvolution(layer, tiling)(inputs).view(4, 4, 50, 8).permute(2, 3, 0, 1)
-    exact = layer.double()(patches.double())
+    layer = nn.Conv2d(384, 8, 3, bias=False).requires_grad_(False)
+    tiles = torch.randn(50, 384, 4, 4).relu()
+    differences = tiles.permute(2, 3, 0, 1).reshape(16, 50, 384)
+    added = WinogradConvolution(layer, Tiling(inputs=4, kernel=3, stride=1))(differences, Workspace(differences))
+    found = added.view(6, 6, 50, 8).permute(2, 3, 0, 1)
+    exact = layer.double()(nn.functional.pad(tiles.double(), (2, 2, 2, 2)))
     assert float((found - exact).abs().max()) < 1e-5 * float(exact.abs().max())

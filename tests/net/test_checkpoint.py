@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.thin import linear
+from zfnet_explainer.net.zfnet import zfnet
 
 from ..chains import named, seeded
 
@@ -31,9 +33,9 @@ RECORD = Record(
 Damage = Callable[[Path], object]
 
 
-def tiny(classes: int) -> Chain:
-    layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10), nn.ReLU(), nn.Linear(10, classes))
-    return Chain(named(*layers), (3, 8, 8))
+def tiny(classes: int, ranks: Mapping[str, int]) -> Chain:
+    dense = (nn.Flatten(), linear(144, 10, ranks.get("fc1")), nn.ReLU(), nn.Linear(10, classes))
+    return Chain(named(nn.Conv2d(3, 4, 3), nn.ReLU(), *dense), (3, 8, 8))
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def _tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "net.safetensors"
-    save(seeded(tiny(3), 0), RECORD, path, {})
+    save(seeded(tiny(3, {}), 0), RECORD, path)
     return path
 
 
@@ -68,7 +70,7 @@ def resave(path: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
 
 
 def test_comes_back_within_half_precision(stored: Path) -> None:
-    original, loaded = seeded(tiny(3), 0), load(stored)
+    original, loaded = seeded(tiny(3, {}), 0), load(stored)
     back = loaded.chain.state_dict()
     for key, value in original.state_dict().items():
         assert back[key].dtype == torch.float32
@@ -86,37 +88,31 @@ def test_the_record_comes_back_with_the_hash(stored: Path) -> None:
     assert load(stored).record == replace(RECORD, weights_sha256=digest)
 
 
-def test_factors_come_back_as_their_product(tmp_path: Path) -> None:
-    chain = seeded(tiny(3), 0)
-    up, down = torch.randn(10, 2), torch.randn(2, 144)
-    path = tmp_path / "net.safetensors"
-    save(chain, RECORD, path, {"fc1": (up, down)})
-    assert "fc1.weight" not in load_file(path)
-    expected = up.half().float() @ down.half().float()
-    assert torch.equal(load(path).chain.get_parameter("fc1.weight"), expected)
-    assert torch.equal(load(path).chain.get_parameter("fc1.bias"), chain.get_parameter("fc1.bias"))
+def test_products_come_back_as_thin_as_they_were(tmp_path: Path) -> None:
+    chain, path = seeded(tiny(3, {"fc1": 2}), 0), tmp_path / "net.safetensors"
+    save(chain, RECORD, path)
+    shapes = {key: tuple(value.shape) for key, value in load_file(path).items()}
+    assert (shapes["fc1.weight.up"], shapes["fc1.weight.down"]) == ((10, 2), (2, 144))
+    assert "fc1.weight" not in shapes
+    loaded = load(path).chain
+    x = torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(loaded(x), chain(x), rtol=0, atol=4e-3)
+    up, down = (loaded.get_parameter(f"fc1.weight.{part}") for part in ("up", "down"))
+    full = tiny(3, {})
+    shared = {key: value for key, value in loaded.state_dict().items() if "fc1.weight" not in key}
+    full.load_state_dict(shared | {"fc1.weight": up @ down})
+    torch.testing.assert_close(full(x), loaded(x), rtol=0, atol=1e-5)
 
 
-def test_zfnet_comes_back(tmp_path: Path, random_zfnet: Chain) -> None:
-    generator = torch.Generator().manual_seed(0)
-    sizes = {"fc6": (4096, 9216), "fc7": (4096, 4096)}
-    factors = {
-        name: (torch.randn(rows, 3, generator=generator) / 40, torch.randn(3, cols, generator=generator) / 40)
-        for name, (rows, cols) in sizes.items()
-    }
+def test_zfnet_comes_back(tmp_path: Path) -> None:
+    chain = seeded(zfnet(10, {"fc6": 3, "fc7": 2}), 0)
     path = tmp_path / "zfnet.safetensors"
     record = replace(RECORD, architecture="zfnet", classes=tuple(ClassName(str(i), str(i)) for i in range(10)))
-    save(random_zfnet, record, path, factors)
-    chain = load(path).chain
-    x = torch.randn(1, 3, 224, 224, generator=generator)
-    ours, theirs = chain.run(x).outputs["pool5"], random_zfnet.run(x).outputs["pool5"]
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-3 * float(theirs.max()))
-    assert chain(x).shape == (1, 10)
-    for name, (up, down) in factors.items():
-        x = torch.randn(down.shape[1], generator=generator)
-        expected = up @ (down @ x)
-        ours = chain.get_parameter(f"{name}.weight") @ x
-        torch.testing.assert_close(ours, expected, rtol=0, atol=2e-3 * float(expected.abs().max()))
+    save(chain, record, path)
+    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    ours, theirs = load(path).chain.run(x).outputs, chain.run(x).outputs
+    for name in ("pool5", "fc8"):
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=4e-3 * float(theirs[name].abs().max()))
 
 
 def _write(text: str) -> Damage:
@@ -166,7 +162,7 @@ def _cut_and_rehash(path: Path) -> None:
         pytest.param(_resave(lambda t: t.pop("fc2.bias")), "Missing key.*fc2.bias", id="tensor missing"),
         pytest.param(_resave(lambda t: t.update(more=torch.zeros(1))), "Unexpected key.*more", id="tensor too many"),
         pytest.param(
-            _resave(lambda t: t.update({"fc1.weight.up": torch.zeros(1)})), "does not hold a tiny", id="half a factor"
+            _resave(lambda t: t.update({"fc1.weight.up": torch.zeros(1)})), "does not hold a tiny", id="half a product"
         ),
     ],
 )

@@ -38,7 +38,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 PAGE = "# Card\n<!-- evaluate: {} -->\n<!-- end -->\nkept\n"
 
 
-def tiny(classes: int) -> Chain:
+def tiny(classes: int, _: object = None) -> Chain:
     layers = (
         *(nn.Conv2d(3, 6, 5, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(6, 8, 3), nn.ReLU()),
         *(nn.Flatten(), nn.Linear(8 * 12 * 12, 9), nn.ReLU(), nn.Linear(9, classes)),
@@ -55,7 +55,7 @@ def _tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     path = tmp_path / "net.safetensors"
-    save(seeded(tiny(3), 0), RECORD, path, {})
+    save(seeded(tiny(3), 0), RECORD, path)
     return path
 
 
@@ -131,7 +131,7 @@ def test_explanations(data: Path, weights: Path, tmp_path: Path) -> None:
 
 def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    save(seeded(tiny(3), 0), replace(RECORD, training={}, validation={"top1": 0.625, "images": 40}), path, {})
+    save(seeded(tiny(3), 0), replace(RECORD, training={}, validation={"top1": 0.625, "images": 40}), path)
     result = evaluate(data, "--weights", path, "--only", "accuracy", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     tables = (tmp_path / "out" / "accuracy.md").read_text()

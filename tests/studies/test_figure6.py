@@ -22,7 +22,7 @@ NETS = ("unclipped", "alexnet-stem", "clipped")
 
 
 def test_the_stems_differ_in_two_layers_and_join_in_their_sizes() -> None:
-    ours, theirs = zfnet(4), zfnet_with_alexnet_stem(4)
+    ours, theirs = zfnet(4, {}), zfnet_with_alexnet_stem(4, {})
     different = [
         name
         for (name, a), (_, b) in zip(ours.named_children(), theirs.named_children(), strict=True)

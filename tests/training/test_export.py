@@ -1,6 +1,7 @@
 """A trained form on its way into a checkpoint, and what its record then says."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load
+from zfnet_explainer.net.thin import linear
 from zfnet_explainer.training.data import Pictures
 from zfnet_explainer.training.export import export
 from zfnet_explainer.training.form import training_form
@@ -18,20 +20,21 @@ from zfnet_explainer.training.recipe import Phase, Recipe
 
 from ..chains import named, seeded
 
-RECIPE = Recipe((Phase(16, 1),), batch=4, learning_rate=0.1, dropout=0.3, ranks={"fc1": 4})
+RANKS = {"fc1": 4}
+RECIPE = Recipe((Phase(16, 1),), batch=4, learning_rate=0.1, dropout=0.3)
 RECORD = Record(
     name="tiny",
     architecture="tiny",
     classes=tuple(ClassName(name, name.upper()) for name in "abc"),
     preprocessing=Preprocessing(16, (0.5,) * 3, (0.25,) * 3),
-    training={},
+    training={"recipe": {"ranks": RANKS}},
     validation={},
     licence="",
 )
 
 
-def tiny(classes: int) -> Chain:
-    dense = (nn.Flatten(), nn.Linear(4 * 14 * 14, 10), nn.ReLU(), nn.Linear(10, classes))
+def tiny(classes: int, ranks: Mapping[str, int]) -> Chain:
+    dense = (nn.Flatten(), linear(4 * 14 * 14, 10, ranks.get("fc1")), nn.ReLU(), nn.Linear(10, classes))
     layers = (nn.Conv2d(3, 4, 3), nn.ReLU(), *dense)
     return Chain(named(*layers), (3, 16, 16))
 
@@ -49,7 +52,7 @@ def pictures() -> Pictures:
 
 def trained() -> nn.Sequential:
     """Seeded weights behind BatchNorms that let them through."""
-    net = seeded(training_form(tiny(3), RECIPE), 0)
+    net = seeded(training_form(tiny(3, RANKS), RECIPE), 0)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.ones_(module.weight)

@@ -12,7 +12,9 @@ from zfnet_explainer.training.recipe import Precision
 
 from .test_loop import RECIPE, trainer
 
-PLAIN = replace(RECIPE, batch_norm=False, dropout=0.0, precision=Precision.FLOAT32, learning_rate=0.05, warm_up=0.1)
+PLAIN = replace(
+    RECIPE, batch_norm=False, dropout=0.0, mixing=0.0, precision=Precision.FLOAT32, learning_rate=0.08, warm_up=0.1
+)
 NORMALISED = replace(PLAIN, batch_norm=True)
 
 

@@ -18,5 +18,5 @@ def multiply_adds(chain: Chain, squares: Squares) -> int:
         if isinstance(layer, nn.Conv2d):
             cells = sum(b - a for a, b in vertical) * sum(b - a for a, b in horizontal)
             total += cells * layer.weight.numel()
-    linear = sum(layer.weight.numel() for layer in chain.modules() if isinstance(layer, nn.Linear))
+    linear = sum(weight.numel() for name in chain.dense for weight in chain.layer(name).parameters() if weight.ndim > 1)
     return total + len(squares) * linear

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..net.chain import Chain, as_chain
 from ..net.zfnet import zfnet
+from ..training.recipe import FAST
 
 SIZE = (3, 224, 224)
 NETS = ("zfnet", "alexnet", "vgg16")
@@ -17,9 +18,9 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def net(name: str) -> Chain:
-    """ZFNet, or torchvision's AlexNet or VGG16, with a thousand classes and He's weights, in eval mode."""
+    """ZFNet as thin as `fast` trains it, torchvision's AlexNet or VGG16: 1000 classes, He's weights, eval mode."""
     if name == "zfnet":
-        return _seeded(zfnet(1000))
+        return _seeded(zfnet(1000, FAST.ranks))
     built = torchvision.models.get_model(name)
     return as_chain(_seeded(nn.Sequential(built.features, built.avgpool, nn.Flatten(), built.classifier)), SIZE)
 

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from .geometry import Axis, Box
 from .norm import CrossMapNorm
+from .thin import ThinLinear
 
 SPATIAL = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, CrossMapNorm, nn.Dropout)
-DENSE = (nn.Linear, nn.ReLU, nn.Dropout)
+DENSE = (nn.Linear, ThinLinear, nn.ReLU, nn.Dropout)
 
 
 class UnsupportedLayer(ValueError):
@@ -33,7 +34,7 @@ class Activations:
 class Chain(nn.Sequential):
     """Spatial layers, one flatten, dense layers, on pictures of one size [channels, height, width].
 
-    Spatial: Conv2d, ReLU, MaxPool2d, AvgPool2d, CrossMapNorm, Dropout. Dense: Linear, ReLU, Dropout.
+    Spatial: Conv2d, ReLU, MaxPool2d, AvgPool2d, CrossMapNorm, Dropout. Dense: Linear, ThinLinear, ReLU, Dropout.
     Each convolution is followed by its ReLU; "layer n" is the rectified output of convolution n.
     Raises UnsupportedLayer for anything else, naming the layer.
     """
@@ -54,7 +55,7 @@ class Chain(nn.Sequential):
         for name in self.dense:
             if not isinstance(self.layer(name), DENSE):
                 raise UnsupportedLayer(f"{name}: {type(self.layer(name)).__name__} cannot stand after Flatten")
-        if not any(isinstance(self.layer(name), nn.Linear) for name in self.dense):
+        if not self._linear:
             raise UnsupportedLayer("a chain has a linear layer after Flatten, which scores the classes")
         self.features = self._feature_layers()
         self.axes = self._trace_axes()
@@ -65,14 +66,17 @@ class Chain(nn.Sequential):
     @property
     def classes(self) -> int:
         """How many classes the last linear layer scores."""
-        linear = [layer for layer in self if isinstance(layer, nn.Linear)]
-        return linear[-1].out_features
+        return self._linear[-1].out_features
 
     @property
     def map_counts(self) -> tuple[int, ...]:
         """How many maps each feature layer has."""
         convolutions = [layer for layer in self if isinstance(layer, nn.Conv2d)]
         return tuple(layer.out_channels for layer in convolutions)
+
+    @property
+    def _linear(self) -> list[nn.Linear | ThinLinear]:
+        return [layer for layer in self if isinstance(layer, nn.Linear | ThinLinear)]
 
     def run(self, x: Tensor) -> Activations:
         """Evaluate pictures [batch, channels, height, width] and keep what every layer gave."""
@@ -189,7 +193,7 @@ def _shape_of(layer: nn.Module, x: Tensor) -> Tensor:
     if isinstance(layer, nn.Conv2d):
         weight = torch.empty_like(layer.weight, device="meta")
         return functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-    if isinstance(layer, nn.Linear):
+    if isinstance(layer, nn.Linear | ThinLinear):
         return torch.empty(*x.shape[:-1], layer.out_features, device="meta")
     return x if isinstance(layer, CrossMapNorm | nn.BatchNorm2d) else cast(Tensor, layer(x))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from .chain import Chain
 from .zfnet import zfnet
 
 ARCHITECTURES = {"zfnet": zfnet}
+DOWN = ".weight.down"
 
 
 class BadCheckpoint(ValueError):
@@ -70,26 +70,19 @@ class Checkpoint:
     record: Record
 
 
-def save(chain: Chain, record: Record, path: Path, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    """Write `path` (.safetensors) and the record beside it (.json), the weights in half precision.
+def save(chain: Chain, record: Record, path: Path) -> None:
+    """Write `path` (.safetensors) and the record beside it (.json): weights in half precision, biases in single.
 
-    `factors` gives, by linear layer, the (up, down) matrices whose product is its weight: they are
-    stored in its place. Biases stay float32. The record's hash is that of the weights' file.
+    The record's hash is that of the weights' file.
     """
-    tensors: dict[str, Tensor] = {}
-    for key, value in chain.state_dict().items():
-        layer = key.rpartition(".")[0]
-        if key.endswith(".weight") and layer in factors:
-            tensors[f"{key}.up"], tensors[f"{key}.down"] = (f.half() for f in factors[layer])
-        else:
-            tensors[key] = value.half() if value.ndim > 1 else value.float()
+    tensors = {key: value.half() if value.ndim > 1 else value.float() for key, value in chain.state_dict().items()}
     save_file({k: v.contiguous() for k, v in tensors.items()}, path)
     content = asdict(record) | {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     path.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a weights file and its record, check that they belong together, rebuild the full net.
+    """Read a weights file and its record, check that they belong together, rebuild the net.
 
     Raises BadCheckpoint where a file is missing or damaged, or the weights are not the record's.
     """
@@ -109,24 +102,17 @@ def load(path: Path) -> Checkpoint:
         raise BadCheckpoint(f"{path} is not a safetensors file: {error}") from error
     try:
         with torch.device("meta"):
-            chain = ARCHITECTURES[record.architecture](len(record.classes))
-        chain.load_state_dict(_rebuild(stored), assign=True)
+            chain = ARCHITECTURES[record.architecture](len(record.classes), _ranks(stored))
+        chain.load_state_dict({key: value.float() for key, value in stored.items()}, assign=True)
     except (KeyError, RuntimeError) as error:
         raise BadCheckpoint(f"{path} does not hold a {record.architecture}: {error}") from error
     chain.requires_grad_(False).eval()
     return Checkpoint(chain, record)
 
 
-def _rebuild(stored: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Stored tensors as float32 weights, factors multiplied out."""
-    tensors: dict[str, Tensor] = {}
-    for key, value in stored.items():
-        name, _, part = key.rpartition(".")
-        if part == "up":
-            tensors[name] = value.float() @ stored[f"{name}.down"].float()
-        elif part != "down":
-            tensors[key] = value.float()
-    return tensors
+def _ranks(stored: dict[str, Tensor]) -> dict[str, int]:
+    """Of the linear layers that are stored as products."""
+    return {key.removesuffix(DOWN): len(value) for key, value in stored.items() if key.endswith(DOWN)}
 
 
 def _read_record(path: Path) -> Record:

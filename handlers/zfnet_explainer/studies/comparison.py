@@ -1,6 +1,6 @@
 """The three nets of Figure 6, trained alike but for the clipping of filters, or for the stem."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Contender:
 
     name: str
     title: str
-    build: Callable[[int], Chain]
+    build: Callable[[int, Mapping[str, int]], Chain]
     clipped: bool
 
 
@@ -60,8 +60,7 @@ def train(
     """
     out = runs / contender.name
     own = recipe if contender.clipped else replace(recipe, filter_radius=0)
-    chain = contender.build(len(train.classes))
+    chain = contender.build(len(train.classes), own.ranks)
     trainer = Trainer(chain, own, train, val, preprocessing, out, place)
     trainer.run()
-    folded, _ = fold(trainer.trained(), chain)
-    return Trained(contender, folded, read_log(out)[-1])
+    return Trained(contender, fold(trainer.trained(), chain), read_log(out)[-1])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..net.chain import Chain
 from ..net.norm import CrossMapNorm
+from ..net.thin import ThinLinear, linear
 from .recipe import Initialisation, Recipe
 
 
@@ -18,14 +19,14 @@ def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
     Where the recipe says so, BatchNorm follows each weighted layer but the last (it is folded away at
     export); a max pool goes before the ReLU that it commutes with, which leaves a quarter of the values
     to rectify; the maps before Flatten are stretched to their served size, so that smaller pictures can
-    be trained on; a linear layer in the recipe's `ranks` is trained as two thinner factors.
+    be trained on.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    weighted = [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    weighted = [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear | ThinLinear)]
     for name, layer in chain.named_children():
         if name in weighted:
             normalised = recipe.batch_norm and name != weighted[-1]
-            _add_weighted(layers, name, layer, recipe.ranks.get(name), normalised)
+            _add_weighted(layers, name, layer, normalised)
         elif isinstance(layer, nn.MaxPool2d) and isinstance(next(reversed(layers.values())), nn.ReLU):
             relu_name, relu = layers.popitem()
             layers[name], layers[relu_name] = layer, relu
@@ -74,26 +75,18 @@ class Stretch(nn.Module):
         return x if x.shape[-2:] == self.size else nn.functional.interpolate(x, self.size)
 
 
-def _add_weighted(
-    layers: OrderedDict[str, nn.Module], name: str, layer: nn.Module, rank: int | None, normalised: bool
-) -> None:
+def _add_weighted(layers: OrderedDict[str, nn.Module], name: str, layer: nn.Module, normalised: bool) -> None:
     """Add a convolution or linear layer; where BatchNorm follows, that has the bias."""
     if isinstance(layer, nn.Conv2d):
         layers[name] = copy.deepcopy(layer).to(memory_format=torch.channels_last)
         if normalised:
             layers[name].register_parameter("bias", None)
             layers[f"bn_{name}"] = nn.BatchNorm2d(layer.out_channels)
-    elif isinstance(layer, nn.Linear):
-        layers[name] = _linear(layer, rank, bias=not normalised)
+    elif isinstance(layer, nn.Linear | ThinLinear):
+        rank = layer.rank if isinstance(layer, ThinLinear) else None
+        layers[name] = linear(layer.in_features, layer.out_features, rank, bias=not normalised)
         if normalised:
             layers[f"bn_{name}"] = nn.BatchNorm1d(layer.out_features)
-
-
-def _linear(layer: nn.Linear, rank: int | None, bias: bool) -> nn.Module:
-    if rank is None:
-        return nn.Linear(layer.in_features, layer.out_features, bias)
-    down = nn.Linear(layer.in_features, rank, bias=False)
-    return nn.Sequential(OrderedDict(down=down, up=nn.Linear(rank, layer.out_features, bias)))
 
 
 def _initialise(net: nn.Sequential, kind: Initialisation, first: str, last: str) -> None:
@@ -101,14 +94,16 @@ def _initialise(net: nn.Sequential, kind: Initialisation, first: str, last: str)
 
     The first layer's start stays visible as noise in its filters for many epochs where it is larger than 1e-2.
     """
-    for name, module in net.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            if kind == Initialisation.PAPER or name in (first, last):
-                nn.init.normal_(module.weight, std=1e-2)
-            else:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu" if kind == Initialisation.HE else "linear")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    for name, parameter in net.named_parameters():
+        layer = name.partition(".")[0]
+        if isinstance(net.get_submodule(layer), nn.BatchNorm1d | nn.BatchNorm2d):
+            continue
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif kind == Initialisation.PAPER or layer in (first, last):
+            nn.init.normal_(parameter, std=1e-2)
+        else:
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu" if kind == Initialisation.HE else "linear")
 
 
 def _size_before_flatten(chain: Chain) -> tuple[int, int]:

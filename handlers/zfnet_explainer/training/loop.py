@@ -146,7 +146,8 @@ class Trainer:
 
     def _validated(self) -> float:
         """Share of the validation pictures that the net is right about."""
-        self.place.align(self._result)
+        for net in (self.net, self._result):
+            self.place.align(net)
         with self._autocast():
             share = top1(self._result, self.val, self.preprocessing, self.recipe.side(self.epoch))
         right = torch.tensor([share * len(self.val)], dtype=torch.float64, device=self.place.device)

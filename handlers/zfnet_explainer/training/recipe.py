@@ -59,7 +59,7 @@ class Recipe:
     `averaging`: share of the past in a running average of the weights, taken after each step; the average is
     what is validated and exported. 0 takes the weights as they are.
     `last_layer_rate`: share of the rate that the last layer has.
-    `ranks`: linear layers trained as two thinner factors, which keeps their stored weights small.
+    `ranks`: linear layers that are products of two thin matrices: quick, and small where they are stored.
     """
 
     phases: tuple[Phase, ...]

@@ -41,7 +41,7 @@ def run(data: Path, out: Path, recipe: Recipe, about: About, place: Place, start
     names = class_names(train.classes, about.labels)
     preprocessing = preprocessing_of(train, size, recipe.scale_inputs)
     place.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
-    trainer = Trainer(zfnet(len(names)), recipe, train, val, preprocessing, out, place, start)
+    trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, train, val, preprocessing, out, place, start)
     trainer.run()
     weights = out / "zfnet.safetensors"
     if place.first:

@@ -1,5 +1,6 @@
 """A small trained net on disk, a folder of small pictures, and an atlas of the two."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,9 +20,10 @@ PLAN = Plan(sample=4, seed=0, patches=True)
 CPU = torch.device("cpu")
 
 
-def tiny(classes: int) -> Chain:
+def tiny(classes: int, ranks: Mapping[str, int]) -> Chain:
     """Three feature layers of 6, 8 and 7 maps, five classes; built here also where the default device is another."""
     assert classes == 5
+    assert not ranks
     with CPU:
         return like_zfnet(seed=3, size=(3, SIDE, SIDE))
 
@@ -35,7 +37,7 @@ def write_weights(folder: Path) -> Path:
     names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(5))
     preprocessing = Preprocessing(SIDE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     record = Record("tiny", "tiny", names, preprocessing, {}, {"top1": 0.5, "images": 10}, "CC0-1.0")
-    save(tiny(5), record, folder / "tiny.safetensors", {})
+    save(tiny(5, {}), record, folder / "tiny.safetensors")
     return folder / "tiny.safetensors"
 
 
