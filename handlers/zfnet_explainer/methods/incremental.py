@@ -19,7 +19,7 @@ from .squares import Squares
 from .sweep import Sweep
 from .winograd import WinogradConvolution
 
-MEMORY = 64 << 20  # bytes of a layer's values at a time; many more would not stay in a cache
+MEMORY = 128 << 20  # bytes of a layer's values at a time: few enough for a cache, many enough for matrix products
 DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that their weights are seldom read
 
 

@@ -64,23 +64,29 @@ class WinogradConvolution:
         dtype = layer.weight.dtype
         transformed = torch.einsum("ia,jb,ocab->ijco", of_filter, of_filter, filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
-        self.of_input = torch.kron(of_input, of_input).to(dtype)
-        self.to_output = torch.kron(to_output, to_output).to(dtype)
+        self.of_input, self.to_output = of_input.to(dtype), to_output.to(dtype)
 
     def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
         """Tiles' inputs [inputs^2, tiles, stride^2 * maps] -> what they add to outputs [outputs^2, tiles, maps].
 
         Without the bias, which differences do not have.
         """
-        cells, tiles, wide = differences.shape
-        points, maps = self.tiling.outputs**2, self.filters.shape[2]
-        transformed = workspace.take("transformed", points, tiles, wide)
-        torch.mm(self.of_input, differences.view(cells, -1), out=transformed.view(points, -1))
-        products = workspace.take("products", points, tiles, maps)
+        tiles = differences.shape[1]
+        transformed = _both_ways(self.of_input, differences, "transformed", workspace)
+        products = workspace.take("products", self.tiling.outputs**2, tiles, self.filters.shape[2])
         torch.bmm(transformed, self.filters, out=products)
-        added = workspace.take("added", points, tiles, maps)
-        torch.mm(self.to_output, products.view(points, -1), out=added.view(points, -1))
-        return added
+        return _both_ways(self.to_output, products, "added", workspace)
+
+
+def _both_ways(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
+    """Transform squares of values [inputs^2, tiles, maps] down and across: [outputs^2, tiles, maps]."""
+    outputs, inputs = matrix.shape
+    _, tiles, maps = x.shape
+    down = workspace.take("down", outputs, inputs, tiles * maps)
+    torch.mm(matrix, x.view(inputs, -1), out=down.view(outputs, -1))
+    found = workspace.take(role, outputs, outputs, tiles * maps)
+    torch.bmm(matrix.expand(outputs, -1, -1), down, out=found)
+    return found.view(outputs**2, tiles, maps)
 
 
 def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
