@@ -48,7 +48,7 @@ def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(kernel:
         tiles = torch.randn(6, 3, side, side, dtype=torch.float64)
         expected = layer(nn.functional.pad(tiles, (margin,) * 4))
         cells = tiles.unfold(2, stride, stride).unfold(3, stride, stride)  # [tiles, maps, inputs, inputs, s, s]
-        differences = cells.permute(2, 3, 0, 4, 5, 1).reshape(tiling.inputs**2, 6, -1)
+        differences = cells.permute(2, 3, 0, 4, 5, 1).reshape(tiling.inputs**2, 6, -1).contiguous()
         added = WinogradConvolution(layer, tiling)(differences, Workspace(differences))
         maps = added.view(tiling.outputs, tiling.outputs, 6, 4).permute(2, 3, 0, 1)
         reached = expected.shape[-1]  # a kernel that does not fill its cells is cut a little sooner by the margin
@@ -78,7 +78,7 @@ def test_rounding_of_the_largest_tile() -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(384, 8, 3, bias=False).requires_grad_(False)
     tiles = torch.randn(50, 384, 4, 4).relu()
-    differences = tiles.permute(2, 3, 0, 1).reshape(16, 50, 384)
+    differences = tiles.permute(2, 3, 0, 1).reshape(16, 50, 384).contiguous()
     added = WinogradConvolution(layer, Tiling(inputs=4, kernel=3, stride=1))(differences, Workspace(differences))
     found = added.view(6, 6, 50, 8).permute(2, 3, 0, 1)
     exact = layer.double()(nn.functional.pad(tiles.double(), (2, 2, 2, 2)))
