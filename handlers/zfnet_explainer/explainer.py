@@ -32,14 +32,20 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 class Explainer:
-    """A checkpoint on a device, asked about pictures uint8 [size, size, 3]; its atlas shows the maps in others."""
+    """A checkpoint on a device, asked about pictures uint8 [size, size, 3]; its atlas shows the maps in others.
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device, atlas: Atlas | None = None) -> None:
+    `memory`: bytes that an occlusion map's intermediate values may take at a time, None for the device's default.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: torch.device, atlas: Atlas | None = None, memory: int | None = None
+    ) -> None:
         self.record = checkpoint.record
         self.device, self.atlas = device, atlas
         torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
         self.chain = checkpoint.chain.to(device).to(memory_format=torch.channels_last)
-        self._occluders = {"float32": Occluder(self.chain)}
+        self.memory = memory
+        self._occluders = {"float32": Occluder(self.chain, memory)}
 
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one."""
@@ -191,7 +197,7 @@ class Explainer:
     def _occluder(self, precision: str) -> Occluder:
         """For a precision; a reduced copy of the chain is made once, when it is first asked for."""
         if precision not in self._occluders:
-            self._occluders[precision] = Occluder(copy.deepcopy(self.chain).to(PRECISIONS[precision]))
+            self._occluders[precision] = Occluder(copy.deepcopy(self.chain).to(PRECISIONS[precision]), self.memory)
         return self._occluders[precision]
 
 

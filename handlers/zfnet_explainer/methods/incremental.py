@@ -19,15 +19,21 @@ from .squares import Squares
 from .sweep import Sweep
 from .winograd import WinogradConvolution
 
-MEMORY = 128 << 20  # bytes of a layer's values at a time: few enough for a cache, many enough for matrix products
+# Bytes of a layer's values at a time: on a CPU few enough for its caches and many enough for its matrix products, on
+# a GPU few kernels for as many squares as are asked for.
+MEMORY = {"cpu": 128 << 20, "cuda": 2 << 30}
 DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that their weights are seldom read
 
 
 class Occluder:
-    """Occludes pictures for one chain; filters in Winograd's form are kept from their first use on."""
+    """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
-    def __init__(self, chain: Chain, memory: int = MEMORY) -> None:
-        self.chain, self.memory = chain, memory
+    Filters in Winograd's form are kept from their first use on.
+    """
+
+    def __init__(self, chain: Chain, memory: int | None = None) -> None:
+        self.chain = chain
+        self.memory = memory or MEMORY[next(chain.parameters()).device.type]
         self._transformed: dict[str, WinogradConvolution] = {}
 
     @torch.inference_mode()
