@@ -95,7 +95,7 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
         assert text in result.output, text
     assert "areas under" not in result.output.lower()
     page = card.read_text()
-    assert "| top-1 with full weights, before they were stored | 65.00 % |" in page
+    assert "| top-1 in float32, before they were stored | 65.00 % |" in page
     assert f"| SHA-256 | `{load(weights).record.weights_sha256}` |" in page
     assert "<!-- evaluate: areas -->\n<!-- end -->" in page, "not measured, not touched"
     assert (tmp_path / "out" / "learning-curve.png").read_bytes().startswith(PNG)
@@ -135,7 +135,7 @@ def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: P
     result = evaluate(data, "--weights", path, "--only", "accuracy", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     tables = (tmp_path / "out" / "accuracy.md").read_text()
-    assert "| top-1 with full weights, before they were stored | – |" in tables
+    assert "| top-1 in float32, before they were stored | – |" in tables
     assert "| top-1 as stored and read back | 62.50 % |" in tables
 
 

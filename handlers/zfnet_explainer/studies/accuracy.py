@@ -49,7 +49,7 @@ def training_tables(record: Record) -> list[Table]:
         Table(
             "storage", "Cost of compact storage", ("", "on the validation pictures"),
             (
-                ("top-1 with full weights, before they were stored", percent(validation.get("top1_before_storage"), 2)),
+                ("top-1 in float32, before they were stored", percent(validation.get("top1_before_storage"), 2)),
                 ("top-1 as stored and read back", percent(validation["top1"], 2)),
                 ("largest difference of a logit", "–" if difference is None else f"{difference:.4f}"),
             ),
