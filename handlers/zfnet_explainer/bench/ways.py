@@ -97,12 +97,13 @@ def plain(chain: Chain) -> nn.Sequential:
 
 
 def sample(size: int, window: int, stride: int, at_most: int) -> Squares:
-    """The grid thinned to about `at_most` evenly spread squares: every n-th row and column of it.
+    """The grid thinned towards `at_most` evenly spread squares: every n-th row and column of it.
 
-    Captum lays as many: its border rule agrees where the thinned stride divides what is left.
+    No further apart than the window, which is all that Captum lays. It lays as many: its border rule agrees where the
+    thinned stride divides what is left.
     """
     thinning = 1
     grid = squares(size, size, window, stride)
-    while len(grid.tops[::thinning]) ** 2 > at_most:
+    while len(grid.tops[::thinning]) ** 2 > at_most and stride * (thinning + 1) <= window:
         thinning += 1
     return Squares(window, stride * thinning, grid.tops[::thinning], grid.lefts[::thinning])
