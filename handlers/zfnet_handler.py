@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,17 +15,28 @@ from ts.metrics.caching_metric import CachingMetric
 from ts.metrics.metric_cache_abstract import MetricCacheAbstract
 from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
+from ts.service import Service as TorchServeWorker
 
 from zfnet_explainer import atlas
+from zfnet_explainer.background import Background
 from zfnet_explainer.cores import threads_per_worker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.wire.metrics import METRICS, Metric, Sample, batch_samples, memory_samples, model_sample
+from zfnet_explainer.wire.metrics import (
+    METRICS,
+    Metric,
+    Sample,
+    batch_samples,
+    memory_samples,
+    model_sample,
+    progress_sample,
+)
 from zfnet_explainer.wire.observation import Observation
 from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.service import Limits, Service
 
 log = logging.getLogger(__name__)
+read_batch = TorchServeWorker.retrieve_data_for_inference
 
 
 class ZFNetHandler:
@@ -34,19 +46,25 @@ class ZFNetHandler:
         """Load onto the device that TorchServe assigns. Raises RuntimeError, BadCheckpoint, BadAtlas."""
         config = context.model_yaml_config or {}
         settings = dict(config.get("explainer", {}))
+        TorchServeWorker.retrieve_data_for_inference = staticmethod(retrieve_data)
         threads = threads_per_worker(settings.pop("threads", "auto"), config.get("minWorkers", 1))
         torch.set_num_threads(threads)
         device = choose_device(settings.pop("device", "auto"), context.system_properties["gpu_id"])
+        memory = occlusion_memory(settings.pop("occlusion_memory_mib", "auto"))
+        allowed_origin = settings.pop("allowed_origin", "")
         folder = Path(context.system_properties["model_dir"])
         checkpoint = load(folder / "zfnet.safetensors")
         others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
-        explainer = Explainer(checkpoint, device, others)
+        explainer = Explainer(checkpoint, device, others, memory)
         explainer.warm_up()
-        self.service = Service(explainer, context.model_name, version, Limits(**settings), self.count)
+        self.service = Service(
+            explainer, context.model_name, version, Limits(**settings), self.count, allowed_origin, Background()
+        )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)
-        write(self.metrics, [model_sample(self.service.served), *memory_samples(device, self.worker)])
+        write(self.metrics, [model_sample(self.service.served), progress_sample(0, self.worker)])
+        write(self.metrics, memory_samples(device, self.worker))
         log.info(
             "serving %s %s on %s with %d threads, precisions %s",
             context.model_name,
@@ -58,6 +76,13 @@ class ZFNetHandler:
 
     def handle(self, rows: list[dict[str, Any]], context: Context) -> list[bytes]:
         """Answer every row of a batch; predict and explain requests may be mixed."""
+        write(self.metrics, [progress_sample(len(rows), self.worker)])
+        try:
+            return self._answer(rows, context)
+        finally:
+            write(self.metrics, [progress_sample(0, self.worker)])
+
+    def _answer(self, rows: list[dict[str, Any]], context: Context) -> list[bytes]:
         indices = range(len(rows))
         incoming = [_incoming(rows[i], context.get_all_request_header(i)) for i in indices]
         answers = self.service.answer(incoming, [incoming[i].sent_id or context.get_request_id(i) for i in indices])
@@ -70,6 +95,27 @@ class ZFNetHandler:
         """Write what a batch of answered requests adds to the metrics."""
         write(self.metrics, batch_samples(batch, seconds, self.service.served))
         write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
+
+
+def retrieve_data(batch: list[dict[str, Any]]) -> Any:
+    """What TorchServe makes of a batch, but for a field sent several times: it keeps the last, this a list of all."""
+    headers, rows, ids = read_batch(batch)
+    for row, request in zip(rows, batch, strict=True):
+        counts = Counter(parameter["name"] for parameter in request["parameters"])
+        for name in [name for name, count in counts.items() if count > 1]:
+            row[name] = [parameter["value"] for parameter in request["parameters"] if parameter["name"] == name]
+    return headers, rows, ids
+
+
+def occlusion_memory(wanted: str | int) -> int | None:
+    """Bytes of that many MiB, or None for the device's default with `auto`. Raises RuntimeError."""
+    if wanted == "auto":
+        return None
+    if isinstance(wanted, int) and wanted > 0:
+        return wanted << 20
+    raise RuntimeError(
+        f"explainer.occlusion_memory_mib in model-config.yaml is auto or a positive number, not {wanted!r}"
+    )
 
 
 def choose_device(wanted: str, gpu_id: int | None) -> torch.device:

@@ -14,7 +14,7 @@ from ts.context import Context
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.service import Service
 
-from zfnet_handler import ZFNetHandler, choose_device
+from zfnet_handler import ZFNetHandler, choose_device, occlusion_memory, retrieve_data
 
 from .pictures import MODEL_STORE, encoded, noise
 
@@ -137,6 +137,23 @@ def test_a_kserve_route_is_known_by_its_missing_path(service: Service) -> None:
     assert second["error"]["code"] == "malformed_body"
 
 
+def test_a_field_that_was_sent_several_times_is_a_list_of_its_values() -> None:
+    sent = [
+        ("data", b"a"),
+        ("window", b"32"),
+        ("window", b"33"),
+        ("window", b"32"),
+        ("explain", b"x"),
+        ("explain", b"y"),
+    ]
+    parameters = [{"name": name, "value": value, "contentType": ""} for name, value in sent]
+    headers = [{"name": b"explain", "value": b"False"}]
+    found, rows, ids = retrieve_data([{"requestId": b"7", "parameters": parameters, "headers": headers}])
+    assert rows == [{"data": b"a", "window": [b"32", b"33", b"32"], "explain": [b"x", b"y"]}]
+    assert found[0].get_request_property("explain") == "False", "a part of a form is no header"
+    assert ids == {0: "7"}
+
+
 def test_figure_seven_comes_as_a_picture(service: Service) -> None:
     fields = {"data": bytearray(encoded(noise())), **CHEAP}
     answers, context = ask(service, [{"fields": fields, "explain": True, "headers": {"Accept": "image/png"}}])
@@ -184,3 +201,13 @@ def test_a_gpu_that_is_not_there_is_an_error(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RuntimeError, match=cause):
         choose_device(wanted, gpu_id)
+
+
+def test_the_memory_of_an_occlusion_map_is_said_in_mebibytes() -> None:
+    assert occlusion_memory(96) == 96 * 1024 * 1024
+    assert occlusion_memory("auto") is None
+    for wanted in (0, -1, "many", 1.5):
+        with pytest.raises(
+            RuntimeError, match="occlusion_memory_mib in model-config.yaml is auto or a positive number"
+        ):
+            occlusion_memory(wanted)  # type: ignore[arg-type]

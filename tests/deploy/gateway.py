@@ -116,6 +116,37 @@ def issue_tokens(keys: Path) -> dict[str, str]:
     return tokens
 
 
+class Discovery:
+    """The servers of a pool in a file that the gateway follows, as it follows a cluster's DNS: those that are ready."""
+
+    def __init__(self, pool: str, folder: Path, servers: list[str]) -> None:
+        self.pool, self.path = pool, folder / f"{pool}.json"
+        self.list(servers)
+
+    def list(self, servers: list[str]) -> None:
+        """These (host:port) from now on; moved into place, which is what the gateway notices."""
+        endpoints = [{"endpoint": {"address": address_of(server)}} for server in servers]
+        kind = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+        found = {"@type": kind, "cluster_name": self.pool, "endpoints": [{"lb_endpoints": endpoints}]}
+        staged = self.path.with_suffix(".staged")
+        staged.write_text(json.dumps({"resources": [found]}))
+        staged.replace(self.path)
+
+    def apply(self, config: Config) -> None:
+        """Have the gateway read the file."""
+        [cluster] = [one for one in config["static_resources"]["clusters"] if one["name"] == self.pool]
+        del cluster["load_assignment"]
+        source = {"path_config_source": {"path": str(self.path)}, "resource_api_version": "V3"}
+        cluster |= {"type": "EDS", "eds_cluster_config": {"eds_config": source}}
+
+
+def without_budgets(config: Config) -> None:
+    """Whoever asks is answered, however often."""
+    _, routes = routes_of(config)
+    for pool in ("predict", "explain"):
+        del routes[pool]["typed_per_filter_config"]["budgets"]
+
+
 def manager_of(config: Config) -> Config:
     """How the public listener handles HTTP."""
     found: Config = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

@@ -52,4 +52,4 @@ def serve_options(arguments: list[str]) -> Manifest:
     command = typer.main.get_command(app)
     context = command.make_context("zfnet-explainer", ["serve", *arguments], resilient_parsing=False)
     subcommand = command.get_command(context, "serve")  # type: ignore[attr-defined]
-    return dict(subcommand.make_context("serve", arguments).params)
+    return dict(subcommand.make_context("serve", [*arguments]).params)  # which it empties

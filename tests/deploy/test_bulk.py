@@ -38,6 +38,14 @@ def test_its_pods_meet_the_namespace_s_restrictions(objects: list[Manifest]) -> 
     }
 
 
+def test_nobody_reaches_its_pods_and_they_reach_nobody(objects: list[Manifest]) -> None:
+    template = of_kind(objects, "Job")["zfnet-bulk"]["spec"]["template"]
+    closed = of_kind(objects, "NetworkPolicy")["zfnet-nobody"]["spec"]
+    assert closed == of_kind(built("kubernetes/overlays/cpu"), "NetworkPolicy")["zfnet-nobody"]["spec"]
+    assert closed["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert template["spec"]["serviceAccountName"] in of_kind(objects, "ServiceAccount")
+
+
 def explain_options(line: list[str]) -> dict[str, Any]:
     """What `zfnet-explainer` reads in a command line; an option that it does not know fails here."""
     context = typer.main.get_command(app).make_context("zfnet-explainer", line[1:])

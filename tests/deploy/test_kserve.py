@@ -51,6 +51,7 @@ def test_servers_have_a_port_a_volume_and_arguments_they_know(service: Manifest,
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["volumeMounts"] == [{"name": "run", "mountPath": "/run/zfnet"}]
     assert spec["volumes"][0]["name"] == "run"
+    assert container["readinessProbe"]["exec"]["command"] == ["zfnet-health", "--run-dir", "/run/zfnet", "ready"]
     options = serve_options(container["args"] + (APPENDED if component == "explainer" else []))
     assert options["model_name"] == service["metadata"]["name"] == MODEL
     assert (options["port"], options["open_"]) == (8080, True)

@@ -13,6 +13,7 @@ import yaml
 from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
 
+from .gateway import FILES, routes_of
 from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, of_kind, pod, serve_options, server
 
 KUBERNETES = "1.32"
@@ -23,6 +24,8 @@ GPUS = {
     "gpu-mig": "nvidia.com/mig-1g.10gb",
     "gpu-shared": "nvidia.com/gpu.shared",
 }
+# A cluster's DNS lets its names live for up to 30 s, and the gateway asks for them every 5 s.
+DNS_FOLLOWS_S = 35
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -73,11 +76,12 @@ def test_an_overlay_asks_for_its_hardware(name: str, resource: str | None) -> No
 def test_a_pod_has_time_to_end_what_it_has_begun(cpu: list[Manifest]) -> None:
     deployments = of_kind(cpu, "Deployment")
     for pool in POOLS:
-        command = server(deployments[f"zfnet-{pool}"])["lifecycle"]["preStop"]["exec"]["command"]
-        noticed = float(command[command.index("--seconds") + 1])
-        drained = serve_options(server(deployments[f"zfnet-{pool}"])["args"])["drain_seconds"]
+        options = serve_options(server(deployments[f"zfnet-{pool}"])["args"])
         given = pod(deployments[f"zfnet-{pool}"])["terminationGracePeriodSeconds"]
-        assert noticed + drained + STOP_TIMEOUT_S < given
+        assert options["drain_seconds"] + STOP_TIMEOUT_S < given
+        longest = float(_route(pool)["timeout"].removesuffix("s"))
+        assert longest < options["drain_seconds"]
+        assert options["settle_seconds"] + DNS_FOLLOWS_S < options["drain_seconds"]
     gateway = deployments["zfnet-gateway"]
     assert server(gateway)["lifecycle"]["preStop"]["sleep"]["seconds"] < pod(gateway)["terminationGracePeriodSeconds"]
 
@@ -88,11 +92,9 @@ def test_a_pod_has_time_to_start(cpu: list[Manifest]) -> None:
         assert probe["periodSeconds"] * probe["failureThreshold"] >= READY_TIMEOUT_S
 
 
-def test_probes_and_hooks_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path) -> None:
+def test_probes_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path) -> None:
     container = server(of_kind(cpu, "Deployment")["zfnet-predict"])
-    commands = [container[probe]["exec"]["command"] for probe in PROBES]
-    commands.append(container["lifecycle"]["preStop"]["exec"]["command"])
-    for command in commands:
+    for command in (container[probe]["exec"]["command"] for probe in PROBES):
         assert command[:3] == ["zfnet-health", "--run-dir", container["volumeMounts"][0]["mountPath"]]
         run = "from zfnet_explainer.serving.health import main; main()"
         asked = [sys.executable, "-c", run, "--run-dir", str(tmp_path / "none"), *command[3:]]
@@ -200,6 +202,12 @@ def test_prometheus_finds_the_pools_under_the_name_of_the_rules(cpu: list[Manife
     assert endpoint["port"] in [port["name"] for port in of_kind(cpu, "Service")["zfnet-predict"]["spec"]["ports"]]
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     assert endpoint["relabelings"][0]["replacement"] == config["scrape_configs"][0]["job_name"]
+
+
+def _route(pool: str) -> dict[str, Any]:
+    _, routes = routes_of(yaml.safe_load((FILES / "envoy.yaml").read_text()))
+    route: dict[str, Any] = routes[pool]["route"]
+    return route
 
 
 def _adapter_rules() -> list[dict[str, Any]]:

@@ -3,10 +3,13 @@
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from zfnet_explainer.serving.activity import activity
 from zfnet_explainer.serving.server import RunningServer
 
 from ..pictures import encoded, noise
@@ -55,6 +58,19 @@ def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx
     assert now['zfnet_worker_resident_memory_bytes{worker="9000"'] > 100 * 2**20
     assert [value for series, value in now.items() if series.startswith("zfnet_model_info")] == [1]
     assert not [series for series, value in now.items() if "disagreements" in series and value]
+
+
+def test_what_a_worker_has_in_hand_is_told(server: RunningServer, client: httpx.Client) -> None:
+    before = activity(server)
+    assert before.unanswered == 0
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(client.post, "/explanations/zfnet", files={"data": encoded(noise())})
+        while activity(server).in_progress != 1:
+            assert not answer.done()
+        assert answer.result().status_code == 200
+    while activity(server).in_progress:
+        time.sleep(0.1)  # TorchServe reads a worker's output a moment after its answer
+    assert activity(server) == replace(before, asked=before.asked + 1)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")

@@ -1,4 +1,4 @@
-"""A prediction's latency while explanations run: in the other pool, and in the same server.
+"""A prediction's latency while explanations run, in the other pool and in the same server; and a stop under load.
 
     python -m tests.load.pools --out docs/pools.md
 
@@ -12,6 +12,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,29 +25,26 @@ from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
 from zfnet_explainer.serving.devices import Device
 from zfnet_explainer.serving.server import running_server
 
-from ..deploy.gateway import Config, routes_of, running_gateway
+from ..deploy.gateway import Config, routes_of, running_gateway, without_budgets
 from ..pictures import MODEL_STORE
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
+from .drained import Stop, drained_stop, paragraph
 
 LAYOUTS = ("two pools", "one server")
 PATIENCE_S = 610
 
 
-def without_budgets(config: Config) -> None:
+def patient(config: Config) -> None:
     """All that is asked is answered, however long a prediction waits for explanations."""
+    without_budgets(config)
     _, routes = routes_of(config)
     routes["predict"]["route"] |= {"timeout": f"{PATIENCE_S}s", "idle_timeout": f"{PATIENCE_S}s"}
-    for pool in ("predict", "explain"):
-        del routes[pool]["typed_per_filter_config"]["budgets"]
 
 
 @contextmanager
-def layouts(folder: Path, device: Device) -> Iterator[dict[str, httpx.Client]]:
+def layouts(folder: Path, archive: Path) -> Iterator[dict[str, httpx.Client]]:
     """A client of the gateway before each layout."""
     cores = sorted(os.sched_getaffinity(0))
-    archive = folder / "zfnet.mar"
-    options = WorkerOptions(device=device, max_response_bytes=MAX_RESPONSE_BYTES - 2**20)
-    ensure_archive(archive, MODEL_STORE / "zfnet.safetensors", options)
     with ExitStack() as stack:
 
         def server(name: str, cores: list[int]) -> str:
@@ -57,7 +55,7 @@ def layouts(folder: Path, device: Device) -> Iterator[dict[str, httpx.Client]]:
         def gateway(name: str, predict: str, explain: str) -> httpx.Client:
             (folder / name).mkdir()
             pools = {"predict": [predict], "explain": [explain]}
-            running = stack.enter_context(running_gateway(folder / name, pools, without_budgets))
+            running = stack.enter_context(running_gateway(folder / name, pools, patient))
             client = stack.enter_context(running.client())
             client.timeout = httpx.Timeout(PATIENCE_S)
             return client
@@ -102,7 +100,7 @@ def summary(seen: dict[str, dict[str, list[Seen]]]) -> list[dict[str, object]]:
     return rows
 
 
-def page(facts: dict[str, str], rows: list[dict[str, object]]) -> str:
+def page(facts: dict[str, str], rows: list[dict[str, object]], stop: Stop) -> str:
     """The page of figures."""
     lines = ["# A prediction beside explanations, as measured", ""]
     lines += ["Written by `python -m tests.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about.", ""]
@@ -111,24 +109,30 @@ def page(facts: dict[str, str], rows: list[dict[str, object]]) -> str:
         "| servers | beside it | predictions | median ms | p99 ms | median over idle |",
         "|---|---|---|---|---|---|",
     ]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), ""])
+    return "\n".join(
+        [*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), "", *paragraph(stop), ""]
+    )
 
 
 def main(
     out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
-    rounds: Annotated[int, typer.Option(min=1, help="Of four blocks: two layouts, idle and explaining.")] = 5,
-    predictions: Annotated[int, typer.Option(min=2, help="Predictions a block.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Of four blocks: two layouts, idle and explaining.")] = 3,
+    predictions: Annotated[int, typer.Option(min=2, help="Predictions a block.")] = 15,
     device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,
 ) -> None:
     """Measure, and write the page."""
-    with tempfile.TemporaryDirectory() as folder, layouts(Path(folder), device) as clients:
-        rows = summary(measure(clients, rounds, predictions))
-    facts = {
-        "machine": f"{processor()}, {usable_cores()} cores, {device}",
-        "load": f"{os.getloadavg()[1]:.1f} (5 minutes)",
-    }
-    out.with_suffix(".json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=2) + "\n")
-    out.write_text(page(facts, rows))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        options = WorkerOptions(device=device, max_response_bytes=MAX_RESPONSE_BYTES - 2**20)
+        ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
+        with layouts(folder, folder / "zfnet.mar") as clients:
+            rows = summary(measure(clients, rounds, predictions))
+        stop = drained_stop(folder, folder / "zfnet.mar")
+    facts = {"machine": f"{processor()}, {usable_cores()} cores, {device}; clients and gateway run on them too"}
+    out.with_suffix(".json").write_text(
+        json.dumps({"facts": facts, "rows": rows, "stop": asdict(stop)}, indent=2) + "\n"
+    )
+    out.write_text(page(facts, rows, stop))
 
 
 if __name__ == "__main__":

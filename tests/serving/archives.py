@@ -4,6 +4,32 @@ from pathlib import Path
 
 from zfnet_explainer.serving.archive import HANDLER, MODEL_CONFIG, pack
 
+# Answers the body, and tells as ours does what it has in hand; an explanation's body is a file's name, and its answer
+# waits for that file, beside which it leaves another, `.started`.
+ECHO_OR_WAIT = b"""
+from pathlib import Path
+from time import sleep
+
+from ts.metrics.metric_type_enum import MetricTypes
+
+class EchoOrWait:
+    def initialize(self, context):
+        print("a worker says this")
+        self.in_hand = context.metrics.get_metric("zfnet_requests_in_progress", MetricTypes.GAUGE)
+        self.in_hand.add_or_update(0, ["9000"])
+
+    def handle(self, rows, context):
+        self.in_hand.add_or_update(len(rows), ["9000"])
+        bodies = [bytes(row["body"]) for row in rows]
+        for i, body in enumerate(bodies):
+            if context.get_request_header(i, "explain") == "True":
+                Path(body.decode() + ".started").touch()
+                while not Path(body.decode()).exists():
+                    sleep(0.01)
+        self.in_hand.add_or_update(0, ["9000"])
+        return bodies
+"""
+
 
 def tiny_archive(out: Path, initialize: str = "pass", handle: str = 'return ["ok"] * len(rows)') -> Path:
     """Pack a handler that answers `ok`, or one with these statements as its initialize() and handle()."""
@@ -15,5 +41,14 @@ class Tiny:
     def handle(self, rows, context):
         {handle}
 """
-    pack({HANDLER: handler.encode(), MODEL_CONFIG: b"minWorkers: 1\nmaxWorkers: 1\n"}, out)
+    return one_worker(out, handler.encode())
+
+
+def waiting_archive(out: Path) -> Path:
+    """Pack the handler whose explanations wait."""
+    return one_worker(out, ECHO_OR_WAIT)
+
+
+def one_worker(out: Path, handler: bytes) -> Path:
+    pack({HANDLER: handler, MODEL_CONFIG: b"minWorkers: 1\nmaxWorkers: 1\n"}, out)
     return out

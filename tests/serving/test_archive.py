@@ -70,13 +70,15 @@ def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) ->
 
 def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) -> None:
     out = tmp_path / "zfnet.mar"
-    ensure_archive(out, weights, WorkerOptions(workers=3, batch_size=4, max_batch_delay_ms=7, device=Device.CUDA))
+    options = WorkerOptions(3, 4, max_batch_delay_ms=7, device=Device.CUDA, allowed_origin="https://example.com")
+    ensure_archive(out, weights, options)
     with zipfile.ZipFile(out) as archive:
         config = yaml.safe_load(archive.read("model-config.yaml"))
     assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
     assert (config["batchSize"], config["maxBatchDelay"]) == (4, 7)
     assert (config["responseTimeout"], config["startupTimeout"]) == (600, 120)
     assert (config["deviceType"], config["explainer"]["device"]) == ("gpu", "cuda")
+    assert config["explainer"]["allowed_origin"] == "https://example.com"
 
 
 def test_auto_leaves_the_device_to_torchserve(tmp_path: Path, weights: Path) -> None:

@@ -21,6 +21,8 @@ def test_is_closed_by_default() -> None:
     assert config["allowed_urls"] == "file:///run/store/.*"
     assert config["enable_model_api"] == "false"
     assert config["install_py_dep_per_model"] == "false"
+    assert config["decode_input_request"] == "false"
+    assert not [name for name in config if name.startswith("cors")]
     assert config["grpc_inference_address"] == config["grpc_management_address"] == "127.0.0.1"
 
 
@@ -37,21 +39,14 @@ def test_tokens_are_asked_for_where_wanted(token: bool, disabled: str) -> None:
 
 
 def test_an_open_host_leaves_management_on_the_loopback() -> None:
-    options = ServerOptions(host="0.0.0.0", port=9000, gpus=2)  # noqa: S104
+    options = ServerOptions(host="0.0.0.0", port=9000, gpus=2, model="figure-7")  # noqa: S104
     config = parsed(properties(options, Path("/s")))
     assert config["inference_address"] == "http://0.0.0.0:9000"
     assert config["management_address"] == "http://127.0.0.1:8081"
-    assert config["number_of_gpu"] == "2"
-    assert options.inference_url == "http://127.0.0.1:9000"
-
-
-def test_behind_a_front_only_the_metrics_are_open() -> None:
-    options = ServerOptions(host="0.0.0.0", port=9000, server_port=9001, model="figure-7")  # noqa: S104
-    config = parsed(properties(options, Path("/s")))
-    assert config["inference_address"] == "http://127.0.0.1:9001"
     assert config["metrics_address"] == "http://0.0.0.0:8082"
     assert config["load_models"] == "figure-7=zfnet.mar"
-    assert options.inference_url == "http://127.0.0.1:9000", "where clients ask"
+    assert config["number_of_gpu"] == "2"
+    assert options.inference_url == "http://127.0.0.1:9000"
 
 
 def test_two_servers_share_no_port() -> None:
@@ -98,3 +93,9 @@ def test_loopback_is_told_from_the_world() -> None:
     assert not is_loopback("0.0.0.0")  # noqa: S104
     with pytest.raises(ServingError, match="cannot be resolved"):
         is_loopback("no such host")
+
+
+def test_one_other_origin_may_ask_where_it_is_allowed() -> None:
+    config = parsed(properties(ServerOptions(allowed_origin="https://dashboards.example.com"), Path("/run/store")))
+    assert config["cors_allowed_origin"] == "https://dashboards.example.com"
+    assert config["cors_allowed_methods"] == "GET, POST, PUT"

@@ -1,58 +1,75 @@
-"""SIGTERM under load: `zfnet-explainer serve` with a real TorchServe answers all who got through to it."""
+"""SIGTERM with requests in flight: `zfnet-explainer serve` with a real TorchServe answers them, and then ends."""
 
-import http.client
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import httpx
+import pytest
 
+from zfnet_explainer.serving.activity import IN_PROGRESS
 from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.wire import metrics
 
-from .archives import tiny_archive
+from .archives import tiny_archive, waiting_archive
+from .test_health import ask
 from .test_serve_command import processes_of, serve, started
 
-# Answers the body; an explanation's body is a folder, and its answer waits there for the file `go`.
-ECHO_OR_WAIT = """
-        from pathlib import Path
-        from time import sleep
-        for i, row in enumerate(rows):
-            if context.get_request_header(i, "explain") == "True":
-                folder = Path(bytes(row["body"]).decode())
-                (folder / "started").touch()
-                while not (folder / "go").exists():
-                    sleep(0.01)
-        return [bytes(row["body"]) for row in rows]
-"""
+SETTLE_S = 1
 
 
 @dataclass
-class Client:
-    """Asks again as soon as it is answered, until its connection is refused."""
+class Serving:
+    """`zfnet-explainer serve`, and threads that ask it."""
 
-    name: str
-    url: str
-    kept_alive: bool
-    answered: int = 0
+    process: subprocess.Popen[str]
+    output: str
+    options: ServerOptions
+    threads: ThreadPoolExecutor
+    go: Path
 
-    def run(self) -> None:
-        """Raise whatever goes wrong but the refusal."""
-        limits = httpx.Limits() if self.kept_alive else httpx.Limits(max_keepalive_connections=0)
-        with httpx.Client(limits=limits, trust_env=False, timeout=60) as client:
-            for number in count():
-                body = f"{self.name} {number}".encode()
-                try:
-                    answer = client.post(self.url, content=body)
-                except httpx.ConnectError:
-                    return
-                assert (answer.status_code, answer.content) == (200, body)
-                self.answered += 1
+    def asked(self, call: str, body: str) -> Future[httpx.Response]:
+        url = f"{self.options.inference_url}/v1/models/figure-7:{call}"
+        return self.threads.submit(httpx.post, url, content=body, timeout=60, trust_env=False)
+
+    def explaining(self) -> Future[httpx.Response]:
+        """An explanation that the worker has begun; it is answered once `go` is there."""
+        answer = self.asked("explain", str(self.go))
+        until(lambda: self.go.with_name("go.started").exists() or answer.done())
+        return answer
+
+    def waiting(self) -> int:
+        """How many requests TorchServe has in its queue."""
+        described = httpx.get(f"{self.options.management_url}/models/figure-7", trust_env=False)
+        found: int = described.json()[0]["jobQueueStatus"]["pendingRequests"]
+        return found
+
+    def ended(self) -> tuple[int, str, str]:
+        """Exit code, the rest of the output, errors."""
+        rest, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, rest, errors
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Serving]:
+    """A server of the handler whose explanations wait, stopped after the test at the latest."""
+    options = ServerOptions.on_free_ports()
+    # As KServe appends them to an explainer's arguments.
+    appended = ["--model_name", "figure-7", "--predictor_host", "p.default", "--http_port", str(options.port)]
+    archive = waiting_archive(folder / "waiting.mar")
+    line = serve(folder, options, "--archive", archive, "--settle-seconds", str(SETTLE_S), *arguments)
+    with ThreadPoolExecutor() as threads, started([*line, *appended], until="Ctrl-C") as (process, output):
+        one = Serving(process, output, options, threads, folder / "go")
+        try:
+            yield one
+        finally:
+            one.go.touch()
+    assert processes_of(folder) == []
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -60,85 +77,61 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def refused(options: ServerOptions) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", options.port), timeout=10).close()
-    except ConnectionRefusedError:
-        return True
-    return False
+def test_requests_in_flight_are_answered(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        explanation = server.explaining()
+        assert ask(tmp_path / "run", "ready") == (0, "")
+        bodies = [f"picture {i}" for i in range(5)]
+        predictions = [server.asked("predict", body) for body in bodies]
+        until(lambda: server.waiting() == 5)
 
+        server.process.send_signal(signal.SIGTERM)
+        until((tmp_path / "run" / "leaving").exists)
+        assert ask(tmp_path / "run", "ready") == (1, "not ready: the server is about to stop\n")
+        assert ask(tmp_path / "run", "alive") == (0, "")
+        predictions.append(server.asked("predict", "late"))  # from who has not noticed yet
+        time.sleep(3 * SETTLE_S)
+        assert server.process.poll() is None, "nobody has asked for long, but answers are due"
 
-def test_no_request_is_lost(tmp_path: Path) -> None:
-    options = ServerOptions.on_free_ports()
-    archive = tiny_archive(tmp_path / "tiny.mar", handle=ECHO_OR_WAIT)
-    # As KServe appends them to an explainer's arguments.
-    appended = ["--model_name", "figure-7", "--predictor_host", "p.default", "--http_port", str(options.port)]
-    line = [*serve(tmp_path, options, "--archive", archive), *appended]
-    url = f"http://127.0.0.1:{options.port}/v1/models/figure-7"
-    clients = [Client(f"client {i}", f"{url}:predict", kept_alive=i % 2 == 0) for i in range(6)]
-    with (
-        ThreadPoolExecutor(len(clients) + 1) as threads,
-        started(line, until="Ctrl-C") as (process, _),
-    ):
-        runs: list[Future[None]] = [threads.submit(client.run) for client in clients]
-        until(lambda: all(client.answered >= 5 for client in clients) or any(run.done() for run in runs))
-        explanation = threads.submit(
-            httpx.post, f"{url}:explain", content=str(tmp_path).encode(), timeout=60, trust_env=False
-        )
-        until((tmp_path / "started").exists)  # and the predictions wait behind it
-        process.send_signal(signal.SIGTERM)
-        until(lambda: refused(options))
-        assert (tmp_path / "run" / "leaving").exists()
-        assert process.poll() is None
-        (tmp_path / "go").touch()
-        answer = explanation.result()
-        assert (answer.status_code, answer.text) == (200, str(tmp_path))
-        for run in runs:
-            run.result()
-        rest, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (0, "")
-    assert rest.splitlines()[-1] == "stopped"
-    assert processes_of(tmp_path) == []
+        server.go.touch()
+        answers = [explanation.result(), *(prediction.result() for prediction in predictions)]
+        assert [answer.status_code for answer in answers] == 7 * [200]
+        assert [answer.text for answer in answers] == [str(server.go), *bodies, "late"]
+        code, rest, errors = server.ended()
+    assert (code, errors, rest.splitlines()[-1]) == (0, "", "stopped")
 
 
 def test_an_answer_that_does_not_come_in_time_is_an_error(tmp_path: Path) -> None:
-    options = ServerOptions.on_free_ports()
-    archive = tiny_archive(tmp_path / "tiny.mar", initialize="print('a worker says this')", handle=ECHO_OR_WAIT)
-    line = serve(tmp_path, options, "--archive", archive, "--drain-seconds", "0.2", "--console-log")
-    with started(line, until="Ctrl-C") as (process, output):
-        asking = http.client.HTTPConnection("127.0.0.1", options.port, timeout=60)
-        asking.request("POST", "/explanations/zfnet", str(tmp_path).encode())
-        until((tmp_path / "started").exists)
-        process.send_signal(signal.SIGTERM)
-        rest, errors = process.communicate(timeout=30)
-        asking.close()
-    assert "MODEL_LOG - a worker says this\n" in output + rest
-    assert process.returncode == 1
-    assert errors == "error: 1 requests were not answered within 0.2 s of SIGTERM\n"
-    assert processes_of(tmp_path) == []
+    with serving(tmp_path, "--drain-seconds", "2", "--console-log") as server:
+        server.explaining()
+        server.asked("predict", "behind it")
+        until(lambda: server.waiting() == 1)
+        server.process.send_signal(signal.SIGTERM)
+        code, rest, errors = server.ended()
+    assert "MODEL_LOG - a worker says this\n" in server.output + rest
+    assert (code, errors) == (1, "error: 2 requests were not answered within 2 s of SIGTERM\n")
 
 
 def test_a_second_sigterm_waits_no_longer(tmp_path: Path) -> None:
-    options = ServerOptions.on_free_ports()
-    archive = tiny_archive(tmp_path / "tiny.mar", handle=ECHO_OR_WAIT)
-    with started(serve(tmp_path, options, "--archive", archive), until="Ctrl-C") as (process, _):
-        asking = http.client.HTTPConnection("127.0.0.1", options.port, timeout=60)
-        asking.request("POST", "/explanations/zfnet", str(tmp_path).encode())
-        until((tmp_path / "started").exists)
-        process.send_signal(signal.SIGTERM)
-        until(lambda: refused(options))
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
-        asking.close()
-    assert (process.returncode, errors) == (0, "")
-    assert processes_of(tmp_path) == []
+    with serving(tmp_path) as server:
+        server.explaining()
+        server.process.send_signal(signal.SIGTERM)
+        until((tmp_path / "run" / "leaving").exists)
+        server.process.send_signal(signal.SIGTERM)
+        code, _, errors = server.ended()
+    assert (code, errors) == (0, "")
 
 
-def test_a_name_that_cannot_stand_in_a_path_is_refused(tmp_path: Path) -> None:
+def test_what_the_drain_reads_is_what_the_handler_tells() -> None:
+    assert metrics.progress_sample(1, "9000").metric.name == IN_PROGRESS
+
+
+@pytest.mark.parametrize("name", ["a,b=c.mar", "../x"])
+def test_a_name_that_cannot_stand_in_a_path_is_refused(tmp_path: Path, name: str) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar")
-    line = serve(tmp_path, ServerOptions.on_free_ports(), "--archive", archive, "--model-name", "a,b=c.mar")
+    line = serve(tmp_path, ServerOptions.on_free_ports(), "--archive", archive, "--model-name", name)
     done = subprocess.run(line, capture_output=True, text=True, timeout=30)  # noqa: S603
     assert (done.returncode, done.stderr) == (
         1,
-        "error: --model-name 'a,b=c.mar': letters, digits and . _ - make a name\n",
+        f"error: --model-name {name!r}: letters, digits and . _ - make a name\n",
     )

@@ -1,5 +1,6 @@
 """`zfnet-health` beside a real TorchServe, as a container's probes run it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,12 @@ def test_follows_a_server_from_ready_to_gone(tmp_path: Path) -> None:
     with running_server(archive, run, options) as server:
         assert ask(run, "ready") == ask(run, "alive") == (0, "")
 
-        assert ask(run, "leave") == (0, "")
+        keys = json.loads(server.folder.key_file.read_text())
+        keys["management"]["key"] = "over"  # as after an hour
+        server.folder.key_file.write_text(json.dumps(keys))
+        assert ask(run, "ready") == (0, ""), "it gets a new one"
+
+        server.folder.leaving.touch()
         assert ask(run, "ready") == (1, "not ready: the server is about to stop\n")
         assert ask(run, "alive") == (0, "")
 

@@ -34,9 +34,12 @@ def package(
     device: Annotated[
         Device, typer.Option(help="Where the workers compute; auto: on the GPU where TorchServe finds one.")
     ] = DEFAULTS.device,
+    allow_origin: Annotated[
+        str, typer.Option(help="The web origin whose pages may ask, such as https://dashboards.example.com; *: all.")
+    ] = DEFAULTS.allowed_origin,
 ) -> None:
     """Build the archive (.mar) that TorchServe loads: handler, code, weights and their record in one file."""
-    options = WorkerOptions(workers, batch_size, max_batch_delay, device, max_response_bytes)
+    options = WorkerOptions(workers, batch_size, max_batch_delay, device, max_response_bytes, allow_origin)
     try:
         built = ensure_archive(out, weights, options)
     except ServingError as error:

@@ -10,10 +10,9 @@ from rich.console import Console
 
 from ..serving.archive import MODEL, WorkerOptions, ensure_archive
 from ..serving.attend import attend
-from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, free_ports, is_loopback
+from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..serving.devices import Device, visible_gpus
 from ..serving.errors import ServingError
-from ..serving.front import Front
 from ..serving.server import RunningServer, running_server
 from .package import WEIGHTS
 
@@ -47,8 +46,11 @@ def serve(
     console_log: Annotated[
         bool, typer.Option("--console-log", help="Write what the workers log, and warnings, to stdout too.")
     ] = False,
+    settle_seconds: Annotated[
+        float, typer.Option(min=1, help="SIGTERM stops the server when nobody has asked for so long.")
+    ] = 5,
     drain_seconds: Annotated[
-        float, typer.Option(min=0, help="How long SIGTERM waits for requests in flight; Ctrl-C does not.")
+        float, typer.Option(min=0, help="SIGTERM stops it after so long in any case; Ctrl-C at once.")
     ] = 60,
     model_name: Annotated[
         str, typer.Option("--model-name", "--model_name", help="The model's name in the paths of requests.")
@@ -70,10 +72,7 @@ def serve(
     try:
         _check_exposure(host, token=token, opened=open_)
         gpus = _gpus(device)
-        (server_port,) = free_ports(1)
-        where = ServerOptions(
-            host, port, management_port, metrics_port, token, gpus, model_name, server_port, console_log
-        )
+        where = ServerOptions(host, port, management_port, metrics_port, token, gpus, model_name, console_log)
         with Progress() as progress:
             if archive is None:
                 options = WorkerOptions(
@@ -85,7 +84,9 @@ def serve(
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
             elif workers or batch_size or weights:
                 raise ServingError("--workers, --batch-size and --weights are fixed in an archive: leave them out")
-            _run(archive, run_dir, where, drain_seconds, progress)
+            with running_server(archive, run_dir, where, progress) as server:
+                _introduce(server, progress.done())
+                attend(server, settle_seconds, drain_seconds, progress)
         console.print("stopped")
     except ServingError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -140,16 +141,6 @@ def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progr
     archive = run_dir / "zfnet.mar"
     ensure_archive(archive, weights, options)
     return archive
-
-
-def _run(archive: Path, run_dir: Path, where: ServerOptions, drain_seconds: float, progress: Progress) -> None:
-    """Serve until a signal; a server that ends by itself is an error."""
-    with (
-        running_server(archive, run_dir, where, progress) as server,
-        Front(where.host, where.port, where.server_port) as front,
-    ):
-        _introduce(server, progress.done())
-        attend(server, front, drain_seconds, progress)
 
 
 def _introduce(server: RunningServer, seconds: float) -> None:

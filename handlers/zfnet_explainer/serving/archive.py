@@ -45,6 +45,7 @@ class WorkerOptions:
     max_batch_delay_ms: int = 20
     device: Device = Device.AUTO
     max_response_bytes: int = 6_500_000  # below TorchServe's own max_response_size
+    allowed_origin: str = ""
 
 
 def ensure_archive(out: Path, weights: Path, options: WorkerOptions) -> bool:
@@ -82,7 +83,11 @@ def model_config(options: WorkerOptions) -> str:
     }
     if options.device in TORCHSERVE_DEVICES:
         config["deviceType"] = TORCHSERVE_DEVICES[options.device]
-    config["explainer"] |= {"device": options.device.value, "max_response_bytes": options.max_response_bytes}
+    config["explainer"] |= {
+        "device": options.device.value,
+        "max_response_bytes": options.max_response_bytes,
+        "allowed_origin": options.allowed_origin,
+    }
     return yaml.safe_dump(config, sort_keys=False)
 
 

@@ -1,42 +1,50 @@
 """From the moment a server is ready until it has answered its last request."""
 
-import asyncio
+import time
 from collections.abc import Callable
 
+import httpx
+
+from .activity import activity
 from .errors import ServingError
-from .front import Front
+from .management import NotHealthy
 from .server import RunningServer
 from .signals import first_sigterm
 
 POLL_S = 0.25
 
 
-def attend(server: RunningServer, front: Front, drain_seconds: float, report: Callable[[str], None]) -> None:
-    """Let requests through until SIGTERM; then close the port, and return when all are answered.
+def attend(server: RunningServer, settle_seconds: float, drain_seconds: float, report: Callable[[str], None]) -> None:
+    """Return when SIGTERM has come, and then for `settle_seconds` nobody has asked and nothing was left to answer.
 
-    Ctrl-C, and a second SIGTERM, are a KeyboardInterrupt and wait for nothing. Raises ServingError where the server
-    ends by itself, or clients are left without their answers after `drain_seconds`.
+    From SIGTERM on `zfnet-health ready` says no, so that load balancers send nothing more; what still comes is
+    answered. Ctrl-C, and a second SIGTERM, are a KeyboardInterrupt and wait for nothing. Raises ServingError where
+    the server ends by itself, or requests are without an answer `drain_seconds` after SIGTERM.
     """
-    asyncio.run(_attend(server, front, drain_seconds, report))
+    leaving = server.folder.leaving
+    with first_sigterm(leaving.touch):
+        while not leaving.exists():
+            server.check_alive()
+            time.sleep(POLL_S)
+        report("not ready any more, waiting for the last requests")
+        _drain(server, settle_seconds, drain_seconds)
 
 
-async def _attend(server: RunningServer, front: Front, drain_seconds: float, report: Callable[[str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    asked_to_leave = asyncio.Event()
-    with first_sigterm(lambda: loop.call_soon_threadsafe(asked_to_leave.set)):
-        front.start()
-        await _while_alive(server, asyncio.create_task(asked_to_leave.wait()))
-        server.folder.leaving.touch()
-        front.close()
-        report(f"port closed, {front.connections} connected")
-        drained = asyncio.create_task(front.drained(drain_seconds))
-        await _while_alive(server, drained)
-    if not drained.result():
-        raise ServingError(f"{front.connections} requests were not answered within {drain_seconds:g} s of SIGTERM")
-
-
-async def _while_alive(server: RunningServer, task: asyncio.Task[bool]) -> None:
-    """Wait for the task; raise ServingError where the server ends before."""
-    while not task.done():
+def _drain(server: RunningServer, settle_seconds: float, drain_seconds: float) -> None:
+    asked = unanswered = 0
+    quiet_since = began = time.monotonic()
+    while (now := time.monotonic()) < began + drain_seconds:
         server.check_alive()
-        await asyncio.wait({task}, timeout=POLL_S)
+        try:
+            seen = activity(server)
+        except (NotHealthy, httpx.HTTPError):  # it has just ended, or is too busy to tell
+            quiet_since = now
+        else:
+            if seen.unanswered or seen.asked != asked:
+                quiet_since = now
+            elif now - quiet_since >= settle_seconds:
+                return
+            asked, unanswered = seen.asked, seen.unanswered
+        time.sleep(POLL_S)
+    if unanswered:
+        raise ServingError(f"{unanswered} requests were not answered within {drain_seconds:g} s of SIGTERM")

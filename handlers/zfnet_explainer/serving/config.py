@@ -32,10 +32,10 @@ class ServerOptions:
     token: bool = False
     gpus: int = 0
     model: str = MODEL
-    # TorchServe's own port, on the loopback, where a front has `port`; 0: TorchServe has it itself.
-    server_port: int = 0
     # Whether what the workers log, and the server's warnings, go to stdout beside the files.
     console: bool = False
+    # The one other web origin whose pages may ask, `*` for all; the archive's workers check who does.
+    allowed_origin: str = ""
 
     @classmethod
     def on_free_ports(cls, *, token: bool = False, gpus: int = 0) -> "ServerOptions":
@@ -58,11 +58,6 @@ class ServerOptions:
     @property
     def _reachable_host(self) -> str:
         return LOOPBACK if self.host == "0.0.0.0" else self.host  # noqa: S104
-
-    @property
-    def server_address(self) -> str:
-        """Where TorchServe itself answers predictions and explanations."""
-        return f"http://{LOOPBACK}:{self.server_port}" if self.server_port else f"http://{self.host}:{self.port}"
 
     def check_model_name(self) -> None:
         """Raise ServingError for a name that could not stand in a URL or in TorchServe's configuration."""
@@ -110,7 +105,7 @@ def properties(options: ServerOptions, store: Path) -> str:
     """config.properties for a server that loads the archive in `store`."""
     grpc_inference, grpc_management = free_ports(2)
     values = {
-        "inference_address": options.server_address,
+        "inference_address": f"http://{options.host}:{options.port}",
         "management_address": options.management_url,
         "metrics_address": f"http://{options.host}:{options.metrics_port}",
         # Unused, but TorchServe opens them: on the defaults two servers would clash.
@@ -126,6 +121,9 @@ def properties(options: ServerOptions, store: Path) -> str:
         "disable_token_authorization": not options.token,
         "install_py_dep_per_model": False,
         "number_of_gpu": options.gpus,
+        # Bodies reach the handler as they came: all parsing, and all answers to bad input, are ours. The
+        # environment's TS_DECODE_INPUT_REQUEST would be overwritten.
+        "decode_input_request": False,
         "max_request_size": MAX_REQUEST_BYTES,
         "max_response_size": MAX_RESPONSE_BYTES,
         "default_response_timeout": RESPONSE_TIMEOUT_S,
@@ -133,6 +131,12 @@ def properties(options: ServerOptions, store: Path) -> str:
         "metrics_config": METRICS_CONFIG,
         "disable_system_metrics": True,  # on a GPU machine they log tracebacks without nvgpu
     }
+    if options.allowed_origin:  # what TorchServe answers a browser that asks beforehand
+        values |= {
+            "cors_allowed_origin": options.allowed_origin,
+            "cors_allowed_methods": "GET, POST, PUT",
+            "cors_allowed_headers": "authorization, content-type, x-request-id",
+        }
     return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
 
 

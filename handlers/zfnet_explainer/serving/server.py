@@ -134,8 +134,6 @@ def _start(folder: RunFolder, options: ServerOptions) -> subprocess.Popen[bytes]
         "TMPDIR": str(folder.tmp),
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),
-        # Bodies reach the handler as they came: all parsing, and all answers to bad input, are ours.
-        "TS_DECODE_INPUT_REQUEST": "false",
     }
     # A configuration named here would win over ours.
     environment.pop("TS_CONFIG_FILE", None)

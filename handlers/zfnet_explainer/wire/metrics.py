@@ -38,6 +38,7 @@ REQUESTS = Metric("zfnet_requests_total", "counter", "Requests", ("endpoint", "p
 ERRORS = Metric("zfnet_errors_total", "counter", "Errors", ("endpoint", "code"))
 REQUEST_SECONDS = Metric("zfnet_request_duration_seconds", "histogram", "Seconds", ("endpoint",))
 STAGE_SECONDS = Metric("zfnet_stage_duration_seconds", "histogram", "Seconds", ("endpoint", "stage"))
+IN_PROGRESS = Metric("zfnet_requests_in_progress", "gauge", "Requests", ("worker",))
 BATCH = Metric("zfnet_batch_size_requests", "histogram", "Requests")
 POSITIONS = Metric("zfnet_occlusion_positions_total", "counter", "Positions")
 DROP = Metric("zfnet_occlusion_drop_ratio", "histogram", "Ratio")
@@ -55,6 +56,7 @@ METRICS = (
     ERRORS,
     REQUEST_SECONDS,
     STAGE_SECONDS,
+    IN_PROGRESS,
     BATCH,
     POSITIONS,
     DROP,
@@ -72,6 +74,11 @@ METRICS = (
 def model_sample(served: Served) -> Sample:
     """Which model a worker serves, and where."""
     return MODEL(1, served.name, served.version, served.record.weights_sha256, served.device)
+
+
+def progress_sample(requests: int, worker: str) -> Sample:
+    """How many requests a worker has in hand from now on."""
+    return IN_PROGRESS(requests, worker)
 
 
 def batch_samples(batch: Sequence[Observation], seconds: float, served: Served) -> Iterator[Sample]:
