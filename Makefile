@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 
-.PHONY: help serve accuracy bench test check clean
+.PHONY: help serve accuracy bench test check audit clean
 
 help:
 	@echo "make serve   install what is missing and start the server; ARGS=\"--port 9090\" passes options"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench   time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
 	@echo "make test    ruff, mypy and all tests"
 	@echo "make check   ruff and mypy only"
+	@echo "make audit   look for known holes in the pinned packages; needs the network"
 	@echo "make clean   remove the environment, the run folder and caches"
 
 serve: $(INSTALLED)
@@ -33,8 +34,14 @@ check: $(INSTALLED_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# In an environment of its own; a package that could not be looked up is a failure too.
+audit:
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement deploy/constraints.txt
+
 clean:
-	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
+	rm -rf build/audit $(VENV) .run .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

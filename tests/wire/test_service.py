@@ -1,10 +1,12 @@
 """Whole requests: the answers' exact keys, formats, limits, and no request that fails another."""
 
 import base64
+import gc
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -431,3 +433,28 @@ def test_the_configurations_limits_of_squares_hold() -> None:
         fields = {"data": PNG, "window": "112", "stride": "112", "crosscheck": crosscheck}
         error = one(limited, explain(fields), 400)["error"]
         assert error["message"].startswith(f"4 squares are more than this server's limit of {limit}; ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        sent({"body": b"no picture"}, False),
+        sent({"body": PNG[: len(PNG) // 2]}, True),
+        sent({"body": b'{"instances": ['}, False, kserve=True),
+        sent({"body": json.dumps({"instances": [BROKEN, B64, {}]}).encode()}, False, kserve=True),
+        sent({"data": PNG, "stride": "0"}, True),
+        sent({"data": PNG, "window": "8", "stride": "1"}, True),
+    ],
+    ids=["no picture", "half a picture", "no JSON", "bad instances", "bad option", "too much work"],
+)
+def test_a_refused_request_is_let_go_at_once(served: Service, request_: Incoming) -> None:
+    """No cycle is left to hold its body until Python looks for cycles."""
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        served.answer([request_], ["id"])
+        gc.collect()
+        assert [found for found in gc.garbage if isinstance(found, BaseException | FrameType)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()

@@ -16,6 +16,8 @@ from .errors import QUOTE, MalformedBody, RequestError, UnusableOption, printabl
 from .image import MAX_PIXELS, Picture, centre_square, decode
 
 MAX_INSTANCES = 16
+# Lists and objects of a body: read, a list of two bytes takes fifty and more. Nested pixels have one each.
+MAX_CONTAINERS = 1_000_000
 HOW = (
     "send a picture as the body (curl -T dog.jpg), as the multipart field `data` (curl -F data=@dog.jpg), "
     "or as KServe JSON"
@@ -29,6 +31,10 @@ def parse(body: Any) -> dict[str, Any] | None:
     text = as_bytes(body)
     if not text[:64].lstrip().startswith(b"{"):
         return None
+    if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
+        raise MalformedBody(
+            f"the JSON has more than {MAX_CONTAINERS:,} lists and objects: send pixels as one flat list"
+        )
     try:
         return dict(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
@@ -93,7 +99,7 @@ def v1_pictures(document: Mapping[str, Any], size: int) -> tuple[Picture | Reque
         try:
             pictures.append(decode_picture(_b64(_instance_text(instance)), size))
         except RequestError as error:
-            pictures.append(error)
+            pictures.append(error.detached())
     return tuple(pictures)
 
 

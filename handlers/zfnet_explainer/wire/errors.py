@@ -1,6 +1,7 @@
 """Everything a request can have wrong with it, each with its HTTP status and code."""
 
 import reprlib
+from typing import Self
 
 QUOTE = reprlib.Repr()  # short and printable, however long, deep or strange the value is
 QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
@@ -21,6 +22,15 @@ class RequestError(Exception):
     def __init__(self, message: str, option: str | None = None) -> None:
         super().__init__(message)
         self.message, self.option = message, option
+
+    def detached(self) -> Self:
+        """The error itself, without the frames that it came through.
+
+        They hold the request's body, and whoever keeps the error in one of them keeps all until Python
+        next looks for cycles, which a few large requests do not make it do.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
     def payload(self, request_id: str) -> dict[str, str]:
         """The fields of the JSON answer's `error`."""
@@ -52,6 +62,13 @@ class TooMuchWork(RequestError):
     """A valid request that is over the bound the server's configuration sets."""
 
     code = "too_much_work"
+
+
+class ForbiddenOrigin(RequestError):
+    """A request that a page of another web origin has a browser send."""
+
+    status = 403
+    code = "forbidden_origin"
 
 
 class TooLarge(RequestError):

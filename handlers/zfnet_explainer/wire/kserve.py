@@ -5,12 +5,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..explanation import Explanation, FloatArray
-from .errors import MalformedBody, printable
+from ..explanation import Explanation, FloatArray, Options
+from .errors import MalformedBody, TooMuchWork, printable
 from .request import Request
 from .response import Served, arrays
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
+
+
+ZERO = len("0.0,")
+
+
+def bound_tensors(request: Request, options: Options, size: int, limit: int) -> None:
+    """Raise TooMuchWork where the projections alone, all of them black, would be an answer over the limit in bytes."""
+    if "deconv" not in options.methods:
+        return
+    count = len(request.sound) * len(options.layers) * len(options.feature or range(options.features))
+    if request.outputs:
+        count = min(count, sum(name.endswith(".projection") for name in request.outputs))
+    if count * 3 * size**2 * ZERO > limit:
+        raise TooMuchWork(
+            f"{count} projections of {size} x {size} x 3 numbers are an answer over this server's {limit:,} bytes: "
+            "ask for fewer `features`, `layer`s or pictures, or name the `outputs` you need",
+            "features",
+        )
 
 
 def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> dict[str, Any]:

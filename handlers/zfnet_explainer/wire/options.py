@@ -15,6 +15,8 @@ FILLS = ("gray", "mean", "black", "white", "blur")
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = 64
 MAX_OTHERS = 9
+# All pictures of one request may ask for so many times as much as a single one.
+MAX_TOGETHER = 4
 OWNERS = {
     "layer": "deconv",
     "features": "deconv",
@@ -100,6 +102,30 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
     return options, shown
 
 
+def bound_together(options: Options, pictures: int, rules: Rules) -> None:
+    """Raise TooMuchWork where so many pictures need more squares or projections than one request may ask for."""
+    if pictures < 2:
+        return
+    asked = []
+    if "occlusion" in options.methods:
+        count = len(squares(rules.size, rules.size, options.window, options.stride))
+        asked.append(("squares", "stride", count, _squares_limit(options, rules)))
+    if "deconv" in options.methods:
+        count = len(options.layers) * len(options.feature or range(options.features))
+        asked.append(("projections", "features", count, MAX_PROJECTIONS))
+    for what, option, count, limit in asked:
+        if pictures * count > MAX_TOGETHER * limit:
+            raise TooMuchWork(
+                f"{pictures} pictures x {count:,} {what} are more than this server's {MAX_TOGETHER * limit:,} "
+                f"a request: send fewer pictures at once, or ask for fewer {what}",
+                option,
+            )
+
+
+def _squares_limit(options: Options, rules: Rules) -> int:
+    return rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
+
+
 def _known(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None:
     for name in given:
         if name not in names:
@@ -109,7 +135,7 @@ def _known(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None
 
 
 def _bound_squares(options: Options, rules: Rules) -> None:
-    limit = rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
+    limit = _squares_limit(options, rules)
     count = len(squares(rules.size, rules.size, options.window, options.stride))
     if count > limit:
         stride = smallest_stride(rules.size, rules.size, options.window, limit)

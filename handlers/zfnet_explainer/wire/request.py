@@ -21,6 +21,7 @@ from .document import (
 from .errors import MalformedBody, RequestError, UnusableOption, printable
 from .image import Picture
 from .options import accepted_format
+from .origin import check_origin
 
 HEADER_PREFIX = "x-explain-"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -31,7 +32,8 @@ Protocol = Literal["plain", "v1", "v2"]
 class Incoming:
     """A request before it is read: `fields` by name ("body" for a raw one), headers as sent.
 
-    `explain` says which of the two was called; `kserve` whether it came by a /v1 or /v2 route.
+    A field that was sent several times is the list of its values. `explain` says which of the two was
+    called; `kserve` whether it came by a /v1 or /v2 route.
     """
 
     fields: Mapping[str, Any]
@@ -48,6 +50,10 @@ class Incoming:
         """The id that the client or a gateway gave the request, where it can stand in a log as it is."""
         sent = self.header("x-request-id")
         return sent if SANE_ID.fullmatch(sent) else None
+
+    def check_origin(self, allowed: str) -> None:
+        """Raise ForbiddenOrigin where a page that may not ask has a browser ask."""
+        check_origin(self.header("origin"), self.header("host"), allowed)
 
     @property
     def wants_page(self) -> bool:
@@ -123,6 +129,9 @@ def _read_body(incoming: Incoming, size: int) -> Body:
 
 
 def _read_form(fields: Mapping[str, Any], size: int) -> Body:
+    for name, value in fields.items():
+        if isinstance(value, list):
+            raise given_twice(name)
     if "data" not in fields:
         raise MalformedBody(f"the form has no field `data`: {HOW}")
     options = {name: _text(name, value) for name, value in fields.items() if name != "data"}

@@ -16,7 +16,7 @@ from . import kserve, response
 from .errors import InternalError, InvalidOption, RequestError, TooMuchWork
 from .image import Picture
 from .observation import Observation, Observer, unobserved
-from .options import Rules, explain_options, predict_options
+from .options import Rules, bound_together, explain_options, predict_options
 from .page.page import page
 from .report import report
 from .request import Incoming, Request, read
@@ -53,14 +53,34 @@ class Scores:
     seconds: float
 
 
+# Does a piece of work, here or elsewhere, and returns what it returns.
+Runner = Callable[[Callable[[], Answer]], Answer]
+
+
+def _at_once(work: Callable[[], Answer]) -> Answer:
+    return work()
+
+
 class Service:
-    """Answers predict and explain requests with one explainer; no request can fail another."""
+    """Answers predict and explain requests with one explainer; no request can fail another.
+
+    `allowed_origin` is the one other web origin whose pages may ask, `*` all of them; `background`
+    does the explaining.
+    """
 
     def __init__(
-        self, explainer: Explainer, name: str, version: str, limits: Limits, observer: Observer = unobserved
+        self,
+        explainer: Explainer,
+        name: str,
+        version: str,
+        limits: Limits,
+        observer: Observer = unobserved,
+        allowed_origin: str = "",
+        background: Runner = _at_once,
     ) -> None:
         record = explainer.record
         self.explainer, self.limits, self.observer = explainer, limits, observer
+        self.allowed_origin, self.background = allowed_origin, background
         self.served = response.Served(name, version, device_name(explainer.device), record)
         self.rules = Rules(
             record.classes,
@@ -96,6 +116,7 @@ class Service:
             log.exception("%d requests were answered but not counted", len(seen))
 
     def _read(self, incoming: Incoming, seen: Observation) -> Request | Answer:
+        incoming.check_origin(self.allowed_origin)
         if incoming.wants_page:
             seen.protocol = "page"
             return Answer(HTTPStatus.OK, HTML, page(self.served.name, self.rules))
@@ -123,7 +144,7 @@ class Service:
 
     def _respond(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         if request.explain:
-            answer = self._explain(request, request_id, seen)
+            answer = self.background(partial(self._explain, request, request_id, seen))
         else:
             answer = self._predict(request, request_id, scores, seen)
         if len(answer.body) > self.limits.max_response_bytes:
@@ -158,6 +179,9 @@ class Service:
         if request.protocol != "plain" and shown.format != "json":
             raise InvalidOption("format", "json on the KServe routes", shown.format)
         seen.methods = "+".join(sorted(options.methods))
+        bound_together(options, len(request.sound), self.rules)
+        if request.protocol == "v2":
+            kserve.bound_tensors(request, options, self.rules.size, self.limits.max_response_bytes)
 
         def explain(picture: Picture) -> Explanation:
             found = self.explainer.explain(picture.pixels, options)
@@ -240,7 +264,7 @@ def _attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | A
     try:
         return step()
     except RequestError as error:
-        refusal = error
+        refusal = error.detached()
     except Exception:
         refusal = _internal(request_id)
     seen.errors.append(refusal.code)

@@ -1,0 +1,139 @@
+"""Pictures that are damaged, too large, or none at all."""
+
+import gzip
+import io
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from .cases import Case, body
+from .odd_pictures import PICTURE, png_chunk, saved
+
+PNG = b"\x89PNG\r\n\x1a\n"
+SOUND = {
+    "PNG": saved(PICTURE, "PNG"),
+    "JPEG": saved(PICTURE, "JPEG"),
+    "progressive JPEG": saved(PICTURE, "JPEG", progressive=True),
+    "WEBP": saved(PICTURE, "WEBP"),
+    "lossless WEBP": saved(PICTURE, "WEBP", lossless=True),
+    "GIF": saved(PICTURE, "GIF"),
+    "BMP": saved(PICTURE, "BMP"),
+    "TIFF": saved(PICTURE, "TIFF"),
+    "TIFF lzw": saved(PICTURE, "TIFF", compression="tiff_lzw"),
+}
+NO_PICTURES = {
+    "one zero": b"\0",
+    "a megabyte of zeros": bytes(2**20),
+    "a megabyte of chance": np.random.default_rng(0).bytes(2**20),
+    "text": b"no picture at all",
+    "SVG": b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///etc/passwd"/></svg>',
+    "SVG of a billion laughs": b'<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><svg>&b;&b;</svg>',
+    "PDF": b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF",
+    "HTML": b"<!doctype html><img src=http://169.254.169.254/latest/meta-data>",
+    "XML with an external entity": b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>',
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
+    "a URL": b"http://169.254.169.254/latest/meta-data/",
+    "a file URL": b"file:///etc/passwd",
+    "a path": b"../../../../etc/passwd",
+    "a data URL": b"data:image/png;base64,iVBORw0KGgo=",
+    "a pickle": pickle.dumps({"weights": [1.0]}),
+    "an npz": b"PK\x03\x04" + bytes(40),
+    "an npy": b"\x93NUMPY\x01\x00v\x00" + bytes(118),
+    "a safetensors file": struct.pack("<Q", 2) + b"{}",
+    "gzip": gzip.compress(bytes(10**6)),
+    "ELF": b"\x7fELF\x02\x01\x01" + bytes(60),
+    "MP4": b"\0\0\0\x18ftypmp42" + bytes(40),
+    "AVIF": b"\0\0\0\x1cftypavif" + bytes(40),
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
+    "PPM": b"P6 2 2 255\n" + bytes(12),
+    "ICO": b"\0\0\1\0\1\0" + bytes(30),
+    "PSD": b"8BPS\0\1" + bytes(30),
+    "DDS": b"DDS " + bytes(124),
+    "XBM": b"#define a_width 8\n#define a_height 8\nstatic char a_bits[] = {0};",
+    "FITS": b"SIMPLE  =                    T" + bytes(2850),
+    "a JSON list": b"[1, 2, 3]",
+    "a JSON number": b"1e999",
+    "control characters": bytes(range(32)),
+    "half a signature": b"\x89PNG\r\n",
+    "RIFF that is no WebP": b"RIFF\x04\0\0\0WAVE" + bytes(30),
+}  # fmt: skip
+
+
+def _png(width: int, height: int, *chunks: bytes, bits: int = 8, kind: int = 2) -> bytes:
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    return PNG + header + b"".join(chunks)
+
+
+def _zip_of_death() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(10):
+            archive.writestr(f"{number}.png", bytes(2**20))
+    return buffer.getvalue()
+
+
+def _bombs() -> Iterator[Case]:
+    idat, end = png_chunk(b"IDAT", zlib.compress(bytes(1000))), png_chunk(b"IEND", b"")
+    for width, height in ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (50_000_001, 1), (7072, 7072), (2**31 - 1, 1)):
+        yield body(f"PNG header of {width} x {height}", _png(width, height, idat, end), 413, "too_large")
+    yield body("PNG of one bit, 60,000 x 60,000", _png(60_000, 60_000, idat, end, bits=1, kind=0), 413, "too_large")
+    gif = bytearray(SOUND["GIF"])
+    gif[6:10] = struct.pack("<HH", 65_535, 65_535)
+    yield body("GIF header of 65,535 x 65,535", bytes(gif), 413, "too_large")
+    bmp = bytearray(SOUND["BMP"])
+    bmp[18:26] = struct.pack("<ii", 60_000, 60_000)
+    yield body("BMP header of 60,000 x 60,000", bytes(bmp), 413, "too_large")
+    jpeg = bytearray(SOUND["JPEG"])
+    at = jpeg.index(b"\xff\xc0") + 5
+    jpeg[at : at + 4] = struct.pack(">HH", 65_500, 65_500)
+    yield body("JPEG header of 65,500 x 65,500", bytes(jpeg), 413, "too_large")
+    tiff = saved(Image.new("1", (8000, 8000)), "TIFF", compression="group4")
+    yield body("TIFF of 64 megapixels in a few bytes", tiff, 413, "too_large")
+    yield body("zip of death", _zip_of_death(), 415, "unsupported_image")
+    for length in (2**32 - 1, 2**31 - 1, 2**31):
+        chunk = struct.pack(">I", length) + b"IDAT" + bytes(100)
+        yield body(f"PNG chunk of {length} bytes", _png(9, 9, chunk), 422, "undecodable_image")
+    text = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(64 * 2**20)))
+    yield body("PNG whose text unfolds to 64 MiB", _png(9, 9, text, idat, end), 422, "undecodable_image")
+    profiles = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20))) * 40
+    yield body("PNG with forty profiles", _png(9, 9, profiles, idat, end), 422, "undecodable_image")
+    yield body("PNG without data", _png(9, 9, end), 422, "undecodable_image")
+    yield body("PNG of size 0", _png(0, 0, idat, end), 422, "undecodable_image")
+    scans = saved(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
+    scan = scans[scans.rindex(b"\xff\xda") : -2]
+    many = scans[:-2] + scan * 1300 + b"\xff\xd9"
+    yield body("JPEG of endless scans", many, 422, "undecodable_image")
+    for name, start in {"PNG": PNG, "JPEG": b"\xff\xd8\xff", "text": b"text", "TIFF": b"II*\0"}.items():
+        yield body(f"21 MiB that begin as {name}", start + bytes(21 * 2**20), 413, "too_large")
+    yield body("20 MiB of zeros after a PNG's signature", PNG + bytes(20 * 2**20 - 8), 422, "undecodable_image")
+
+
+def _damaged() -> Iterator[Case]:
+    for name, sound in SOUND.items():
+        for cut in (13, len(sound) // 10, len(sound) // 2, len(sound) - 200):
+            yield body(f"{name} cut after {cut}", sound[:cut], 422, "undecodable_image")
+    for name in ("PNG", "TIFF lzw"):  # the others have no checksum: such a file is another picture
+        for share in (0.3, 0.6, 0.9):
+            hurt = bytearray(SOUND[name])
+            at = int(share * len(hurt))
+            hurt[at : at + 64] = bytes(64)
+            yield body(f"{name} with zeros at {share}", bytes(hurt), 422, "undecodable_image")
+    for name in sorted(SOUND.keys() - {"GIF"}):  # whose header may well have ones
+        hurt = bytearray(SOUND[name])
+        hurt[12:40] = b"\xff" * 28
+        yield body(f"{name} with a header of ones", bytes(hurt), 422, "undecodable_image")
+    yield body("32 bits a channel", saved(Image.new("I", (9, 9)), "TIFF"), 415, "unsupported_image")
+    yield body("floating point", saved(Image.new("F", (9, 9)), "TIFF"), 415, "unsupported_image")
+
+
+CASES = (
+    body("empty", b"", 400, "malformed_body"),
+    *(body(name, content, 415, "unsupported_image") for name, content in NO_PICTURES.items()),
+    *_bombs(),
+    *_damaged(),
+)

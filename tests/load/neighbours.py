@@ -1,0 +1,111 @@
+"""How long predictions take while other clients explain without a pause, in one server with two workers.
+
+    python -m tests.load.neighbours --out docs/neighbours.md
+
+With one explaining client a worker is always free for predictions, and explanations give way to them on the cores; with
+as many as there are workers, predictions wait for explanations.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from zfnet_explainer.cores import usable_cores
+
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, processor
+from .service import served
+
+WORKERS = 2
+CROWD = (0, 1, 2, 4)  # explaining clients
+MAY_BE_SLOWER = 3
+
+
+@dataclass
+class Beside:
+    """Seconds of predictions beside so many clients that explain, how many explanations those had, and in what time."""
+
+    seconds: list[float] = field(default_factory=list)
+    explained: int = 0
+    elapsed: float = 0
+
+    @property
+    def seen(self) -> Seen:
+        return Seen(self.seconds, self.elapsed)
+
+
+def measure(client: httpx.Client, explaining: int, predictions: int, into: Beside) -> None:
+    """One block of predictions."""
+    with ExitStack() as stack:
+        neighbours = [stack.enter_context(asking(client, EXPLAIN)) for _ in range(explaining)]
+        before = sum(len(one.seconds) for one in neighbours)
+        seen = in_turn(client, PREDICT, predictions)
+        into.explained += sum(len(one.seconds) for one in neighbours) - before
+    into.seconds += seen.seconds
+    into.elapsed += seen.elapsed
+
+
+def row(explaining: int, found: Beside, idle: Seen) -> dict[str, object]:
+    """The figures of a line."""
+    return {
+        "explaining": explaining,
+        "predictions": len(found.seconds),
+        "median_ms": round(1000 * found.seen.median, 1),
+        "p99_ms": round(1000 * found.seen.p99, 1),
+        "p99_over_idle": round(found.seen.p99 / idle.p99, 2),
+        "explanations_per_s": round(found.explained / found.elapsed, 2),
+    }
+
+
+def page(facts: Mapping[str, str], rows: list[dict[str, object]]) -> str:
+    """The page of figures."""
+    lines = ["# Predictions beside explanations in one server, as measured", ""]
+    lines += ["Written by `python -m tests.load.neighbours`.", ""]
+    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
+    lines += [
+        "| explaining clients | predictions | median ms | p99 ms | p99 over idle | explanations/s |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), ""])
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Blocks of predictions for each number of explaining clients.")
+    ] = 4,
+    predictions: Annotated[int, typer.Option(min=10, help="Predictions a block.")] = 150,
+) -> None:
+    """Measure, and write the page; exit with 1 where one explaining client slows predictions too much."""
+    found: dict[int, Beside] = defaultdict(Beside)
+    with served(WORKERS) as server, httpx.Client(base_url=server.inference_url, timeout=600, trust_env=False) as client:
+        in_turn(client, PREDICT, 10 * WORKERS)
+        in_turn(client, EXPLAIN, 2 * WORKERS)
+        # In turns, so that what else the machine does falls on all of them.
+        for _ in range(rounds):
+            for explaining in CROWD:
+                # Whoever waits for explanations waits long: a few of them say it.
+                count = predictions if explaining < WORKERS else max(10, predictions // 15)
+                measure(client, explaining, count, found[explaining])
+    rows = [row(explaining, one, found[0].seen) for explaining, one in found.items()]
+    facts = {
+        "machine": f"{processor()}, {usable_cores()} cores; {WORKERS} workers",
+        "load": f"{os.getloadavg()[0]:.1f} (1 minute)",
+    }
+    out.with_suffix(".json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=2) + "\n")
+    out.write_text(page(facts, rows))
+    if found[1].seen.p99 > MAY_BE_SLOWER * found[0].seen.p99:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
