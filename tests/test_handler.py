@@ -208,6 +208,6 @@ def test_the_memory_of_an_occlusion_map_is_said_in_mebibytes() -> None:
     assert occlusion_memory("auto") is None
     for wanted in (0, -1, "many", 1.5):
         with pytest.raises(
-            RuntimeError, match="occlusion_memory_mib in model-config.yaml is auto or a positive number"
+            RuntimeError, match=r"occlusion_memory_mib in model-config\.yaml is auto or a positive number"
         ):
             occlusion_memory(wanted)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods.incremental import MEMORY, Occluder
+from zfnet_explainer.methods.incremental import Occluder
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.chain import Chain, as_chain
@@ -50,7 +50,7 @@ def differs(maps: OcclusionMaps) -> bool:
 
 
 def both(
-    chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, memory: int = MEMORY
+    chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, memory: int | None = None
 ) -> tuple[OcclusionMaps, OcclusionMaps]:
     """(incremental, full)."""
     clean = chain.run(image[None])

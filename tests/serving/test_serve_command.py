@@ -117,7 +117,10 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         (["--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines in: ask for a key with --token, or say --open"),  # noqa: S104
         (["--weights", "nowhere.safetensors"], "cannot read the weights nowhere.safetensors"),
         (["--archive", "nowhere.mar"], "there is no archive nowhere.mar"),
-        (["--archive", "nowhere.mar", "--workers", "2"], "--workers, --batch-size and --weights are fixed"),
+        (
+            ["--archive", "nowhere.mar", "--workers", "2"],
+            "--workers, --batch-size, --weights and --allow-origin are fixed",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:

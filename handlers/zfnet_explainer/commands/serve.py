@@ -42,6 +42,9 @@ def serve(
     ),
     token: Annotated[bool, typer.Option("--token/--no-token", help="Ask every request for a key.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Let everybody who reaches --host in without a key.")] = False,
+    allow_origin: Annotated[
+        str, typer.Option(help="The web origin whose pages may ask, such as https://dashboards.example.com; *: all.")
+    ] = "",
     run_dir: Annotated[Path, typer.Option(help="Folder for logs, temporary files and configuration.")] = Path(".run"),
     console_log: Annotated[
         bool, typer.Option("--console-log", help="Write what the workers log, and warnings, to stdout too.")
@@ -72,7 +75,9 @@ def serve(
     try:
         _check_exposure(host, token=token, opened=open_)
         gpus = _gpus(device)
-        where = ServerOptions(host, port, management_port, metrics_port, token, gpus, model_name, console_log)
+        where = ServerOptions(
+            host, port, management_port, metrics_port, token, gpus, model_name, console_log, allow_origin
+        )
         with Progress() as progress:
             if archive is None:
                 options = WorkerOptions(
@@ -80,10 +85,13 @@ def serve(
                     batch_size=batch_size or 1,
                     device=Device.CUDA if gpus else Device.CPU,
                     max_response_bytes=MAX_RESPONSE_BYTES - 2**20,
+                    allowed_origin=allow_origin,
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
-            elif workers or batch_size or weights:
-                raise ServingError("--workers, --batch-size and --weights are fixed in an archive: leave them out")
+            elif workers or batch_size or weights or allow_origin:
+                raise ServingError(
+                    "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: leave them out"
+                )
             with running_server(archive, run_dir, where, progress) as server:
                 _introduce(server, progress.done())
                 attend(server, settle_seconds, drain_seconds, progress)
