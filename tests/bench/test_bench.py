@@ -101,11 +101,11 @@ def test_results_are_saved_whole(tmp_path: Path) -> None:
     saved = json.loads(found.save(tmp_path).read_text())
     assert saved["occlusion"][0]["case"]["window"] == 32
     assert saved["machine"]["device"] == "a processor"
-    (_, header, rows), _, (_, _, requests) = found.tables()
-    cells = dict(zip(header, rows[0], strict=True))
+    occlusions, requests = found.tables()
+    cells = dict(zip(occlusions.columns, occlusions.rows[0], strict=True))
+    assert occlusions.note.startswith("a processor, 2 threads, Python 3, torch 2; matrix product: float32 100 GFLOP/s")
     assert cells["× full"] == "10.0"
     assert cells["× Captum (its batch)"] == "20.0 (16)"
     assert cells["share of floor"] == "50 %"
     assert cells["squares/s"] == "1,250"
-    assert requests == [["predictions", "60.0 ms", "50.0 ms", "1.20"]]
-    assert results.markdown(("a", "b"), [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert requests.rows == (("predictions", "60.0 ms", "50.0 ms", "1.20"),)

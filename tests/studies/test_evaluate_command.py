@@ -35,7 +35,7 @@ RECORD = Record(
     licence="CC0-1.0",
 )
 PNG = b"\x89PNG\r\n\x1a\n"
-PAGE = "# Card\n<!-- evaluate: {} -->\n<!-- end -->\nkept\n"
+PAGE = "# Card\n<!-- table: {} -->\n<!-- end -->\nkept\n"
 
 
 def tiny(classes: int, _: object = None) -> Chain:
@@ -97,7 +97,7 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     page = card.read_text()
     assert "| top-1 in float32, before they were stored | 65.00 % |" in page
     assert f"| SHA-256 | `{load(weights).record.weights_sha256}` |" in page
-    assert "<!-- evaluate: areas -->\n<!-- end -->" in page, "not measured, not touched"
+    assert "<!-- table: areas -->\n<!-- end -->" in page, "not measured, not touched"
     assert (tmp_path / "out" / "learning-curve.png").read_bytes().startswith(PNG)
     tables = (tmp_path / "out" / "accuracy.md").read_text()
     assert "| phases | side 32, epochs 1; side 64, epochs 2 |" in tables

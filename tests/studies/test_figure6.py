@@ -55,7 +55,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = folder / "data" / ("train" if i < 8 else "val") / f"n0{i % 2}" / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise(90, 110, seed=i)).save(file)
-    (folder / "page.md").write_text("# Here\n<!-- evaluate: figure6 -->\nold\n<!-- end -->\nkept\n")
+    (folder / "page.md").write_text("# Here\n<!-- table: figure6 -->\nold\n<!-- end -->\nkept\n")
     invoke(folder)
     return folder
 

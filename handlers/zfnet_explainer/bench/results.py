@@ -1,13 +1,11 @@
-"""The bench's tables, for the terminal and as Markdown, and its JSON."""
+"""The bench's tables and its JSON."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.table import Table
-
+from ..tables import Table
 from .machine import Machine
 from .occlusion import Row
 from .projections import ProjectionsRow
@@ -36,38 +34,38 @@ class Results:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
         return path
 
-    def tables(self) -> list[tuple[str, Sequence[str], list[list[str]]]]:
-        """(title, header, rows) of each part that was measured."""
+    def tables(self) -> list[Table]:
+        """Each part that was measured; the first says on what."""
+        here = self.machine
+        peaks = ", ".join(f"{name} {peak:,.0f} GFLOP/s" for name, peak in here.peak_gflops.items())
+        note = (
+            f"{here.device}, {here.threads} threads, Python {here.python}, torch {here.torch}; "
+            f"matrix product: {peaks}. Medians of {self.repeats} interleaved runs."
+        )
         return [
-            ("Occlusion maps", OCCLUSION, [_occlusion(row) for row in self.occlusion]),
-            (
-                "Nine projections of the last layer",
-                ("net", "ours", "Captum", "× Captum"),
-                [[r.net, _time(r.ours), _time(r.captum), f"{r.over_captum:.1f}"] for r in self.projections],
-            ),
-            (
-                "Whole requests, fresh pictures",
-                ("endpoint", "over HTTP", "in process", "ratio"),
-                [[r.endpoint, _time(r.over_http), _time(r.in_process), f"{r.ratio:.2f}"] for r in self.requests],
-            ),
+            Table(f"bench-{name}", title, columns, tuple(rows), note)
+            for name, title, columns, rows in (
+                ("occlusion", "Occlusion maps", OCCLUSION, [_occlusion(row) for row in self.occlusion]),
+                (
+                    "projections",
+                    "Nine projections of the last layer",
+                    ("net", "ours", "Captum", "× Captum"),
+                    [(r.net, _time(r.ours), _time(r.captum), f"{r.over_captum:.1f}") for r in self.projections],
+                ),
+                (
+                    "requests",
+                    "Whole requests, fresh pictures",
+                    ("endpoint", "over HTTP", "in process", "ratio"),
+                    [(r.endpoint, _time(r.over_http), _time(r.in_process), f"{r.ratio:.2f}") for r in self.requests],
+                ),
+            )
+            if rows
         ]
 
 
-def terminal(title: str, header: Sequence[str], rows: list[list[str]]) -> Table:
-    table = Table(*header, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def markdown(header: Sequence[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _occlusion(row: Row) -> list[str]:
+def _occlusion(row: Row) -> tuple[str, ...]:
     case = row.case
-    return [
+    return (
         case.net,
         f"{case.window}/{case.stride}",
         case.precision,
@@ -81,7 +79,7 @@ def _occlusion(row: Row) -> list[str]:
         f"{row.logit_deviation:.0e}",
         f"{row.probability_deviation:.0e}",
         f"{row.memory / 2**20:,.0f} MiB",
-    ]
+    )
 
 
 def _time(seconds: float) -> str:

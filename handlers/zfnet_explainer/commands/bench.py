@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .package import WEIGHTS
+from .tables import show
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +28,19 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
     out: Annotated[Path, typer.Option(help="Folder for the numbers, as JSON.")] = Path("results"),
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            writable=True,
+            help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
+        ),
+    ] = None,
 ) -> None:
     """Time occlusion maps, projections and whole requests side by side; minutes on an idle machine."""
     from ..bench import machine, occlusion, results  # torch takes seconds to import: --help does not wait for it
+    from ..tables import rewrite
     from .local import pick_device
 
     console, where = Console(), pick_device(device)
@@ -43,10 +54,10 @@ def bench(
         _nets(found, cases, where, progress)
         if requests:
             _requests(found, weights, where, progress)
-    for title, header, rows in found.tables():
-        if rows:
-            console.print(results.terminal(title, header, rows))
+    show(found.tables())
     console.print(f"numbers: {found.save(out)}")
+    for page in into or []:
+        rewrite(page, found.tables())
 
 
 def _nets(found: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
 
     from ..net.chain import Chain
     from ..net.checkpoint import Record
-    from ..studies.tables import Table
+    from ..tables import Table
     from ..training.data import Source
 
 
@@ -48,7 +48,7 @@ def evaluate(
             exists=True,
             dir_okay=False,
             writable=True,
-            help="A page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
+            help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
@@ -57,7 +57,7 @@ def evaluate(
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
     from ..studies.sample import sample, validation_pictures
-    from ..studies.tables import rewrite
+    from ..tables import rewrite
     from .local import pick_device
 
     fills = _fills(fill)

@@ -31,7 +31,7 @@ def figure6(
             exists=True,
             dir_okay=False,
             writable=True,
-            help="A page whose section <!-- evaluate: figure6 --> gets the new table; repeat for more.",
+            help="A page whose section <!-- table: figure6 --> gets the new table; repeat for more.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -44,7 +44,7 @@ def figure6(
 
     from ..studies.comparison import CONTENDERS, RECIPE, train
     from ..studies.figure6 import draw, number_table, study
-    from ..studies.tables import rewrite
+    from ..tables import rewrite
     from ..training.data import MEMORY_LIMIT, open_split, read_split
     from ..training.place import Place
     from ..training.recipe import Phase, with_options

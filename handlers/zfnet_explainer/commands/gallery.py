@@ -50,7 +50,7 @@ def gallery(
             exists=True,
             dir_okay=False,
             writable=True,
-            help="With --notes: a page whose sections <!-- evaluate: NAME --> get the new tables; repeat for more.",
+            help="With --notes: a page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
@@ -86,7 +86,7 @@ def _notes(
     from ..explainer import Explainer
     from ..studies.gallery.files import listing, sampled
     from ..studies.gallery.notes import note_tables, take_notes
-    from ..studies.tables import rewrite
+    from ..tables import rewrite
 
     size = checkpoint.record.preprocessing.size
     with Console(stderr=True).status("taking the notes"):

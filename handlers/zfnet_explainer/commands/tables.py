@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
-    from ..studies.tables import Table
+    from ..tables import Table
 
 
 def show(tables: Iterable["Table"]) -> None:

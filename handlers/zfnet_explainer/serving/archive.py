@@ -31,7 +31,7 @@ SOURCES = PROJECT / "handlers"
 PACKAGE = SOURCES / "zfnet_explainer"
 CONFIG_TEMPLATE = PROJECT / "deploy" / MODEL_CONFIG
 # A worker answers requests; these are for the people and machines around it.
-NOT_FOR_WORKERS = {"bench", "commands", "serving", "studies", "training"}
+NOT_FOR_WORKERS = {"bench", "commands", "serving", "studies", "tables.py", "training"}
 
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..net.checkpoint import Record
+from ..tables import Table, percent
 from ..training.accuracy import VIEW, Accuracy
-from .statistics import share_estimate
-from .tables import Table, percent, percent_interval
+from .statistics import percent_interval, share_estimate
 
 LARGEST = 10
 ELSEWHERE = ("recipe", "start", "log", "sha256")  # of a run: said in other places, or for machines

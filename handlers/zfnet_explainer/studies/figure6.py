@@ -13,11 +13,11 @@ from torch import Tensor
 from ..explanation import Pixels
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Preprocessing
+from ..tables import Table, percent
 from ..training.data import Pictures
 from ..wire.display import projection_pixels
 from .comparison import ALEXNET_STEM, CLIPPED, UNCLIPPED, Trained
 from .filters import Numbers, find_peaks, first_filters, numbers, project_peaks
-from .tables import Table, percent
 
 FILTER_TILE, PROJECTION_TILE, GAP = 33, 60, 2
 FILTER_COLUMNS, PROJECTION_COLUMNS = 12, 8

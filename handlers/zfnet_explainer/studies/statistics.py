@@ -51,3 +51,12 @@ def _correlated(measure: Callable[..., Any], ours: Tensor, theirs: Tensor) -> fl
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(measure(a, b).statistic)
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """The mean and, in brackets, its interval."""
+    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def percent_interval(estimate: Estimate) -> str:
+    return f"{100 * estimate.mean:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"

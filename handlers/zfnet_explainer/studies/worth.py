@@ -1,8 +1,9 @@
 """Tables of what the explanations are worth."""
 
+from ..tables import Table, percent
 from .curves import Faithfulness
 from .explanations import Explanations
-from .tables import Table, interval, percent, percent_interval
+from .statistics import interval, percent_interval
 
 
 def explanation_tables(found: Explanations) -> list[Table]:

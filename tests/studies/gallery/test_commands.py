@@ -38,7 +38,7 @@ def run(*arguments: str | Path) -> Result:
 
 def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- evaluate: grouping -->\nold\n<!-- end -->\n")
+    page.write_text("<!-- table: grouping -->\nold\n<!-- end -->\n")
     arguments = ("gallery", data, "--weights", weights, "--maps", "3", "--device", "cpu")
     result = run(*arguments, "--notes", "--sample", "4", "--into", page)
     assert result.exit_code == 0, result.output

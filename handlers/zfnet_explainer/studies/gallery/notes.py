@@ -7,7 +7,8 @@ from ...atlas import Atlas
 from ...explainer import Explainer
 from ...explanation import Pixels
 from ...net.checkpoint import Checkpoint
-from ..tables import Table, percent, percent_interval
+from ...tables import Table, percent
+from ..statistics import percent_interval
 from .exaggeration import Exaggeration, Shares, exaggeration
 from .grouping import Grouping, chance, grouping
 from .invariance import CHANGES, Moved, invariance

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from zfnet_explainer.studies.statistics import Estimate
-from zfnet_explainer.studies.tables import Table, interval, percent, percent_interval, rewrite
+from zfnet_explainer.studies.statistics import Estimate, interval, percent_interval
+from zfnet_explainer.tables import Table, percent, rewrite
 
 TABLE = Table("one", "One", ("a", "b"), (("1", "x|y"), ("2", "")), "A note.")
 LINES = "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n| 2 |  |\n\nA note.\n"
@@ -18,12 +18,11 @@ def test_markdown() -> None:
 def test_a_page_keeps_all_but_its_sections(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# Title\n<!-- evaluate: one -->\nold\n<!-- end -->\nbetween \\1\n<!-- evaluate: two -->\nkept\n<!-- end -->\n"
+        "# Title\n<!-- table: one -->\nold\n<!-- end -->\nbetween \\1\n<!-- table: two -->\nkept\n<!-- end -->\n"
     )
     rewrite(page, [TABLE, Table("three", "Three", ("c",), ())])
     expected = (
-        f"# Title\n<!-- evaluate: one -->\n{LINES}<!-- end -->\nbetween \\1\n"
-        "<!-- evaluate: two -->\nkept\n<!-- end -->\n"
+        f"# Title\n<!-- table: one -->\n{LINES}<!-- end -->\nbetween \\1\n<!-- table: two -->\nkept\n<!-- end -->\n"
     )
     assert page.read_text() == expected
     rewrite(page, [TABLE])
@@ -32,8 +31,8 @@ def test_a_page_keeps_all_but_its_sections(tmp_path: Path) -> None:
 
 def test_a_page_without_sections_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- evaluate: two -->\nkept\n<!-- end -->\n")
-    with pytest.raises(ValueError, match="has no section <!-- evaluate: NAME --> for any of one"):
+    page.write_text("<!-- table: two -->\nkept\n<!-- end -->\n")
+    with pytest.raises(ValueError, match="has no section <!-- table: NAME --> for any of one"):
         rewrite(page, [TABLE])
     assert "kept" in page.read_text()
 

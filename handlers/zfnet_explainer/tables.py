@@ -1,13 +1,11 @@
-"""Tables of a study's results, and their place in pages of Markdown."""
+"""Tables of measured results, and their place in pages of Markdown."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .statistics import Estimate
-
-SECTION = re.compile(r"(<!-- evaluate: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+SECTION = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Table:
 
 
 def rewrite(page: Path, tables: Sequence[Table]) -> None:
-    """Put each table into its section of the page, from `<!-- evaluate: NAME -->` to `<!-- end -->`.
+    """Put each table into its section of the page, from `<!-- table: NAME -->` to `<!-- end -->`.
 
     Sections of tables that are not there stay as they are. Raises ValueError for a page without one of theirs.
     """
@@ -42,18 +40,9 @@ def rewrite(page: Path, tables: Sequence[Table]) -> None:
 
     text = SECTION.sub(replaced, page.read_text())
     if not known.keys() & set(found):
-        raise ValueError(f"{page} has no section <!-- evaluate: NAME --> for any of {', '.join(known)}")
+        raise ValueError(f"{page} has no section <!-- table: NAME --> for any of {', '.join(known)}")
     page.write_text(text)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
-def interval(estimate: Estimate, digits: int = 3) -> str:
-    """The mean and, in brackets, its interval."""
-    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def percent_interval(estimate: Estimate) -> str:
-    return f"{100 * estimate.mean:.1f} % ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
