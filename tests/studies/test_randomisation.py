@@ -10,7 +10,7 @@ from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.studies.randomisation import Stage, randomisation, shuffle, weighted_layers
 
-from ..chains import like_zfnet
+from ..chains import like_zfnet, thin
 
 SIDE = 64
 PREPROCESSING = Preprocessing(SIDE, (0.5,) * 3, (0.25,) * 3)
@@ -69,3 +69,7 @@ def test_shuffling_moves_the_weights_of_one_layer(chain: Chain) -> None:
         assert torch.equal(value.flatten().sort().values, before.flatten().sort().values), name
         assert torch.equal(value, before) == (not name.startswith("conv2")), name
     assert weighted_layers(chain) == ["conv1", "conv2", "conv3", "fc1", "fc2"]
+
+
+def test_every_layer_that_learnt_is_shuffled() -> None:
+    assert weighted_layers(thin()) == ["conv1", "conv2", "fc1", "fc2"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..methods.deconvnet import Feature, down
 from ..methods.incremental import Occluder
@@ -76,7 +76,7 @@ def randomisation(
 
 
 def weighted_layers(chain: Chain) -> list[str]:
-    return [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    return [name for name, layer in chain.named_children() if next(layer.parameters(), None) is not None]
 
 
 def shuffle(chain: Chain, name: str, generator: torch.Generator) -> None:
