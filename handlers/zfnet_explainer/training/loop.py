@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
@@ -108,6 +108,8 @@ class Trainer:
         begin = time.perf_counter()
         torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.place.rank))
         self._set_norms(self.recipe.cross_map_norm(self.epoch))
+        if self.epoch and self.recipe.cross_map_norm(self.epoch) != self.recipe.cross_map_norm(self.epoch - 1):
+            self.average = _average(self.net, self.recipe.averaging)
         self.spread.train()
         loader = batches(self.train, self.recipe, self.epoch, self.place)
         sums = torch.zeros(3, dtype=torch.float64, device=self.place.device)  # losses, right answers, pictures
@@ -179,12 +181,16 @@ class Trainer:
 
 
 def _average(net: nn.Sequential, share: float) -> AveragedModel | None:
-    """A running average of all weights and of BatchNorm's statistics, which begins as the net is."""
+    """A running average of all weights and of BatchNorm's statistics."""
     if not share:
         return None
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(share), use_buffers=True)  # type: ignore[no-untyped-call]
-    average.n_averaged += 1  # its first update would replace the start, and a resumed average with it
-    return average
+
+    def followed(average: Tensor, current: Tensor, seen: Tensor | int) -> Tensor:
+        if not current.is_floating_point():  # a count
+            return current
+        return torch.lerp(current, average, min(share, (1 + int(seen)) / (10 + int(seen))))
+
+    return AveragedModel(net, avg_fn=followed, use_buffers=True)
 
 
 def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:

@@ -56,8 +56,9 @@ class Recipe:
     in the paper. Its radius of 1e-1 is meant for those: on scaled ones the first layer's filters are
     larger by the deviation, about 70.
     `mixing`: share of the batches whose pictures are mixed in pairs (`training.mixing`).
-    `averaging`: share of the past in a running average of the weights, taken after each step; the average is
-    what is validated and exported. 0 takes the weights as they are.
+    `averaging`: share of the past in a running average of the weights, taken after each step (less in its first
+    steps); the average is what is validated and exported. It begins anew where cross-map normalisation comes in,
+    for which the weights before are not meant. 0 takes the weights as they are.
     `last_layer_rate`: share of the rate that the last layer has.
     `ranks`: linear layers that are products of two thin matrices: quick, and small where they are stored.
     """

@@ -24,7 +24,7 @@ def save_state(
     for name, parameter in net.named_parameters():
         tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
     if average:
-        tensors |= {f"average.{name}": value for name, value in average.module.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     partial = out / "state.partial"
     metadata = {name: json.dumps(value) for name, value in about.items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
@@ -49,13 +49,13 @@ def load_weights(out: Path, net: nn.Module, device: torch.device) -> None:
 
 def load_average(out: Path, average: AveragedModel, device: torch.device) -> None:
     """Fill an average with a state's."""
-    _load(out, "average.", average.module, device)
+    _load(out, "average.", average, device)
 
 
 def load_result(out: Path, net: nn.Module, device: torch.device) -> None:
     """Fill a net with what a run has come to: its average where it has one. Raises ValueError where it does not fit."""
     averaged = read_about(out)["recipe"].get("averaging")
-    _load(out, "average." if averaged else "net.", net, device)
+    _load(out, "average.module." if averaged else "net.", net, device)
 
 
 def _load(out: Path, prefix: str, net: nn.Module, device: torch.device) -> None:
