@@ -21,6 +21,12 @@ from ..chains import named, plain, seeded
 from ..pictures import noise
 
 SIDE = 64
+
+
+def row(epoch: int, side: int, loss: float, val_top1: float) -> dict[str, float]:
+    return {"epoch": epoch, "side": side, "loss": loss, "val_top1": val_top1}
+
+
 RECORD = Record(
     name="tiny",
     architecture="tiny",
@@ -29,7 +35,7 @@ RECORD = Record(
     training={
         "images": 7,
         "recipe": {"batch": 2, "nesterov": True, "phases": [{"side": 32, "epochs": 1}, {"side": 64, "epochs": 2}]},
-        "log": [[1, 32, 2.5, 0.25], {"epoch": 2, "side": 64, "loss": 1.23456, "val_top1": 0.5}],
+        "log": [row(1, 32, 2.5, 0.25), row(2, 64, 1.23456, 0.5) | {"train_top1": 0.75}],
     },
     validation={"top1": 0.625, "images": 40, "top1_before_storage": 0.65, "largest_logit_difference": 0.0123},
     licence="CC0-1.0",
@@ -140,8 +146,12 @@ def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: P
 
 
 def test_a_net_that_started_from_another_run() -> None:
-    first = {"recipe": {"batch": 4, "dropout": 0.5}, "log": [[1, 32, 2.0, 0.25], [2, 64, 1.5, 0.5]], "start": None}
-    last = {"images": 7, "recipe": {"batch": 8}, "log": [[1, 64, 1.0, 0.75]], "start": {"sha256": "ab", **first}}
+    first = {
+        "recipe": {"batch": 4, "dropout": 0.5},
+        "log": [row(1, 32, 2.0, 0.25), row(2, 64, 1.5, 0.5)],
+        "start": None,
+    }
+    last = {"images": 7, "recipe": {"batch": 8}, "log": [row(1, 64, 1.0, 0.75)], "start": {"sha256": "ab", **first}}
     assert log(last) == [[1, 32, 2.0, 0.25], [2, 64, 1.5, 0.5], [3, 64, 1.0, 0.75]]
     recipe = card_tables(replace(RECORD, training=last), Path(__file__))[1]
     assert recipe.columns == ("", "run 1", "run 2")

@@ -7,6 +7,7 @@ from typing import Any
 from ..net.checkpoint import Record
 from ..tables import Table, percent
 from ..training.accuracy import VIEW, Accuracy
+from ..training.log import RECORDED
 from .statistics import percent_interval, share_estimate
 
 LARGEST = 10
@@ -83,16 +84,11 @@ def card_tables(record: Record, weights: Path) -> list[Table]:
 
 
 def log(training: Mapping[str, Any]) -> list[list[float]]:
-    """Epoch, pixels of the crops, loss and top-1 of every epoch, those of the run that it started from first.
-
-    A record has them in this order, named or not.
-    """
+    """Epoch, pixels of the crops, loss and top-1 of every epoch, those of the run that it started from first."""
     rows: list[list[float]] = []
     for run in _runs(training):
         before = rows[-1][0] if rows else 0
-        for row in run.get("log", ()):
-            epoch, *rest = row.values() if isinstance(row, dict) else row
-            rows.append([before + epoch, *rest])
+        rows += [[before + row["epoch"], *(row[name] for name in RECORDED[1:])] for row in run.get("log", ())]
     return rows
 
 

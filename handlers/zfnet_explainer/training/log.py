@@ -6,6 +6,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 Row = dict[str, float]
+RECORDED = ("epoch", "side", "loss", "val_top1")  # what a net's record keeps of a row
 
 
 def read_log(out: Path) -> list[Row]:

@@ -9,12 +9,11 @@ from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
 from .data import MEMORY_LIMIT, Source, channel_statistics, open_split, read_split
 from .export import export
-from .log import read_log
+from .log import RECORDED, read_log
 from .loop import Trainer
 from .place import Place
 from .recipe import Recipe
 
-LOGGED = ("epoch", "side", "loss", "val_top1")
 GREY_LEVEL = 1 / 255
 
 
@@ -79,5 +78,5 @@ def _training(trainer: Trainer, out: Path) -> dict[str, Any]:
         "images": len(trainer.train),
         "recipe": asdict(trainer.recipe),
         "start": trainer.about["start"],
-        "log": [{name: row[name] for name in LOGGED} for row in read_log(out)],
+        "log": [{name: row[name] for name in RECORDED} for row in read_log(out)],
     }
