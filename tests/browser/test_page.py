@@ -44,8 +44,9 @@ def browser() -> "Iterator[Browser]":
         chromium.close()
 
 
-def serving(trained: Checkpoint, atlas: Atlas | None = None) -> Service:
-    return Service(Explainer(trained, torch.device("cpu"), atlas), "zfnet", "1.0.0", Limits())
+def serving(trained: Checkpoint, atlas: Atlas | None = None, allowed_origin: str = "") -> Service:
+    explainer = Explainer(trained, torch.device("cpu"), atlas)
+    return Service(explainer, "zfnet", "1.0.0", Limits(), allowed_origin=allowed_origin)
 
 
 @pytest.fixture(scope="module")
@@ -300,17 +301,32 @@ def test_a_server_that_wants_a_token_is_given_it(browser: "Browser", service: Se
         tab.close()
 
 
-def test_opened_as_a_file_it_asks_for_the_server(
+def test_opened_as_a_file_it_asks_for_the_server(browser: "Browser", service: Service, tmp_path: Path) -> None:
+    """Of a server that lets files in: their origin is `null`."""
+    file = tmp_path / "explain.html"
+    file.write_bytes(page_file("zfnet", service.rules))
+    explainer = service.explainer
+    lenient = serving(Checkpoint(explainer.chain, explainer.record), allowed_origin="null")
+    with opened(lenient) as door:
+        tab = browser.new_page()
+        tab.goto(file.as_uri())
+        tab.set_input_files("#file", WIDE)
+        expect(tab.get_by_role("alert")).to_contain_text("Give the server's address first")
+        tab.fill("#server", door.url)
+        explain(tab, window="112", stride="112")
+        tab.close()
+
+
+def test_opened_as_a_file_it_says_that_the_server_does_not_let_it_in(
     browser: "Browser", door: Door, service: Service, tmp_path: Path
 ) -> None:
     file = tmp_path / "explain.html"
     file.write_bytes(page_file("zfnet", service.rules))
     tab = browser.new_page()
     tab.goto(file.as_uri())
-    tab.set_input_files("#file", WIDE)
-    expect(tab.get_by_role("alert")).to_contain_text("Give the server's address first")
     tab.fill("#server", door.url)
-    explain(tab, window="112", stride="112")
+    tab.set_input_files("#file", WIDE)
+    expect(tab.get_by_role("alert")).to_contain_text("pages of null may not use this server")
     tab.close()
 
 
