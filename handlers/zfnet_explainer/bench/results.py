@@ -43,7 +43,7 @@ class Results:
             f"matrix product: {peaks}. Medians of {self.repeats} interleaved runs."
         )
         return [
-            Table(f"bench-{name}", title, columns, tuple(rows), note)
+            Table(f"bench-{name}", title, columns, tuple(rows), note if name == "occlusion" else "")
             for name, title, columns, rows in (
                 ("occlusion", "Occlusion maps", OCCLUSION, [_occlusion(row) for row in self.occlusion]),
                 (

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .package import WEIGHTS
-from .tables import show
+from .tables import Pages, show
 
 if TYPE_CHECKING:
     import torch
@@ -28,15 +28,7 @@ def bench(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
     out: Annotated[Path, typer.Option(help="Folder for the numbers, as JSON.")] = Path("results"),
-    into: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            writable=True,
-            help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
-        ),
-    ] = None,
+    into: Pages = None,
 ) -> None:
     """Time occlusion maps, projections and whole requests side by side; minutes on an idle machine."""
     from ..bench import machine, occlusion, results  # torch takes seconds to import: --help does not wait for it

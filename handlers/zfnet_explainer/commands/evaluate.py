@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .package import WEIGHTS
-from .tables import show
+from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from torch import Tensor
@@ -42,15 +42,7 @@ def evaluate(
         Path | None,
         typer.Option(file_okay=False, help="Folder for numbers (JSON), tables (Markdown) and curves (PNG)."),
     ] = None,
-    into: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            writable=True,
-            help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
-        ),
-    ] = None,
+    into: Pages = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Measure the accuracy of the stored weights, and what their explanations are worth."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table as Shown
+
+from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.figure6 import Studied
@@ -25,15 +26,7 @@ def figure6(
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
     figure: Annotated[Path | None, typer.Option(help="The picture to write; figure6.png in OUT without it.")] = None,
-    into: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            writable=True,
-            help="A page whose section <!-- table: figure6 --> gets the new table; repeat for more.",
-        ),
-    ] = None,
+    into: Pages = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train three nets alike and draw their first two layers: unclipped, with AlexNet's stem, and ours.
@@ -73,10 +66,7 @@ def figure6(
     (out / "figure6.json").write_text(json.dumps(_numbers(studied, asdict(recipe)), indent=1) + "\n")
     picture = figure or out / "figure6.png"
     Image.fromarray(draw(studied)).save(picture, optimize=True)
-    shown = Shown(*table.columns, title=table.title, caption=table.note)
-    for row in table.rows:
-        shown.add_row(*row)
-    place.console.print(shown)
+    show([table])
     place.console.print(f"{picture}, {out / 'figure6.json'}")
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..atlas import FOLDER
 from .package import WEIGHTS
-from .tables import show
+from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
@@ -44,15 +44,7 @@ def gallery(
     ] = False,
     sample: Annotated[int, typer.Option(min=2, help="Pictures to take the notes on, drawn at random.")] = 128,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
-    into: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            writable=True,
-            help="With --notes: a page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
-        ),
-    ] = None,
+    into: Pages = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Build the atlas of these weights: each map's nine strongest activations over the pictures, projected.

@@ -1,13 +1,25 @@
-"""A study's tables on the terminal."""
+"""Measured tables on the terminal, and the option that puts them into pages."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table as Shown
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..tables import Table
+
+Pages = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        writable=True,
+        help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
+    ),
+]
 
 
 def show(tables: Iterable["Table"]) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
@@ -25,6 +25,8 @@ from .place import Place
 from .recipe import Precision, Recipe
 from .state import STATE, About, digest, load_average, load_momentum, load_result, load_weights, read_about, save_state
 from .views import batches, mixed
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Trainer:
@@ -185,12 +187,11 @@ def _average(net: nn.Sequential, share: float) -> AveragedModel | None:
     if not share:
         return None
 
-    def followed(average: Tensor, current: Tensor, seen: Tensor | int) -> Tensor:
-        if not current.is_floating_point():  # a count
-            return current
-        return torch.lerp(current, average, min(share, (1 + int(seen)) / (10 + int(seen))))
+    def follow(average: Tensors, current: Tensors, seen: Tensor | int) -> None:
+        past = min(share, (1 + int(seen)) / (10 + int(seen)))
+        get_ema_multi_avg_fn(past)(average, current, seen)  # type: ignore[no-untyped-call]
 
-    return AveragedModel(net, avg_fn=followed, use_buffers=True)
+    return AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
 
 
 def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:
