@@ -61,15 +61,18 @@ def test_the_ways_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert row.positions == 49
     assert row.captum_batch in (2, 5)
     assert 0 < row.logit_deviation < 1e-5 or row.logit_deviation == 0
-    assert row.captum_our_norm == row.captum  # there is no normalisation in this net
     assert row.floor == 2 * multiply_adds(chain, squares(32, 32, 8, 4)) / 1e9
     assert row.over_full == row.full / row.incremental
-    assert min(row.incremental, row.full, row.captum) > 0
+    assert min(row.incremental, row.full, row.captum, row.captum_tuned) > 0
 
 
-def test_plain_is_the_chain_with_torchs_own_normalisation() -> None:
-    chain = SMALL["like_zfnet"](0)
+def test_plain_is_the_chain_as_torch_has_it() -> None:
+    chain = ways.subject(SMALL["like_zfnet"](0), CPU, torch.float32).chain
     net = ways.plain(chain)
+    for ours, theirs in zip(chain.parameters(), net.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+        assert theirs.is_contiguous()
+    assert not all(weight.is_contiguous() for weight in chain.parameters())
     assert any(isinstance(layer, nn.LocalResponseNorm) for layer in net)
     x = picture(chain)[None]
     torch.testing.assert_close(net(x), chain(x), rtol=1e-5, atol=1e-5)

@@ -1,5 +1,6 @@
 """Occlusion maps: the plain evaluation against a naive loop, the incremental one against the plain one."""
 
+import math
 import random
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zfnet_explainer.methods import incremental
 from zfnet_explainer.methods.incremental import Occluder
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
@@ -14,6 +16,13 @@ from zfnet_explainer.net.chain import Chain, as_chain
 from zfnet_explainer.net.norm import CrossMapNorm
 
 from ..chains import SMALL, chain_of, picture, plain
+
+
+@pytest.fixture(autouse=True)
+def _always_incremental(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of these small pictures a square changes."""
+    monkeypatch.setattr(incremental, "SHARE", math.inf)
+
 
 KINDS = pytest.mark.parametrize("kind", SMALL)
 
@@ -79,8 +88,8 @@ def test_incremental_equals_full(kind: str, seed: int) -> None:
     for window, stride in ((1, 1), (5, 4), (12, 7), (13, 13)):
         grid = squares(*chain.input_size[1:], window, stride)
         for layer in chain.features:
-            incremental, full = both(chain, image, fill, grid, layer, seed)
-            assert_equal(incremental, full, 1e-5)
+            found, full = both(chain, image, fill, grid, layer, seed)
+            assert_equal(found, full, 1e-5)
 
 
 @KINDS
@@ -90,9 +99,9 @@ def test_incremental_is_exact_in_float64(kind: str) -> None:
     image, fill = (picture(chain, seed, torch.float64) for seed in (1, 2))
     for window, stride in ((3, 3), (7, 4), (11, 11)):
         grid = squares(*chain.input_size[1:], window, stride)
-        incremental, full = both(chain, image, fill, grid, chain.features[-1], 1)
+        found, full = both(chain, image, fill, grid, chain.features[-1], 1)
         assert differs(full)
-        assert_equal(incremental, full, 1e-12)
+        assert_equal(found, full, 1e-12)
 
 
 def drawn(seed: int) -> Chain:
@@ -131,8 +140,8 @@ def test_incremental_is_exact_for_any_chain(seed: int) -> None:
         window = draw.randint(1, 18)
         grid = squares(*chain.input_size[1:], window, draw.randint((window + 1) // 2, window))
         layer = draw.choice(chain.features)
-        incremental, full = both(chain, image, fill, grid, layer, 0, memory=50_000)
-        assert_equal(incremental, full, 1e-12)
+        found, full = both(chain, image, fill, grid, layer, 0, memory=50_000)
+        assert_equal(found, full, 1e-12)
 
 
 @KINDS
@@ -141,8 +150,8 @@ def test_squares_as_large_as_the_picture(kind: str, shift: int) -> None:
     chain = SMALL[kind](0).double()
     image, fill = (picture(chain, seed, torch.float64) for seed in (1, 2))
     grid = squares(*chain.input_size[1:], min(chain.input_size[1:]) - shift, 1)
-    incremental, full = both(chain, image, fill, grid, chain.features[0], 1)
-    assert_equal(incremental, full, 1e-12)
+    found, full = both(chain, image, fill, grid, chain.features[0], 1)
+    assert_equal(found, full, 1e-12)
 
 
 @KINDS
@@ -155,6 +164,24 @@ def test_little_memory_changes_nothing(kind: str) -> None:
     assert len(grid) > 3
     for memory in (1, 30_000):
         assert_equal(Occluder(chain, memory)(*args), Occluder(chain)(*args), 1e-6)
+
+
+@KINDS
+def test_one_occluder_for_many_pictures(kind: str) -> None:
+    """It keeps memory from one to the next, and gives none of it away."""
+    chain = SMALL[kind](0)
+    fill = picture(chain, 9)
+    cases = [(picture(chain, seed), squares(*chain.input_size[1:], window, 5)) for seed, window in ((1, 9), (2, 5))]
+    one = Occluder(chain)
+
+    def maps(occluder: Occluder, image: Tensor, grid: Squares) -> OcclusionMaps:
+        return occluder(image, chain.run(image[None]), fill, grid, chain.features[-1], 0)
+
+    found = [maps(one, *case) for case in (*cases, *cases)]
+    for ours, case in zip(found, (*cases, *cases), strict=True):
+        expected = maps(Occluder(chain), *case)
+        assert torch.equal(ours.logits, expected.logits)
+        assert torch.equal(ours.feature_activity, expected.feature_activity)
 
 
 @KINDS
@@ -207,16 +234,16 @@ def test_inputs_stay(kind: str) -> None:
 def test_zfnet(random_zfnet: Chain, window: int, stride: int, tops: tuple[int, ...], lefts: tuple[int, ...]) -> None:
     grid = Squares(window, stride, tops, lefts)
     image, fill = picture(random_zfnet, 1), picture(random_zfnet, 2)
-    incremental, full = both(random_zfnet, image, fill, grid, "relu5", 7)
-    assert_equal(incremental, full, 1e-5)
+    found, full = both(random_zfnet, image, fill, grid, "relu5", 7)
+    assert_equal(found, full, 1e-5)
 
 
 def test_alexnet(random_alexnet: nn.Sequential) -> None:
     chain = as_chain(random_alexnet, (3, 224, 224))
     image, fill = picture(chain, 1), picture(chain, 2)
-    incremental, full = both(chain, image, fill, Squares(31, 1, (0, 193), (77, 193)), chain.features[-1], 7)
+    found, full = both(chain, image, fill, Squares(31, 1, (0, 193), (77, 193)), chain.features[-1], 7)
     assert differs(full)
-    assert_equal(incremental, full, 1e-5)
+    assert_equal(found, full, 1e-5)
 
 
 def test_probabilities() -> None:

@@ -15,6 +15,8 @@ from ..wire.service import Service
 from .machine import seconds
 
 SIDE = 320
+# Rounds before the first that counts: TorchServe's Java compiles what it runs often, and predictions come first.
+WARM_UP = {"predictions": 20, "explanations": 1}
 CPU = torch.device("cpu")
 
 
@@ -45,12 +47,10 @@ def measure(service: Service, url: str, endpoint: str, repeats: int) -> Requests
 
         ways: tuple[Callable[[bytes], None], ...] = (over_http, in_process)
         times: tuple[list[float], ...] = ([], [])
-        for round_ in range(repeats + 1):
-            for way, kept in zip(ways, times, strict=True):
-                taken = _timed(way, next(pictures))
-                if round_:  # the first of each warms up
-                    kept.append(taken)
-    return RequestsRow(endpoint, *map(median, times))
+        for _ in range(WARM_UP[endpoint] + repeats):
+            for way, taken in zip(ways, times, strict=True):
+                taken.append(_timed(way, next(pictures)))
+    return RequestsRow(endpoint, *(median(taken[-repeats:]) for taken in times))
 
 
 def _timed(way: Callable[[bytes], None], picture: bytes) -> float:

@@ -13,7 +13,7 @@ from .requests import RequestsRow
 
 OCCLUSION = (
     "net", "window/stride", "precision", "squares", "time", "squares/s", "× full", "× Captum (its batch)",
-    "× Captum, our norm", "share of floor", "logits off", "probability off", "memory",
+    "× Captum, tuned", "share of floor", "logits off", "probability off", "memory",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def _occlusion(row: Row) -> tuple[str, ...]:
         f"{row.positions / row.incremental:,.0f}",
         f"{row.over_full:.1f}",
         f"{row.over_captum:.1f} ({row.captum_batch})",
-        f"{row.captum_our_norm / row.incremental:.1f}",
+        f"{row.captum_tuned / row.incremental:.1f}",
         f"{100 * row.share_of_floor:.0f} %",
         f"{row.logit_deviation:.0e}",
         f"{row.probability_deviation:.0e}",

@@ -1,5 +1,6 @@
 """The ways to an occlusion map that are compared: ours, ours in full, and Captum's."""
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,12 +59,13 @@ def full(on: Subject) -> Callable[[Squares], OcclusionMaps]:
     return lambda grid: occlude_full(on.chain, on.image, on.fill, grid, on.chain.features[-1], 0, FULL_BATCH)
 
 
-def captum(on: Subject, batch: int, torch_norm: bool) -> Way:
-    """Captum's Occlusion on the same weights in a plain net, with torch's normalisation or with ours.
+def captum(on: Subject, batch: int, tuned: bool) -> Way:
+    """Captum's Occlusion on the same weights, in a plain net of torch's layers or, `tuned`, in ours.
 
-    It finds the target's probabilities alone, without the map's activity and the most probable class.
+    Ours is faster: its convolutions read channels last, and its normalisation is another. It finds the
+    target's probabilities alone, without the map's activity and the most probable class.
     """
-    net = plain(on.chain) if torch_norm else on.chain
+    net = on.chain if tuned else plain(on.chain)
     attribution = Occlusion(lambda x: net(x).softmax(1)[:, TARGET])
 
     @torch.inference_mode()
@@ -82,18 +84,19 @@ def captum(on: Subject, batch: int, torch_norm: bool) -> Way:
 
 
 def plain(chain: Chain) -> nn.Sequential:
-    """The chain as a user of torch would write it down: torch's own normalisation, the same weights."""
-    return nn.Sequential(
+    """The chain as a user of torch would have it: torch's normalisation and memory format, the same weights."""
+    net = nn.Sequential(
         OrderedDict(
             (
                 name,
                 nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
                 if isinstance(layer, CrossMapNorm)
-                else layer,
+                else copy.deepcopy(layer),
             )
             for name, layer in chain.named_children()
         )
-    ).eval()
+    )
+    return net.to(memory_format=torch.contiguous_format).eval()
 
 
 def sample(size: int, window: int, stride: int, at_most: int) -> Squares:

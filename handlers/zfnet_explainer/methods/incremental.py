@@ -5,7 +5,8 @@ the square touches and takes all else from the clean picture (Nakandala et al., 
 incremental inference). Nothing is approximated: a value outside does not depend on the square.
 
 A layer is one gather of what its tiles read and one operation on that: a pool, a convolution, or,
-where it takes fewer multiplications, the matrix products of Winograd's form of it.
+where it takes fewer multiplications, the matrix products of Winograd's form of it. Squares that change
+nearly all of a picture go through the whole net instead.
 """
 
 import torch
@@ -13,27 +14,33 @@ from torch import Tensor, nn
 
 from ..net.chain import Activations, Chain
 from .changed import Boxes
-from .occlusion import OcclusionMaps, as_maps
+from .occlusion import OcclusionMaps, as_maps, occlude_full
 from .plan import Step, plan
 from .squares import Squares
 from .sweep import Sweep
 from .winograd import WinogradConvolution
+from .workspace import Workspace
 
 # Bytes of a layer's values at a time: on a CPU few enough for its caches and many enough for its matrix products, on
 # a GPU few kernels for as many squares as are asked for.
 MEMORY = {"cpu": 128 << 20, "cuda": 2 << 30}
+# Incremental where it takes less than this share of the whole net's multiply-adds. They are slower ones: on a CPU the
+# time saved there is a third, and differences of nearly all of a picture cost digits.
+SHARE = 0.4
 DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that their weights are seldom read
 
 
 class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
-    Filters in Winograd's form are kept from their first use on.
+    Filters in Winograd's form and that memory are kept from their first use on: one thread at a time may call it.
     """
 
     def __init__(self, chain: Chain, memory: int | None = None) -> None:
         self.chain = chain
-        self.memory = memory or MEMORY[next(chain.parameters()).device.type]
+        weight = next(chain.parameters())
+        self.memory = memory or MEMORY[weight.device.type]
+        self._workspace = Workspace(weight)
         self._transformed: dict[str, WinogradConvolution] = {}
 
     @torch.inference_mode()
@@ -46,7 +53,23 @@ class Occluder:
         squares there are, a layer holds about `memory` bytes at a time.
         """
         steps = plan(self.chain, squares, image.dtype, image.device)
-        sweep = Sweep(self.chain, steps, self._filters(steps), image, clean, fill)
+        whole = {name: clean.outputs[name][0] for name in steps}
+        if sum(step.multiply_adds for step in steps.values()) < SHARE * _multiply_adds(self.chain, whole):
+            return self._incremental(steps, image, clean, fill, squares, layer, feature)
+        held = 2 * max(x.nbytes for x in whole.values())
+        return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
+
+    def _incremental(
+        self,
+        steps: dict[str, Step],
+        image: Tensor,
+        clean: Activations,
+        fill: Tensor,
+        squares: Squares,
+        layer: str,
+        feature: int,
+    ) -> OcclusionMaps:
+        sweep = Sweep(self.chain, steps, self._filters(steps), image, clean, fill, self._workspace)
         painted = Boxes.grid(
             [(top, top + squares.window) for top in squares.tops],
             [(left, left + squares.window) for left in squares.lefts],
@@ -74,3 +97,11 @@ class Occluder:
             if step.tiling and isinstance(layer, nn.Conv2d) and (kept is None or kept.tiling != step.tiling):
                 self._transformed[name] = WinogradConvolution(layer, step.tiling)
         return self._transformed
+
+
+def _multiply_adds(chain: Chain, maps: dict[str, Tensor]) -> int:
+    """Of the convolutions that give these maps [channels, h, w], for one picture."""
+    layers = {name: chain.layer(name) for name in maps}
+    return sum(
+        layer.weight.numel() * maps[name][0].numel() for name, layer in layers.items() if isinstance(layer, nn.Conv2d)
+    )

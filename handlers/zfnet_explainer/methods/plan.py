@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Step:
-    """One layer's part: its two lines, a tiling where it pays, and how many values a square holds in it.
+    """One layer's part: its two lines, a tiling where it pays, and what a square takes: multiply-adds, and values held.
 
     Of all squares, on the chain's device: the changed outputs, and (row, column) of the first recomputed output
     and of the first value read for it.
@@ -43,6 +43,7 @@ class Step:
     vertical: Line
     horizontal: Line
     tiling: Tiling | None
+    multiply_adds: int
     values: int
     boxes: Boxes
     firsts: Corners
@@ -68,6 +69,7 @@ def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.devic
             lengthwise,
             crosswise,
             tiling,
+            _cost(layer, tiling, lengthwise, crosswise),
             _values(tiling, lengthwise, crosswise, channels, after),
             Boxes.grid(vertical, horizontal).to(device),
             _corners(lengthwise.firsts, crosswise.firsts, device),

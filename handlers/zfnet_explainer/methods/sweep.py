@@ -26,11 +26,11 @@ class Sweep:
         image: Tensor,
         clean: Activations,
         fill: Tensor,
+        workspace: Workspace,
     ) -> None:
-        self.chain, self.steps, self.transformed = chain, steps, transformed
+        self.chain, self.steps, self.transformed, self.workspace = chain, steps, transformed, workspace
         self.maps = {name: clean.outputs[name][0] for name in chain.spatial}
         self.fill = _rows(fill)
-        self.workspace = Workspace(self.fill)
         below = dict(zip(chain.spatial, [image, *self.maps.values()], strict=False))
         self.read = {
             name: _kept(below[name]) if step.tiling else _padded(below[name], *chain.axes[name], chain.layer(name))

@@ -64,29 +64,25 @@ class WinogradConvolution:
         dtype = layer.weight.dtype
         transformed = torch.einsum("ia,jb,ocab->ijco", of_filter, of_filter, filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
-        self.of_input, self.to_output = of_input.to(dtype), to_output.to(dtype)
+        # Down and across at once: more multiplications than one after the other, but values go through memory once.
+        self.of_input, self.to_output = (torch.kron(m, m).to(dtype) for m in (of_input, to_output))
 
     def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
         """Tiles' inputs [inputs^2, tiles, stride^2 * maps] -> what they add to outputs [outputs^2, tiles, maps].
 
         Without the bias, which differences do not have.
         """
-        tiles = differences.shape[1]
-        transformed = _both_ways(self.of_input, differences, "transformed", workspace)
-        products = workspace.take("products", self.tiling.outputs**2, tiles, self.filters.shape[2])
+        transformed = _matmul(self.of_input, differences, "transformed", workspace)
+        products = workspace.take("products", *transformed.shape[:2], self.filters.shape[2])
         torch.bmm(transformed, self.filters, out=products)
-        return _both_ways(self.to_output, products, "added", workspace)
+        return _matmul(self.to_output, products, "added", workspace)
 
 
-def _both_ways(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
-    """Transform squares of values [inputs^2, tiles, maps] down and across: [outputs^2, tiles, maps]."""
-    outputs, inputs = matrix.shape
-    _, tiles, maps = x.shape
-    down = workspace.take("down", outputs, inputs, tiles * maps)
-    torch.mm(matrix, x.view(inputs, -1), out=down.view(outputs, -1))
-    found = workspace.take(role, outputs, outputs, tiles * maps)
-    torch.bmm(matrix.expand(outputs, -1, -1), down, out=found)
-    return found.view(outputs**2, tiles, maps)
+def _matmul(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
+    """The matrix times the first axis of x [n, tiles, maps]."""
+    found = workspace.take(role, len(matrix), *x.shape[1:])
+    torch.mm(matrix, x.flatten(1), out=found.flatten(1))
+    return found
 
 
 def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:

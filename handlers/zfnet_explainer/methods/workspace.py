@@ -1,4 +1,4 @@
-"""Memory that a sweep writes its intermediate values to, batch after batch."""
+"""Memory that a sweep writes its intermediate values to, batch after batch and picture after picture."""
 
 from math import prod
 
@@ -9,8 +9,7 @@ from torch import Tensor
 class Workspace:
     """One block of memory for each role, as large as its largest use so far.
 
-    Fresh memory for every batch would come from the system page by page, which takes longer on a CPU than what
-    is written to it.
+    Fresh memory would come from the system page by page, which takes longer on a CPU than what is written to it.
     """
 
     def __init__(self, like: Tensor) -> None:
