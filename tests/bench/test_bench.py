@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zfnet_explainer.bench import machine, occlusion, projections, results, ways
 from zfnet_explainer.bench.floor import multiply_adds
 from zfnet_explainer.bench.requests import RequestsRow, fresh_pictures
+from zfnet_explainer.bench.start import StartRow
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.wire.image import decode
 
@@ -100,11 +101,11 @@ def test_results_are_saved_whole(tmp_path: Path) -> None:
     case = occlusion.Case("zfnet", 32, 8, "float32")
     row = occlusion.Row(case, 625, 0.5, 5.0, 10.0, 16, 8.0, 1e-6, 1e-7, 3 << 20, 0.25)
     here = machine.Machine("a processor", 2, "system", "3", "2", {"float32": 100.0})
-    found = results.Results(here, 3, [row], [], [RequestsRow("predictions", 0.06, 0.05)])
+    found = results.Results(here, 3, [row], [], [RequestsRow("predictions", 0.06, 0.05)], [StartRow(6.0, 4.0)])
     saved = json.loads(found.save(tmp_path).read_text())
     assert saved["occlusion"][0]["case"]["window"] == 32
     assert saved["machine"]["device"] == "a processor"
-    occlusions, requests = found.tables()
+    occlusions, requests, starts = found.tables()
     cells = dict(zip(occlusions.columns, occlusions.rows[0], strict=True))
     assert occlusions.note.startswith("a processor, 2 threads, Python 3, torch 2; matrix product: float32 100 GFLOP/s")
     assert cells["× full"] == "10.0"
@@ -112,3 +113,4 @@ def test_results_are_saved_whole(tmp_path: Path) -> None:
     assert cells["share of floor"] == "50 %"
     assert cells["squares/s"] == "1,250"
     assert requests.rows == (("predictions", "60.0 ms", "50.0 ms", "1.20"),)
+    assert starts.rows == (("6.00 s", "4.00 s", "1.50"),)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+CPU = torch.device("cpu")
 MATRIX = 2048
 
 

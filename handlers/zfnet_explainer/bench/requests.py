@@ -7,17 +7,15 @@ from statistics import median
 
 import httpx
 import numpy as np
-import torch
 from PIL import Image
 
 from ..wire.request import Incoming
 from ..wire.service import Service
-from .machine import seconds
+from .machine import CPU, seconds
 
 SIDE = 320
 # Rounds before the first that counts: TorchServe's Java compiles what it runs often, and predictions come first.
 WARM_UP = {"predictions": 20, "explanations": 1}
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from .machine import Machine
 from .occlusion import Row
 from .projections import ProjectionsRow
 from .requests import RequestsRow
+from .start import StartRow
 
 OCCLUSION = (
     "net", "window/stride", "precision", "squares", "time", "squares/s", "× full", "× Captum (its batch)",
@@ -26,6 +27,7 @@ class Results:
     occlusion: list[Row] = field(default_factory=list)
     projections: list[ProjectionsRow] = field(default_factory=list)
     requests: list[RequestsRow] = field(default_factory=list)
+    start: list[StartRow] = field(default_factory=list)
 
     def save(self, folder: Path) -> Path:
         """Write the numbers as JSON into the folder, named after the time; the path."""
@@ -57,6 +59,12 @@ class Results:
                     "Whole requests, fresh pictures",
                     ("endpoint", "over HTTP", "in process", "ratio"),
                     [(r.endpoint, _time(r.over_http), _time(r.in_process), f"{r.ratio:.2f}") for r in self.requests],
+                ),
+                (
+                    "start",
+                    "From starting the server to its first answer",
+                    ("ours", "an empty handler", "ratio"),
+                    [(_time(r.ours), _time(r.empty), f"{r.ratio:.2f}") for r in self.start],
                 ),
             )
             if rows

@@ -24,7 +24,7 @@ def bench(
     strides: Annotated[str, typer.Option(help="Its steps, in pixels.")] = "4,8",
     precisions: Annotated[str, typer.Option(help="float32, bfloat16, float16.")] = "float32",
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved runs; medians are shown.")] = 5,
-    requests: Annotated[bool, typer.Option(help="Also whole requests, against a server that is started here.")] = True,
+    requests: Annotated[bool, typer.Option(help="Also whole requests and starts of servers.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
     out: Annotated[Path, typer.Option(help="Folder for the numbers, as JSON.")] = Path("results"),
@@ -71,21 +71,24 @@ def _nets(found: "Results", cases: list["Case"], device: "torch.device", progres
 def _requests(found: "Results", weights: Path, device: "torch.device", progress: Progress) -> None:
     from tempfile import TemporaryDirectory
 
-    from ..bench import requests
+    from ..bench import requests, start
     from ..serving.archive import WorkerOptions, ensure_archive
     from ..serving.devices import Device
     from ..serving.server import running_server
     from .local import local_service
 
-    task = progress.add_task("whole requests", total=2)
+    task = progress.add_task("whole requests", total=3)
+    options = WorkerOptions(device=Device(device.type))
     with TemporaryDirectory() as folder:
         archive = Path(folder, "zfnet.mar")
-        ensure_archive(archive, weights, WorkerOptions(device=Device(device.type)))
+        ensure_archive(archive, weights, options)
         with running_server(archive, Path(folder, "run")) as server:
             service = local_service(weights, device.type)
             for endpoint in ("predictions", "explanations"):
                 found.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * found.repeats))
                 progress.advance(task)
+        found.start.append(start.measure(weights, options, Path(folder), found.repeats))
+        progress.advance(task)
 
 
 def _choices(text: str, known: tuple[str, ...], option: str) -> list[str]:
