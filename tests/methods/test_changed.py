@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.methods.changed import Boxes, Changed, Clean, Painted, Recomputed
+from zfnet_explainer.methods.changed import Boxes, Changed, Painted, Recomputed
+from zfnet_explainer.methods.clean import Clean
 
 HEIGHT, WIDTH = 7, 9
 VERTICAL = [(0, 4), (2, 7), (3, 3), (6, 7)]  # the third square changes nothing

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods import incremental
+from zfnet_explainer.methods import incremental, plan
 from zfnet_explainer.methods.incremental import Occluder
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
@@ -131,8 +131,10 @@ def drawn(seed: int) -> Chain:
     return chain_of(size, *layers, seed=seed)
 
 
+@pytest.mark.parametrize("group", [1, 10_000], ids=["alike ones apart", "all together"])
 @pytest.mark.parametrize("seed", range(24), ids="drawn {}".format)
-def test_incremental_is_exact_for_any_chain(seed: int) -> None:
+def test_incremental_is_exact_for_any_chain(seed: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "GROUP", group)
     chain = drawn(seed).double()
     image, fill = (picture(chain, s, torch.float64) for s in (seed + 1, seed + 2))
     draw = random.Random(seed)  # noqa: S311

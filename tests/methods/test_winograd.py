@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods.winograd import Tiling, WinogradConvolution, tilings, transforms
+from zfnet_explainer.methods.winograd import Tiles, Tiling, WinogradConvolution, tilings, transforms
 from zfnet_explainer.methods.workspace import Workspace
 
 
@@ -36,24 +36,31 @@ def test_transforms_of_two_inputs_are_lavin_and_grays_transposed() -> None:
     }
 
 
-@pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("kernel", [2, 3, 5, 7])
-def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(kernel: int, stride: int) -> None:
-    torch.manual_seed(kernel)
-    layer = nn.Conv2d(3, 4, kernel, stride, bias=False).double().requires_grad_(False)
-    found = tilings(layer)
-    assert bool(found) == (stride < kernel <= 5 * stride)
-    for tiling in found:
-        side, margin = tiling.inputs * stride, (tiling.kernel - 1) * stride
-        tiles = torch.randn(6, 3, side, side, dtype=torch.float64)
-        expected = layer(nn.functional.pad(tiles, (margin,) * 4))
-        cells = tiles.unfold(2, stride, stride).unfold(3, stride, stride)  # [tiles, maps, inputs, inputs, s, s]
-        differences = cells.permute(2, 3, 0, 4, 5, 1).reshape(tiling.inputs**2, 6, -1).contiguous()
-        added = WinogradConvolution(layer, tiling)(differences, Workspace(differences))
-        maps = added.view(tiling.outputs, tiling.outputs, 6, 4).permute(2, 3, 0, 1)
-        reached = expected.shape[-1]  # a kernel that does not fill its cells is cut a little sooner by the margin
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 3), (1, 2)], ids="strides {0[0]} {0[1]}".format)
+@pytest.mark.parametrize("kernels", [(2, 2), (3, 3), (5, 5), (7, 7), (3, 5)], ids="kernels {0[0]} {0[1]}".format)
+def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
+    kernels: tuple[int, int], strides: tuple[int, int]
+) -> None:
+    torch.manual_seed(kernels[1])
+    layer = nn.Conv2d(3, 4, kernels, strides, bias=False).double().requires_grad_(False)
+    ways = tilings(layer)
+    assert bool(ways) == all(stride < kernel <= 5 * stride for kernel, stride in zip(kernels, strides, strict=True))
+    for way in ways:
+        axes = way.vertical, way.horizontal
+        height, width = (t.inputs * t.stride for t in axes)
+        tall, wide = ((t.kernel - 1) * t.stride for t in axes)
+        tiles = torch.randn(6, 3, height, width, dtype=torch.float64)
+        expected = layer(nn.functional.pad(tiles, (wide, wide, tall, tall)))
+        cells = tiles.unfold(2, strides[0], strides[0]).unfold(3, strides[1], strides[1])  # [6, 3, cells, cells, s, t]
+        differences = cells.permute(2, 3, 0, 4, 5, 1).reshape(way.inputs, 6, -1).contiguous()
+        added = WinogradConvolution(layer, way)(differences, Workspace(differences))
+        maps = added.view(way.vertical.outputs, way.horizontal.outputs, 6, 4).permute(2, 3, 0, 1)
+        rows, cols = expected.shape[-2:]  # a kernel that does not fill its cells is cut a little sooner by the margin
         torch.testing.assert_close(
-            maps[:, :, :reached, :reached], expected[..., : tiling.outputs, : tiling.outputs], rtol=0, atol=1e-11
+            maps[..., :rows, :cols],
+            expected[..., : way.vertical.outputs, : way.horizontal.outputs],
+            rtol=0,
+            atol=1e-11,
         )
 
 
@@ -63,8 +70,8 @@ def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(kernel:
         nn.Conv2d(4, 4, 3, groups=2),
         nn.Conv2d(4, 4, 1),
         nn.Conv2d(4, 4, 3, stride=4),
-        nn.Conv2d(4, 4, (3, 5)),
-        nn.Conv2d(4, 4, 3, stride=(1, 2)),
+        nn.Conv2d(4, 4, (3, 1)),
+        nn.Conv2d(4, 4, 3, stride=(1, 3)),
         nn.Conv2d(4, 4, 7),
     ],
     ids=str,
@@ -79,7 +86,8 @@ def test_rounding_of_the_largest_tile() -> None:
     layer = nn.Conv2d(384, 8, 3, bias=False).requires_grad_(False)
     tiles = torch.randn(50, 384, 4, 4).relu()
     differences = tiles.permute(2, 3, 0, 1).reshape(16, 50, 384).contiguous()
-    added = WinogradConvolution(layer, Tiling(inputs=4, kernel=3, stride=1))(differences, Workspace(differences))
+    largest = Tiling(inputs=4, kernel=3, stride=1)
+    added = WinogradConvolution(layer, Tiles(largest, largest))(differences, Workspace(differences))
     found = added.view(6, 6, 50, 8).permute(2, 3, 0, 1)
     exact = layer.double()(nn.functional.pad(tiles.double(), (2, 2, 2, 2)))
     assert float((found - exact).abs().max()) < 1e-5 * float(exact.abs().max())

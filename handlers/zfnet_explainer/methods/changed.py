@@ -88,33 +88,5 @@ class Recomputed:
         return Cells(_between(cells, self.boxes.left, self.boxes.right), row)
 
 
-@dataclass(frozen=True)
-class Clean:
-    """The clean map's cells as rows of channels; its first cell is (`top`, `left`), below 0 where it is padded."""
-
-    rows: Tensor
-    height: int
-    width: int
-    top: int = 0
-    left: int = 0
-
-    def cells(self, down: Tensor, across: Tensor) -> Tensor:
-        """Which rows hold the cells `down` [squares, h] by `across` [squares, w]: [squares, h, w].
-
-        A cell beyond the padded map gets the row of the nearest within.
-        """
-        rows = (down - self.top).clamp(0, self.height - 1) * self.width
-        return rows[:, :, None] + (across - self.left).clamp(0, self.width - 1)[:, None, :]
-
-    def indices(self, changed: Changed, down: Tensor, across: Tensor) -> Tensor:
-        """The same of squares' maps, where rows of changed cells follow the clean ones."""
-        vertical, horizontal = changed.vertical(down), changed.horizontal(across)
-        return torch.where(
-            vertical.changed[:, :, None] & horizontal.changed[:, None, :],
-            (vertical.row + len(self.rows))[:, :, None] + horizontal.row[:, None, :],
-            self.cells(down, across),
-        )
-
-
 def _between(cells: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return (cells >= low[:, None]) & (cells < high[:, None])

@@ -9,16 +9,19 @@ where it takes fewer multiplications, the matrix products of Winograd's form of 
 nearly all of a picture go through the whole net instead.
 """
 
+from functools import lru_cache, partial
+
 import torch
 from torch import Tensor, nn
 
 from ..net.chain import Activations, Chain
 from .changed import Boxes
+from .clean import CleanMaps
 from .occlusion import OcclusionMaps, as_maps, occlude_full
-from .plan import Step, plan
+from .plan import Part, Step, plan
 from .squares import Squares
 from .sweep import Sweep
-from .winograd import WinogradConvolution
+from .winograd import Tiles, WinogradConvolution
 from .workspace import Workspace
 
 # Bytes of a layer's values at a time: on a CPU few enough for its caches and many enough for its matrix products, on
@@ -27,6 +30,7 @@ MEMORY = {"cpu": 128 << 20, "cuda": 2 << 30}
 # Incremental where it takes less than this share of the whole net's multiply-adds. They are slower ones: on a CPU the
 # time saved there is a third, and differences of nearly all of a picture cost digits.
 SHARE = 0.4
+PLANS = 8  # grids whose plans are kept: most requests ask for the same ones
 DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that their weights are seldom read
 
 
@@ -41,7 +45,8 @@ class Occluder:
         weight = next(chain.parameters())
         self.memory = memory or MEMORY[weight.device.type]
         self._workspace = Workspace(weight)
-        self._transformed: dict[str, WinogradConvolution] = {}
+        self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain))
+        self._transformed: dict[tuple[str, Tiles], WinogradConvolution] = {}
 
     @torch.inference_mode()
     def __call__(
@@ -52,29 +57,29 @@ class Occluder:
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
         squares there are, a layer holds about `memory` bytes at a time.
         """
-        steps = plan(self.chain, squares, image.dtype, image.device)
-        whole = {name: clean.outputs[name][0] for name in steps}
-        if sum(step.multiply_adds for step in steps.values()) < SHARE * _multiply_adds(self.chain, whole):
-            return self._incremental(steps, image, clean, fill, squares, layer, feature)
-        held = 2 * max(x.nbytes for x in whole.values())
-        return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
+        parts = self._plan(squares, image.dtype, image.device)
+        maps = {name: clean.outputs[name][0] for name in self.chain.axes}
+        if sum(part.multiply_adds for part in parts) >= SHARE * len(squares) * _multiply_adds(self.chain, maps):
+            held = 2 * max(x.nbytes for x in maps.values())
+            return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
+        rows = CleanMaps(self.chain, image, clean)
+        grid = len(squares.tops), len(squares.lefts)
+        logits, activity = image.new_empty(*grid, self.chain.classes), image.new_empty(grid)
+        for part in parts:
+            found = self._recompute(part, rows, fill, layer, feature)
+            at = torch.tensor(part.rows)[:, None], torch.tensor(part.cols)
+            logits[at], activity[at] = found.logits, found.feature_activity
+        return OcclusionMaps(logits, activity)
 
-    def _incremental(
-        self,
-        steps: dict[str, Step],
-        image: Tensor,
-        clean: Activations,
-        fill: Tensor,
-        squares: Squares,
-        layer: str,
-        feature: int,
-    ) -> OcclusionMaps:
-        sweep = Sweep(self.chain, steps, self._filters(steps), image, clean, fill, self._workspace)
+    def _recompute(self, part: Part, clean: CleanMaps, fill: Tensor, layer: str, feature: int) -> OcclusionMaps:
+        """The maps of squares that are recomputed alike."""
+        squares = part.squares
+        sweep = Sweep(self.chain, part.steps, self._filters(part.steps), clean, fill, self._workspace)
         painted = Boxes.grid(
             [(top, top + squares.window) for top in squares.tops],
             [(left, left + squares.window) for left in squares.lefts],
-        ).to(image.device)
-        batch = max(1, self.memory // (max(step.values for step in steps.values()) * image.element_size()))
+        ).to(fill.device)
+        batch = max(1, self.memory // (part.values * fill.element_size()))
         logits, activity, waiting = [], [], []
         for start in range(0, len(squares), batch):
             flat, sums = sweep.batch(painted, slice(start, start + batch), layer, feature)
@@ -91,12 +96,16 @@ class Occluder:
         return x
 
     def _filters(self, steps: dict[str, Step]) -> dict[str, WinogradConvolution]:
-        """The filters that the steps' tilings need; those of another tiling are replaced."""
+        """The filters that the steps' tiles need."""
+        found = {}
         for name, step in steps.items():
-            layer, kept = self.chain.layer(name), self._transformed.get(name)
-            if step.tiling and isinstance(layer, nn.Conv2d) and (kept is None or kept.tiling != step.tiling):
-                self._transformed[name] = WinogradConvolution(layer, step.tiling)
-        return self._transformed
+            layer = self.chain.layer(name)
+            if step.tiles and isinstance(layer, nn.Conv2d):
+                key = name, step.tiles
+                if key not in self._transformed:
+                    self._transformed[key] = WinogradConvolution(layer, step.tiles)
+                found[name] = self._transformed[key]
+        return found
 
 
 def _multiply_adds(chain: Chain, maps: dict[str, Tensor]) -> int:

@@ -1,40 +1,27 @@
 """What a grid of squares changes in each layer of a chain, and how each layer is best recomputed there."""
 
 from dataclasses import dataclass
-from math import ceil
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from ..net.chain import Chain
-from ..net.geometry import Axis, Interval
+from ..net.geometry import Interval
 from .changed import Boxes
+from .lines import Line, alike, line
 from .squares import Squares
-from .winograd import Tiling, tilings
+from .winograd import Tiles, tilings
 
 Corners = tuple[Tensor, Tensor]
 
 TRANSFORMABLE = torch.float32, torch.float64  # Winograd's form loses two bits: too many for a shorter mantissa
-
-
-@dataclass(frozen=True)
-class Line:
-    """One axis of a step, for every position of a square along it.
-
-    From `firsts` on, `length` outputs are recomputed out of the `reads` values from `starts` on; `changed` are
-    the outputs that may differ from the clean ones.
-    """
-
-    changed: list[Interval]
-    firsts: list[int]
-    length: int
-    starts: list[int]
-    reads: int
+GROUP = 48  # squares that a group of alike ones has at least, on average: fewer are not worth products of their own
 
 
 @dataclass(frozen=True)
 class Step:
-    """One layer's part: its two lines, a tiling where it pays, and what a square takes: multiply-adds, and values held.
+    """One layer's part: its two lines, tiles where they pay, and what a square takes: multiply-adds, and values held.
 
     Of all squares, on the chain's device: the changed outputs, and (row, column) of the first recomputed output
     and of the first value read for it.
@@ -42,7 +29,7 @@ class Step:
 
     vertical: Line
     horizontal: Line
-    tiling: Tiling | None
+    tiles: Tiles | None
     multiply_adds: int
     values: int
     boxes: Boxes
@@ -50,33 +37,72 @@ class Step:
     starts: Corners
 
 
-def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.device) -> dict[str, Step]:
-    """The steps of the layers that read windows, in order."""
-    vertical: list[Interval] = [(top, top + squares.window) for top in squares.tops]
-    horizontal: list[Interval] = [(left, left + squares.window) for left in squares.lefts]
+@dataclass(frozen=True)
+class Part:
+    """Squares that are recomputed alike, at `rows` x `cols` of their grid, and the layers' steps for them."""
+
+    rows: list[int]
+    cols: list[int]
+    squares: Squares
+    steps: dict[str, Step]
+
+    @property
+    def multiply_adds(self) -> int:
+        return len(self.squares) * sum(step.multiply_adds for step in self.steps.values())
+
+    @property
+    def values(self) -> int:
+        """The most values that a square holds at a time."""
+        return max(step.values for step in self.steps.values())
+
+
+def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.device) -> list[Part]:
+    """The squares, grouped on a CPU by how many tiles they take in the last layer that is tiled.
+
+    Near the border, and by where a square stands between the steps of strides, it changes fewer cells. On a GPU one
+    group with larger products is worth more than the multiplications.
+    """
+    ways = {name: _tilings(chain.layer(name), dtype) for name in chain.axes}
+    layers = [(*axes, ways[name]) for name, axes in chain.axes.items()]
+    down = [(axis, {tiles.vertical for tiles in found}) for axis, _, found in layers]
+    across = [(axis, {tiles.horizontal for tiles in found}) for _, axis, found in layers]
+    rows, cols = alike(down, squares.tops, squares.window), alike(across, squares.lefts, squares.window)
+    if device.type == "cuda" or len(squares) < GROUP * len(rows) * len(cols):
+        rows, cols = [list(range(len(squares.tops)))], [list(range(len(squares.lefts)))]
+    return [_part(chain, squares, ways, *at, device) for at in product(rows, cols)]
+
+
+def _tilings(layer: nn.Module, dtype: torch.dtype) -> list[Tiles]:
+    return tilings(layer) if isinstance(layer, nn.Conv2d) and dtype in TRANSFORMABLE else []
+
+
+def _part(
+    chain: Chain, squares: Squares, ways: dict[str, list[Tiles]], rows: list[int], cols: list[int], device: torch.device
+) -> Part:
+    tops, lefts = (tuple(starts[i] for i in at) for starts, at in ((squares.tops, rows), (squares.lefts, cols)))
+    vertical: list[Interval] = [(top, top + squares.window) for top in tops]
+    horizontal: list[Interval] = [(left, left + squares.window) for left in lefts]
     channels, steps = chain.input_size[0], {}
     for name, (down, across) in chain.axes.items():
         layer = chain.layer(name)
-        ways: list[Tiling | None] = [None]
-        if isinstance(layer, nn.Conv2d) and dtype in TRANSFORMABLE:
-            ways += tilings(layer)
         after = layer.out_channels if isinstance(layer, nn.Conv2d) else channels
-        lines = {way: (_line(down, vertical, way), _line(across, horizontal, way)) for way in ways}
-        tiling = min(ways, key=lambda way: _cost(layer, way, *lines[way]))
-        lengthwise, crosswise = lines[tiling]
+        lines: dict[Tiles | None, tuple[Line, Line]] = {None: (line(down, vertical), line(across, horizontal))}
+        for way in ways[name]:
+            lines[way] = line(down, vertical, way.vertical), line(across, horizontal, way.horizontal)
+        tiles, (lengthwise, crosswise) = min(lines.items(), key=lambda found: _cost(layer, found[0], *found[1]))
         vertical, horizontal = lengthwise.changed, crosswise.changed
         steps[name] = Step(
             lengthwise,
             crosswise,
-            tiling,
-            _cost(layer, tiling, lengthwise, crosswise),
-            _values(tiling, lengthwise, crosswise, channels, after),
+            tiles,
+            _cost(layer, tiles, lengthwise, crosswise),
+            _values(tiles, lengthwise, crosswise, channels, after),
             Boxes.grid(vertical, horizontal).to(device),
             _corners(lengthwise.firsts, crosswise.firsts, device),
             _corners(lengthwise.starts, crosswise.starts, device),
         )
         channels = after
-    return steps
+    return Part(rows, cols, Squares(squares.window, squares.stride, tops, lefts), steps)
 
 
 def _corners(down: list[int], across: list[int], device: torch.device) -> Corners:
@@ -85,45 +111,24 @@ def _corners(down: list[int], across: list[int], device: torch.device) -> Corner
     return grid[:, 0], grid[:, 1]
 
 
-def _line(axis: Axis, before: list[Interval], tiling: Tiling | None) -> Line:
-    """An axis whose layer reads values of which `before` changed."""
-    changed = [axis.touched(interval) for interval in before]
-    if tiling is None:
-        firsts = [first for first, _ in changed]
-        length = max(1, *(last - first for first, last in changed))
-        starts = [first * axis.stride - axis.padding for first in firsts]
-        return Line(changed, firsts, length, starts, axis.span(length))
-    cells = [
-        ((first + axis.padding) // axis.stride, -(-(last + axis.padding) // axis.stride)) for first, last in before
-    ]
-    covered = tiling.inputs * max(1, *(ceil((last - first) / tiling.inputs) for first, last in cells))
-    return Line(
-        changed,
-        [first - tiling.kernel + 1 for first, _ in cells],
-        covered + tiling.kernel - 1,
-        [first * axis.stride - axis.padding for first, _ in cells],
-        covered * axis.stride,
-    )
-
-
-def _cost(layer: nn.Module, tiling: Tiling | None, vertical: Line, horizontal: Line) -> int:
+def _cost(layer: nn.Module, tiles: Tiles | None, vertical: Line, horizontal: Line) -> int:
     """Multiply-adds for one square."""
     if not isinstance(layer, nn.Conv2d):
         return 0
-    if tiling is None:
+    if tiles is None:
         return layer.weight.numel() * vertical.length * horizontal.length
-    return (
-        tiling.along(vertical.reads)
-        * tiling.along(horizontal.reads)
-        * tiling.multiplications(layer.in_channels, layer.out_channels)
-    )
+    return _count(tiles, vertical, horizontal) * tiles.multiplications(layer.in_channels, layer.out_channels)
 
 
-def _values(tiling: Tiling | None, vertical: Line, horizontal: Line, before: int, after: int) -> int:
+def _values(tiles: Tiles | None, vertical: Line, horizontal: Line, before: int, after: int) -> int:
     """Values that a square holds at a time: what it reads (twice, for differences), gives, and has in between."""
     read = vertical.reads * horizontal.reads * before
     given = vertical.length * horizontal.length * after
-    if tiling is None:
+    if tiles is None:
         return read + 2 * given
-    points = tiling.outputs**2 * tiling.along(vertical.reads) * tiling.along(horizontal.reads)
-    return 2 * read + points * (before * tiling.stride**2 + 2 * after) + given
+    points = tiles.outputs * _count(tiles, vertical, horizontal)
+    return 2 * read + points * (before * tiles.cell + 2 * after) + given
+
+
+def _count(tiles: Tiles, vertical: Line, horizontal: Line) -> int:
+    return tiles.vertical.along(vertical.reads) * tiles.horizontal.along(horizontal.reads)

@@ -4,18 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..net.chain import Activations, Chain
-from ..net.geometry import Axis
-from .changed import Boxes, Changed, Clean, Painted, Recomputed
+from ..net.chain import Chain
+from .changed import Boxes, Changed, Painted, Recomputed
+from .clean import Clean, CleanMaps, kept, rows_of
 from .plan import Step
-from .winograd import Tiling, WinogradConvolution
+from .winograd import Tiles, WinogradConvolution
 from .workspace import Workspace
 
 
 class Sweep:
-    """One picture's clean maps as rows of channels; `batch` leads squares through them.
+    """The steps of squares that are recomputed alike; `batch` leads some of them through the layers.
 
-    `transformed` has the filters of the layers whose step has a tiling.
+    `transformed` has the filters of the layers whose step has tiles.
     """
 
     def __init__(
@@ -23,20 +23,12 @@ class Sweep:
         chain: Chain,
         steps: dict[str, Step],
         transformed: dict[str, WinogradConvolution],
-        image: Tensor,
-        clean: Activations,
+        clean: CleanMaps,
         fill: Tensor,
         workspace: Workspace,
     ) -> None:
-        self.chain, self.steps, self.transformed, self.workspace = chain, steps, transformed, workspace
-        self.maps = {name: clean.outputs[name][0] for name in chain.spatial}
-        self.fill = _rows(fill)
-        below = dict(zip(chain.spatial, [image, *self.maps.values()], strict=False))
-        self.read = {
-            name: _kept(below[name]) if step.tiling else _padded(below[name], *chain.axes[name], chain.layer(name))
-            for name, step in steps.items()
-        }
-        self.given = {name: _kept(self.maps[name]) for name, step in steps.items() if step.tiling}
+        self.chain, self.steps, self.transformed = chain, steps, transformed
+        self.clean, self.fill, self.workspace = clean, rows_of(fill), workspace
 
     def batch(self, painted: Boxes, part: slice, layer: str, feature: int) -> tuple[Tensor, Tensor]:
         """The last layer's maps of some squares, flattened [squares, values], and one map's sums [squares].
@@ -53,47 +45,49 @@ class Sweep:
             else:
                 rows = _pointwise(self.chain.layer(name), rows)
             if name == layer:
-                one = self.maps[name][feature : feature + 1]
+                one = kept(self.clean.maps[name][feature : feature + 1])
                 sums = _whole(one, rows[:, feature : feature + 1], changed, count).sum((1, 2))
-        return _whole(self.maps[self.chain.spatial[-1]], rows, changed, count).transpose(1, 2).flatten(1), sums
+        last = self.clean.given(self.chain.spatial[-1])
+        return _whole(last, rows, changed, count).transpose(1, 2).flatten(1), sums
 
     def _recompute(self, name: str, rows: Tensor, changed: Changed, part: slice) -> tuple[Tensor, Recomputed]:
         """A layer's recomputed rows and where they are, from those before it."""
-        step, read = self.steps[name], self.read[name]
+        step = self.steps[name]
+        read = self.clean.read(name, padded=step.tiles is None)
         down = _cells(step.starts[0][part], step.vertical.reads)
         across = _cells(step.starts[1][part], step.horizontal.reads)
         top, left = (first[part] for first in step.firsts)
         region = Recomputed(
-            step.boxes.part(part), top, left, step.vertical.length, step.horizontal.length, step.tiling is not None
+            step.boxes.part(part), top, left, step.vertical.length, step.horizontal.length, step.tiles is not None
         )
         source = self.workspace.joined("source", read.rows, rows)
         indices = read.indices(changed, down, across)
-        if step.tiling is None:
+        if step.tiles is None:
             patches = self.workspace.gather("read", source, indices).view(*indices.shape, -1)
             return _channels(_apply(self.chain.layer(name), patches.permute(0, 3, 1, 2))), region
-        differences = self.workspace.gather("read", source, _by_tile(indices, step.tiling))
-        differences -= self.workspace.gather("clean", read.rows, _by_tile(read.cells(down, across), step.tiling))
+        differences = self.workspace.gather("read", source, _by_tile(indices, step.tiles))
+        differences -= self.workspace.gather("clean", read.rows, _by_tile(read.cells(down, across), step.tiles))
         found = self._clean(name, top, left, step)
-        self._add(found, differences, name, step.tiling)
+        self._add(found, differences, name, step.tiles)
         return found.flatten(0, 2), region
 
     def _clean(self, name: str, top: Tensor, left: Tensor, step: Step) -> Tensor:
         """What the layer gives for the clean picture where a step recomputes it: [h, w, squares, maps]."""
-        kept = self.given[name]
-        cells = kept.cells(_cells(top, step.vertical.length), _cells(left, step.horizontal.length)).permute(1, 2, 0)
-        return self.workspace.gather("given", kept.rows, cells).view(*cells.shape, -1)
+        given = self.clean.given(name)
+        cells = given.cells(_cells(top, step.vertical.length), _cells(left, step.horizontal.length)).permute(1, 2, 0)
+        return self.workspace.gather("given", given.rows, cells).view(*cells.shape, -1)
 
-    def _add(self, to: Tensor, differences: Tensor, name: str, tiling: Tiling) -> None:
+    def _add(self, to: Tensor, differences: Tensor, name: str, tiles: Tiles) -> None:
         """Add to outputs [h, w, squares, maps] what the differences of the inputs, tile by tile, make of them."""
+        down, across = tiles.vertical, tiles.horizontal
         height, width, squares, _ = to.shape
-        inputs, outputs = tiling.inputs, tiling.outputs
-        tall, wide = ((n - outputs) // inputs + 1 for n in (height, width))
-        added = self.transformed[name](differences.view(inputs**2, tall * wide * squares, -1), self.workspace)
-        added = added.view(outputs, outputs, tall, wide, squares, -1)
+        tall, wide = ((n - t.outputs) // t.inputs + 1 for n, t in ((height, down), (width, across)))
+        added = self.transformed[name](differences.view(tiles.inputs, tall * wide * squares, -1), self.workspace)
+        added = added.view(down.outputs, across.outputs, tall, wide, squares, -1)
         for i in range(tall):
             for j in range(wide):
-                reached = to[i * inputs : i * inputs + outputs, j * inputs : j * inputs + outputs]
-                reached += added[:, :, i, j]
+                rows, cols = (slice(at * t.inputs, at * t.inputs + t.outputs) for at, t in ((i, down), (j, across)))
+                to[rows, cols] += added[:, :, i, j]
 
 
 def _cells(first: Tensor, length: int) -> Tensor:
@@ -101,40 +95,19 @@ def _cells(first: Tensor, length: int) -> Tensor:
     return first[:, None] + torch.arange(length, device=first.device)
 
 
-def _by_tile(indices: Tensor, tiling: Tiling) -> Tensor:
-    """Indices [squares, h, w] as [inputs, inputs, tiles, tiles, squares, stride, stride]."""
+def _by_tile(indices: Tensor, tiles: Tiles) -> Tensor:
+    """Indices [squares, h, w] as [inputs, inputs, tiles, tiles, squares, stride, stride], each time down and across."""
     squares, height, width = indices.shape
-    inputs, stride = tiling.inputs, tiling.stride
-    split = indices.view(squares, tiling.along(height), inputs, stride, tiling.along(width), inputs, stride)
+    v, h = tiles.vertical, tiles.horizontal
+    split = indices.view(squares, v.along(height), v.inputs, v.stride, h.along(width), h.inputs, h.stride)
     return split.permute(2, 5, 1, 4, 0, 3, 6)
 
 
-def _whole(clean: Tensor, rows: Tensor, changed: Changed, count: int) -> Tensor:
-    """The squares' maps [squares, cells, channels] from the clean map [channels, h, w] and the changed rows."""
-    _, height, width = clean.shape
-    down, across = (torch.arange(n, device=rows.device).expand(count, n) for n in (height, width))
-    kept = _kept(clean)
-    indices = kept.indices(changed, down, across)
-    return torch.cat([kept.rows, rows]).index_select(0, indices.flatten()).view(count, height * width, -1)
-
-
-def _kept(x: Tensor) -> Clean:
-    """A map [channels, h, w] as it is."""
-    return Clean(_rows(x), x.shape[1], x.shape[2])
-
-
-def _padded(x: Tensor, vertical: Axis, horizontal: Axis, layer: nn.Module) -> Clean:
-    """A map [channels, h, w] with the padding that its layer reads."""
-    value = -torch.inf if isinstance(layer, nn.MaxPool2d) else 0.0
-    pad = (horizontal.padding, horizontal.padding_after, vertical.padding, vertical.padding_after)
-    padded = functional.pad(x, pad, value=value)
-    _, height, width = padded.shape
-    return Clean(_rows(padded), height, width, -vertical.padding, -horizontal.padding)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """A map [channels, h, w] as rows of channels."""
-    return x.flatten(1).t().contiguous()
+def _whole(clean: Clean, rows: Tensor, changed: Changed, count: int) -> Tensor:
+    """The squares' maps [squares, cells, channels] from the clean map and the changed rows."""
+    down, across = (torch.arange(n, device=rows.device).expand(count, n) for n in (clean.height, clean.width))
+    indices = clean.indices(changed, down, across)
+    return torch.cat([clean.rows, rows]).index_select(0, indices.flatten()).view(count, len(clean.rows), -1)
 
 
 def _channels(x: Tensor) -> Tensor:

@@ -3,13 +3,15 @@
 A tile of m x m changed inputs adds to (m + r - 1)^2 outputs of an r x r kernel. That takes as many
 multiplications a channel pair instead of m^2 r^2, and for all tiles and channels together they are
 (m + r - 1)^2 matrix products. Tiles of outputs, as in the paper, take the same for m x m outputs: a
-changed box of inputs is smaller than the box of outputs that it changes. A strided convolution is the
-unstrided one over the cells of its stride as channels, so it goes the same way.
+changed box of inputs is smaller than the box of outputs that it changes. The axes are independent: a
+tile may be longer than it is wide. A strided convolution is the unstrided one over the cells of its
+stride as channels, so it goes the same way.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from math import ceil, prod
 
 import torch
@@ -24,7 +26,7 @@ POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2")))
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles of `inputs` x `inputs` cells of `stride` x `stride` values, for a kernel that spans `kernel` cells."""
+    """Tiles along one axis: `inputs` cells of `stride` values each, for a kernel that spans `kernel` cells."""
 
     inputs: int
     kernel: int
@@ -32,43 +34,72 @@ class Tiling:
 
     @property
     def outputs(self) -> int:
-        """Side of what a tile adds to."""
+        """How many outputs a tile adds to."""
         return self.inputs + self.kernel - 1
 
     def along(self, values: int) -> int:
-        """How many tiles so many values are, along one axis."""
+        """How many tiles so many values are."""
         return values // (self.inputs * self.stride)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles by both axes."""
+
+    vertical: Tiling
+    horizontal: Tiling
+
+    @property
+    def inputs(self) -> int:
+        """Cells that a tile reads."""
+        return self.vertical.inputs * self.horizontal.inputs
+
+    @property
+    def outputs(self) -> int:
+        """Outputs that a tile adds to, and as many multiplications for each pair of maps."""
+        return self.vertical.outputs * self.horizontal.outputs
+
+    @property
+    def cell(self) -> int:
+        """Values in a cell."""
+        return self.vertical.stride * self.horizontal.stride
 
     def multiplications(self, maps_in: int, maps_out: int) -> int:
         """Multiply-adds for one tile with so many input and output maps, both transforms included."""
-        points, wide = self.outputs**2, maps_in * self.stride**2
-        return points * (self.inputs**2 * wide + wide * maps_out + points * maps_out)
+        wide = maps_in * self.cell
+        return self.outputs * (self.inputs * wide + wide * maps_out + self.outputs * maps_out)
 
 
-def tilings(layer: nn.Conv2d) -> list[Tiling]:
-    """The ways to tile a convolution: none where it is grouped, not square, reads each value once, or reads far."""
-    kernel, stride = layer.kernel_size[0], layer.stride[0]
-    span = ceil(kernel / stride)
-    if layer.groups > 1 or span == 1 or layer.kernel_size != (kernel, kernel) or layer.stride != (stride, stride):
+def tilings(layer: nn.Conv2d) -> list[Tiles]:
+    """The ways to tile a convolution: none where it is grouped, reads each value once, or reads far."""
+    if layer.groups > 1:
         return []
-    return [Tiling(inputs, span, stride) for inputs in range(2, len(POINTS) + 3 - span)]
+    down, across = (_along(kernel, stride) for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True))
+    return [Tiles(vertical, horizontal) for vertical, horizontal in product(down, across)]
+
+
+def _along(kernel: int, stride: int) -> list[Tiling]:
+    span = ceil(kernel / stride)
+    return [Tiling(inputs, span, stride) for inputs in range(2, len(POINTS) + 3 - span)] if span > 1 else []
 
 
 class WinogradConvolution:
-    """A convolution's filters in the transformed domain, for one tiling; float32 or float64."""
+    """A convolution's filters in the transformed domain, for tiles of one form; float32 or float64."""
 
-    def __init__(self, layer: nn.Conv2d, tiling: Tiling) -> None:
-        self.tiling = tiling
-        of_input, of_filter, to_output = (m.to(layer.weight.device) for m in transforms(tiling.inputs, tiling.kernel))
-        filters = _cells_as_channels(layer.weight.double(), tiling).flip(2, 3)
+    def __init__(self, layer: nn.Conv2d, tiles: Tiles) -> None:
+        down, across = (
+            [m.to(layer.weight.device) for m in transforms(t.inputs, t.kernel)]
+            for t in (tiles.vertical, tiles.horizontal)
+        )
+        filters = _cells_as_channels(layer.weight.double(), tiles).flip(2, 3)
         dtype = layer.weight.dtype
-        transformed = torch.einsum("ia,jb,ocab->ijco", of_filter, of_filter, filters)
+        transformed = torch.einsum("ia,jb,ocab->ijco", down[1], across[1], filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
         # Down and across at once: more multiplications than one after the other, but values go through memory once.
-        self.of_input, self.to_output = (torch.kron(m, m).to(dtype) for m in (of_input, to_output))
+        self.of_input, self.to_output = (torch.kron(down[i], across[i]).to(dtype) for i in (0, 2))
 
     def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
-        """Tiles' inputs [inputs^2, tiles, stride^2 * maps] -> what they add to outputs [outputs^2, tiles, maps].
+        """Tiles' inputs [inputs, tiles, values of a cell * maps] -> what they add to outputs [outputs, tiles, maps].
 
         Without the bias, which differences do not have.
         """
@@ -103,13 +134,13 @@ def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
     return _matrix(of_input), _matrix(of_filter), _matrix(to_output).t()
 
 
-def _cells_as_channels(weight: Tensor, tiling: Tiling) -> Tensor:
-    """Filters [out, in, k, k] -> [out, stride * stride * in, span, span], zeros where the span goes beyond k."""
-    side, stride = tiling.kernel * tiling.stride, tiling.stride
-    out, maps, kernel, _ = weight.shape
-    padded = nn.functional.pad(weight, (0, side - kernel, 0, side - kernel))
-    cells = padded.view(out, maps, tiling.kernel, stride, tiling.kernel, stride)
-    return cells.permute(0, 3, 5, 1, 2, 4).reshape(out, -1, tiling.kernel, tiling.kernel)
+def _cells_as_channels(weight: Tensor, tiles: Tiles) -> Tensor:
+    """Filters [out, in, k, l] -> [out, values of a cell * in, cells, cells], zeros where cells go beyond the kernel."""
+    v, h = tiles.vertical, tiles.horizontal
+    out, maps, height, width = weight.shape
+    padded = nn.functional.pad(weight, (0, h.kernel * h.stride - width, 0, v.kernel * v.stride - height))
+    cells = padded.view(out, maps, v.kernel, v.stride, h.kernel, h.stride)
+    return cells.permute(0, 3, 5, 1, 2, 4).reshape(out, -1, v.kernel, h.kernel)
 
 
 def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
