@@ -16,7 +16,7 @@ def values(data: ArrayLike) -> list[float]:
 
 def test_curves_lie_over_the_share_of_the_picture() -> None:
     one = {
-        name: Curves(torch.tensor([0.9, end, 0.1]), torch.tensor([0.1, 1 - end, 0.9]))
+        name: Curves(torch.tensor([0.7, end, 0.1]), torch.tensor([0.1, 1 - end, 0.7]))
         for name, end in ((MAP, 0.125), (PROJECTION, 0.25), (CENTRE, 0.375), (RANDOM, 0.5))
     }
     found = faithfulness([one, one], seed=0)
@@ -32,6 +32,10 @@ def test_curves_lie_over_the_share_of_the_picture() -> None:
     assert shares == [0, 0.5, 1]
     assert probabilities[1] == 0.25
     assert [values(line.get_ydata())[1] for line in panels[1].lines] == [0.875, 0.75, 0.625, 0.5]
+    for axes in panels:
+        bottom, top = axes.get_ylim()
+        assert bottom == 0
+        assert top > 0.875, "insertion passes what both curves begin or end with, and both panels have its scale"
 
 
 def test_the_learning_curve_marks_where_crops_grow() -> None:

@@ -18,8 +18,11 @@ def draw_curves(found: Explanations) -> Figure:
     figure = Figure(figsize=(9.2, 0.5 + 3.1 * len(rows)), dpi=110, layout="constrained")
     panels = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
     for (left, right), (fill, one) in zip(panels, rows, strict=True):
-        _panel(left, one, [result.deletion_curve for result in one.orders.values()], f"covered with {fill}")
-        _panel(right, one, [result.insertion_curve for result in one.orders.values()], f"uncovered from {fill}")
+        _plot(left, one, [result.deletion_curve for result in one.orders.values()])
+        _plot(right, one, [result.insertion_curve for result in one.orders.values()])
+        # Only now: both have one scale, which ends at the largest value that is there when it is given a beginning.
+        _finish(left, f"share of the picture covered with {fill}", "probability of the class")
+        _finish(right, f"share of the picture uncovered from {fill}", "probability of the class")
     return figure
 
 
@@ -36,14 +39,13 @@ def draw_learning_curve(log: Sequence[Sequence[float]]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, one: Faithfulness, curves: Sequence[Sequence[float]], what: str) -> None:
+def _plot(axes: Axes, one: Faithfulness, curves: Sequence[Sequence[float]]) -> None:
     for name, curve in zip(one.orders, curves, strict=True):
         colour, line = STYLES[name]
         shares = [step / (len(curve) - 1) for step in range(len(curve))]
         axes.plot(shares, curve, line, color=colour, label=name)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.legend(frameon=False, fontsize="small")
-    _finish(axes, f"share of the picture {what}", "probability of the class")
 
 
 def _finish(axes: Axes, x: str, y: str) -> None:
