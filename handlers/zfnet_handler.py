@@ -1,12 +1,14 @@
 """The door: TorchServe's entry point, and the only module that knows TorchServe."""
 
 import logging
+import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import torch
@@ -18,10 +20,10 @@ from ts.metrics.metric_type_enum import MetricTypes
 from ts.service import Service as TorchServeWorker
 
 from zfnet_explainer import atlas
-from zfnet_explainer.background import Background
 from zfnet_explainer.cores import threads_per_worker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.threads import OneThread, Priority
 from zfnet_explainer.wire.metrics import (
     METRICS,
     Metric,
@@ -37,6 +39,8 @@ from zfnet_explainer.wire.service import Limits, Service
 
 log = logging.getLogger(__name__)
 read_batch = TorchServeWorker.retrieve_data_for_inference
+# What a batch's answers need to leave the worker.
+LAST_ANSWERS_S = 1.0
 
 
 class ZFNetHandler:
@@ -48,7 +52,7 @@ class ZFNetHandler:
         settings = dict(config.get("explainer", {}))
         TorchServeWorker.retrieve_data_for_inference = staticmethod(retrieve_data)
         threads = threads_per_worker(settings.pop("threads", "auto"), config.get("minWorkers", 1))
-        torch.set_num_threads(threads)
+        run = OneThread(threads)
         device = choose_device(settings.pop("device", "auto"), context.system_properties["gpu_id"])
         memory = occlusion_memory(settings.pop("occlusion_memory_mib", "auto"))
         allowed_origin = settings.pop("allowed_origin", "")
@@ -57,9 +61,9 @@ class ZFNetHandler:
         others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
         explainer = Explainer(checkpoint, device, others, memory)
-        explainer.warm_up()
+        run(explainer.warm_up, Priority.URGENT)
         self.service = Service(
-            explainer, context.model_name, version, Limits(**settings), self.count, allowed_origin, Background()
+            explainer, context.model_name, version, Limits(**settings), self.count, allowed_origin, run
         )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)
@@ -93,6 +97,9 @@ class ZFNetHandler:
 
     def count(self, batch: Sequence[Observation], seconds: float) -> None:
         """Write what a batch of answered requests adds to the metrics."""
+        if any(one.device_lost for one in batch):
+            log.critical("%s has failed: this worker ends, TorchServe starts another", self.service.served.device)
+            Timer(LAST_ANSWERS_S, os._exit, [1]).start()
         write(self.metrics, batch_samples(batch, seconds, self.service.served))
         write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
 
@@ -157,7 +164,7 @@ def write(writers: dict[str, CachingMetric], samples: Iterable[Sample]) -> None:
 
 
 def worker_name(arguments: list[str]) -> str:
-    """The number TorchServe gives a worker, which stays when it is restarted: its socket ends in it."""
+    """The number TorchServe gives a worker, another one after a restart by hand: its socket ends in it."""
     options = dict(pairwise(arguments))
     return options.get("--sock-name", options.get("--port", "")).rpartition(".")[2]
 

@@ -51,6 +51,6 @@ def _entry(place: int) -> dict[str, Any]:
     return {
         "activation": 9.5 - place,
         "source": SOURCES[place],
-        "class": f"n{place}",
+        "class": f"n0{place}",
         "box": [at.top, at.left, at.bottom, at.right],
     }

@@ -157,3 +157,8 @@ def picture(chain: Chain, seed: int = 1, dtype: torch.dtype = torch.float32) -> 
     """A standardised picture [channels, height, width]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(chain.input_size, generator=generator, dtype=dtype)
+
+
+def small() -> Chain:
+    """A convolution and a pool, for pictures of 32 x 32 pixels."""
+    return chain_of((3, 32, 32), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, 2))

@@ -19,6 +19,14 @@ from .chains import seeded
 from .pictures import MODEL_STORE
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _torch_threads() -> Iterator[None]:
+    """A handler leaves the thread that makes it with one of torch's threads, and with other rounding."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def random_zfnet() -> Chain:
     """ZFNet with ten classes and seeded weights."""

@@ -41,7 +41,7 @@ def test_no_container(tmp_path: Path) -> None:
     assert usable_cores(tmp_path) == 8
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
+@pytest.mark.parametrize(("workers", "threads"), [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int, threads: int) -> None:
     monkeypatch.setattr(cores, "usable_cores", lambda: 8)
     assert threads_per_worker("auto", workers) == threads

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from zfnet_explainer.explainer import PRECISIONS, Explainer, ranked, supported_precisions
 from zfnet_explainer.explanation import Explanation, Occlusion, Options, Pixels
@@ -13,10 +14,12 @@ from zfnet_explainer.methods.deconvnet import project, strongest
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
+from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record, load
+from zfnet_explainer.wire.image import centre_square
+from zfnet_explainer.wire.observation import Observation
 
 from .chains import like_zfnet, plain
-from .pictures import noise
+from .pictures import MODEL_STORE, noise
 
 SIDE = 37
 CPU = torch.device("cpu")
@@ -77,6 +80,19 @@ def test_probabilities_are_those_of_the_plain_net(chain: Chain, explainer: Expla
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
 
 
+def test_many_pictures_go_through_the_net_in_passes(
+    explainer: Explainer, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    explainer.chain.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    pictures = [np.roll(pixels, shift, 1) for shift in range(7)]
+    expected = np.concatenate([explainer.probabilities([one]) for one in pictures])
+    monkeypatch.setattr("zfnet_explainer.explainer.PASS", 3)
+    seen.clear()
+    np.testing.assert_allclose(explainer.probabilities(pictures), expected, rtol=1e-4)
+    assert seen == [3, 3, 1]
+
+
 def test_predictions(explainer: Explainer, pixels: Pixels) -> None:
     explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset()))
     (expected,) = explainer.probabilities([pixels])
@@ -134,7 +150,12 @@ def test_projections_of_the_strongest_maps(chain: Chain, explainer: Explainer, p
 def test_projections_of_listed_maps_in_their_order(explainer: Explainer, pixels: Pixels) -> None:
     explanation = explainer.explain(pixels, replace(OPTIONS, layers=(2,), feature=(6, 0, 3)))
     assert explanation.deconv is not None
-    assert [f.feature for f in explanation.deconv[0].features] == [6, 0, 3]
+    [part] = explanation.deconv
+    assert [f.feature for f in part.features] == [6, 0, 3]
+    strongest = explainer.explain(pixels, replace(OPTIONS, layers=(2,), features=part.maps)).deconv
+    assert strongest is not None
+    order = [f.feature for f in strongest[0].features]
+    assert part.ranks == {feature: order.index(feature) + 1 for feature in (6, 0, 3)}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +229,20 @@ def test_crosscheck_agrees(explainer: Explainer, pixels: Pixels) -> None:
     assert list(explanation.seconds) == ["predict", "deconv", "occlusion", "crosscheck"]
 
 
+@BFLOAT16
+def test_a_reduced_precision_is_compared_and_not_counted(explainer: Explainer, pixels: Pixels) -> None:
+    """Its difference from Captum's float32 is what was asked for and no sign of a fault."""
+    explanation = explainer.explain(pixels, replace(OPTIONS, precision="bfloat16", crosscheck=True))
+    check = explanation.crosscheck
+    assert check is not None
+    assert check.occlusion is not None
+    assert check.occlusion.max_relative_difference > 1e-4
+    assert check.occlusion.agrees is None
+    seen = Observation("explain")
+    seen.explained(explanation)
+    assert seen.crosschecks == [("deconv", True)]
+
+
 def test_crosscheck_of_one_method(explainer: Explainer, pixels: Pixels) -> None:
     options = replace(OPTIONS, methods=frozenset({"deconv"}), crosscheck=True)
     check = explainer.explain(pixels, options).crosscheck
@@ -237,6 +272,36 @@ def test_supported_precisions_compute(explainer: Explainer, pixels: Pixels) -> N
         found = occlusion_of(explainer.explain(pixels, replace(OPTIONS, precision=precision)))
         assert found.precision == precision
         assert np.isfinite(found.target_probability).all()
+
+
+@pytest.mark.parametrize(
+    ("has", "expected"),
+    [
+        ({"avx512_f": True}, ("float32",)),
+        ({"avx512_f": True, "avx512_bf16": True, "avx512_fp16": False}, ("float32", "bfloat16")),
+        ({"amx_bf16": True, "amx_fp16": True}, ("float32", "bfloat16", "float16")),
+        ({"neon": True, "bf16": True}, ("float32", "bfloat16")),
+        ({"neon": True, "bf16": True, "fp16_arith": True}, ("float32", "bfloat16", "float16")),
+    ],
+)
+def test_a_processor_is_asked_for_what_it_has_instructions_for(
+    has: dict[str, bool], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert supported_precisions(CPU) == expected
+
+
+def test_values_that_are_nearly_equal_are_no_disagreement() -> None:
+    """Two under a pool of layer 2 that another's rounding would let change places."""
+    sides = [Image.open(MODEL_STORE / "samples" / f"{name}.jpg").resize((224, 448)) for name in ("church", "dingo")]
+    collage = Image.fromarray(np.hstack([np.asarray(side) for side in sides]))
+    square, _ = centre_square(collage, 224)
+    explainer = Explainer(load(MODEL_STORE / "zfnet.safetensors"), CPU)
+    options = replace(OPTIONS, methods=frozenset({"deconv"}), layers=(4,), feature=(67,), crosscheck=True)
+    check = explainer.explain(np.array(square), options).crosscheck
+    assert check is not None
+    assert check.deconv is not None
+    assert check.deconv.max_relative_difference < 1e-5
 
 
 def test_zfnet(random_zfnet: Chain) -> None:

@@ -93,6 +93,17 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in explained)}
 
 
+def test_instances_are_counted_where_their_errors_are_answered(observed: Service) -> None:
+    v1: dict[str, object] = {"instances": [{}, {}]}
+    refused = {**v1, "parameters": {"nonsense": 1}}
+    rows = [sent({"body": json.dumps(body).encode()}, explain=False, kserve=True) for body in (v1, refused)]
+    observed.answer(rows, ["a", "b"])
+    answered, other = notebook.batch
+    assert answered.errors == ["malformed_body", "malformed_body"]
+    assert [stage for stage, _ in answered.seconds] == ["decode"], "there was nothing to predict"
+    assert other.errors == ["invalid_option"]
+
+
 @pytest.mark.parametrize("format_name", ["json", "npz", "png"])
 def test_encoding_is_timed_in_every_format(observed: Service, format_name: str) -> None:
     fields = {"data": PNG, "format": format_name, "methods": "deconv", "features": "2"}

@@ -44,11 +44,13 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Other:
-    """A map's projection in another picture: uint8 [rows, columns, 3] as shown, its activation, the picture's name."""
+    """A map's projection in another picture: uint8 [rows, columns, 3] as shown, its activation, that picture's name
+    and class (its synset)."""
 
     pixels: Pixels
     activation: float
     source: str
+    synset: str
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class AtlasLayer:
             return ()
         block = list(self.maps).index(feature)
         return tuple(
-            Other(self.projections.tile(block, place, found.box), found.activation, found.source)
+            Other(self.projections.tile(block, place, found.box), found.activation, found.source, found.label)
             for place, found in enumerate(self.maps[feature][:count])
         )
 

@@ -11,7 +11,7 @@ CGROUP = Path("/sys/fs/cgroup")
 def threads_per_worker(wanted: str | int, workers: int) -> int:
     """The wanted number, or with `auto` the usable cores divided among the workers. Raises RuntimeError."""
     if wanted == "auto":
-        return max(1, usable_cores() // workers)
+        return max(1, usable_cores() // max(1, workers))
     if isinstance(wanted, int) and wanted > 0:
         return wanted
     raise RuntimeError(f"explainer.threads in model-config.yaml is auto or a positive number, not {wanted!r}")

@@ -29,6 +29,13 @@ from .net.chain import Activations
 from .net.checkpoint import Checkpoint
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What a processor needs for them, any of these, as torch names it: without, they are slower than float32.
+INSTRUCTIONS = {
+    "bfloat16": ("amx_bf16", "avx512_bf16", "bf16"),
+    "float16": ("amx_fp16", "avx512_fp16", "fp16_arith"),
+}
+# Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
+PASS = 32
 
 
 class Explainer:
@@ -42,8 +49,7 @@ class Explainer:
     ) -> None:
         self.record = checkpoint.record
         self.device, self.atlas = device, atlas
-        torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
-        self.chain = checkpoint.chain.to(device).to(memory_format=torch.channels_last)
+        self.chain = checkpoint.chain.placed(device)
         self.memory = memory
         self._occluders = {"float32": Occluder(self.chain, memory)}
 
@@ -54,9 +60,10 @@ class Explainer:
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
-        """Softmax probabilities [n, classes] of pictures uint8 [size, size, 3], evaluated as one batch."""
-        x = torch.stack([self._standardised(p) for p in pictures])
-        result: FloatArray = self.chain(x).softmax(1).cpu().numpy()
+        """Softmax probabilities [n, classes] of pictures uint8 [size, size, 3], so many at a time as memory allows."""
+        passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
+        found = [self.chain(torch.stack([self._standardised(p) for p in some])).softmax(1) for some in passes]
+        result: FloatArray = torch.cat(found).cpu().numpy()
         return result
 
     @torch.inference_mode()
@@ -98,10 +105,12 @@ class Explainer:
     def _project(self, clean: Activations, layer: int, options: Options) -> LayerProjections:
         name = self.chain.features[layer - 1]
         maps = clean.outputs[name][0]
-        wanted = list(options.feature or deconvnet.strongest(maps, options.features))
+        order = deconvnet.strongest(maps, len(maps))
+        wanted = list(options.feature or order[: options.features])
         found = deconvnet.project(self.chain, clean, name, wanted)
+        ranks = {feature: order.index(feature) + 1 for feature in wanted}
         others = self._others(layer, wanted, options.others)
-        return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found), others)
+        return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found), ranks, others)
 
     def _others(self, layer: int, features: Sequence[int], count: int) -> dict[int, tuple[Other, ...]]:
         if self.atlas is None or not count:
@@ -186,7 +195,8 @@ class Explainer:
                     target.class_index,
                     torch.from_numpy(occlusion.target_probability),
                     occlusion.unoccluded,
-                )
+                ),
+                occlusion.exact,
             )
         return CrossCheck(name, version, projections, grid, crosscheck.CONVENTIONS)
 
@@ -224,12 +234,11 @@ def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
 
 
 def supported_precisions(device: torch.device) -> tuple[str, ...]:
-    """Precisions that the device computes in; float32 always."""
+    """Precisions that the device has instructions for; float32 always."""
     if device.type == "cuda":
-        reduced = {"bfloat16": torch.cuda.is_bf16_supported(), "float16": True}
+        with torch.cuda.device(device):
+            reduced = {"bfloat16": torch.cuda.is_bf16_supported(including_emulation=False), "float16": True}
     else:
-        reduced = {
-            "bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
-            "float16": torch.ops.mkldnn._is_mkldnn_fp16_supported(),
-        }
+        has = torch.cpu.get_capabilities()
+        reduced = {name: any(has.get(needed) for needed in any_of) for name, any_of in INSTRUCTIONS.items()}
     return ("float32", *(name for name, there in reduced.items() if there))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from .atlas import Other
 from .methods.deconvnet import Feature
 from .methods.squares import Squares
+from .net.geometry import Box
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -44,15 +45,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LayerProjections:
-    """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first.
+    """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first or as named.
 
-    `others` has, by map, its projections from other pictures, strongest first; only maps that have some.
+    By map, `ranks` has its rank among all of the layer, and `others` its projections from other pictures, strongest
+    first, where there are some.
     """
 
     layer: int
     maps: int
     size: tuple[int, int]
     features: tuple[Feature, ...]
+    ranks: Mapping[int, int]
     others: Mapping[int, tuple[Other, ...]]
 
 
@@ -82,19 +85,45 @@ class Occlusion:
         return self.precision == "float32"
 
     @property
+    def worst(self) -> tuple[int, int]:
+        """Row and column of the square under which the target's probability is lowest, the first in reading order."""
+        return self._at(self.target_probability.argmin())
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """Those of the square under which it is highest."""
+        return self._at(self.target_probability.argmax())
+
+    @property
     def drop(self) -> float:
         """How far the target's probability falls where it falls furthest; negative where it rises everywhere."""
         return self.unoccluded - float(self.target_probability.min())
 
+    def box(self, position: tuple[int, int]) -> Box:
+        """The square of a row and a column."""
+        top, left = self.squares.tops[position[0]], self.squares.lefts[position[1]]
+        return Box(top, left, top + self.squares.window, left + self.squares.window)
+
+    def _at(self, index: np.intp) -> tuple[int, int]:
+        row, col = divmod(int(index), len(self.squares.lefts))
+        return row, col
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """Largest difference over the largest value of the other library's answer; agrees at most 1e-4."""
+    """Largest difference over the largest value of the other library's answer.
+
+    `exact`: whether what was compared is to be the same; a reduced precision is not.
+    """
 
     max_relative_difference: float
+    exact: bool = True
 
     @property
-    def agrees(self) -> bool:
+    def agrees(self) -> bool | None:
+        """Whether it is at most 1e-4; None where it need not be, as long as anything is alike."""
+        if not self.exact and self.max_relative_difference < 1:
+            return None
         return self.max_relative_difference <= 1e-4
 
 
@@ -107,6 +136,12 @@ class CrossCheck:
     deconv: Agreement | None
     occlusion: Agreement | None
     conventions: dict[str, str]
+
+    @property
+    def agreements(self) -> dict[str, Agreement]:
+        """By method, those that were asked for."""
+        compared = {"deconv": self.deconv, "occlusion": self.occlusion}
+        return {method: found for method, found in compared.items() if found is not None}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.methods.crosscheck import check_deconv, check_occlusion, library, spread
+from zfnet_explainer.methods.crosscheck import NO_NUMBER, check_deconv, check_occlusion, library, spread
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
@@ -41,6 +41,19 @@ def test_occlusion_agrees_with_captum(kind: str, window: int, stride: int) -> No
     image, fill, probability, unoccluded = occluded(chain, grid)
     assert float((probability - unoccluded).abs().max()) > 1e-3
     assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded, batch=7) < 1e-4
+
+
+def test_squares_that_change_next_to_nothing_agree() -> None:
+    """Rounding is not measured by how little they change."""
+    chain = SMALL["without_pools"](0)
+    grid = squares(15, 13, 3, 2)
+    image = picture(chain, 1)
+    fill = image + 1e-5 * picture(chain, 2)
+    probability = occlude_full(chain, image, fill, grid, chain.features[-1], 0).probabilities[..., 1]
+    unoccluded = float(chain(image[None]).softmax(1)[0, 1])
+    assert 0 < float((probability - unoccluded).abs().max()) < 1e-4
+    rounded = probability + torch.finfo(torch.float32).eps / 2
+    assert check_occlusion(chain, image, fill, grid, 1, rounded, unoccluded, batch=7) < 1e-5
 
 
 @pytest.mark.parametrize("wrong", ["mirrored", "shifted", "other target", "other fill", "other baseline"])
@@ -101,6 +114,19 @@ def test_a_wrong_projection_is_reported() -> None:
     for what, feature in wrong.items():
         assert check_deconv(chain, x, {"relu2": [feature]}) > 5e-3, what
     assert check_deconv(chain, x, {"relu2": [good, other], "relu3": []}) <= 1e-6
+
+
+def test_what_is_no_number_never_agrees() -> None:
+    chain = SMALL["like_zfnet"](0)
+    x = picture(chain)
+    sound, other = project(chain, chain.run(x[None]), "relu2", [1, 2])
+    broken = replace(other, projection=torch.full_like(other.projection, torch.nan))
+    for features in ([broken], [broken, sound], [sound, broken]):
+        assert check_deconv(chain, x, {"relu2": features}) == NO_NUMBER
+    grid = squares(*chain.input_size[1:], 12, 12)
+    image, fill, probability, unoccluded = occluded(chain, grid)
+    probability[0, 0] = torch.nan
+    assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded) == NO_NUMBER
 
 
 def test_leaves_the_chain_and_the_picture_as_they_were() -> None:

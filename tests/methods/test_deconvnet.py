@@ -39,18 +39,30 @@ def test_equals_the_slow_deconvnet(kind: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_a_dense_signal_goes_down_as_the_slow_one(kind: str) -> None:
-    """Every cell of the layer at once, of both signs: rectified on the first step down."""
+def test_every_cell_goes_down_as_the_slow_one(kind: str) -> None:
+    """All of a map, its corners and borders too, together and out of order."""
     chain = SMALL[kind](3).double()
     x = picture(chain, 4, torch.float64)
     activations = chain.run(x[None])
     name = chain.features[-1]
     steps = climb([chain.layer(n) for n in chain.spatial[: chain.spatial.index(name) + 1]], x.numpy())
-    generator = torch.Generator().manual_seed(5)
-    signal = torch.randn(activations.outputs[name].shape, generator=generator, dtype=torch.float64)
-    ours = down(chain, activations, name, signal)[0]
-    expected = descend(steps, signal[0].numpy())
-    assert abs(ours.numpy() - expected).max() <= 1e-12 * abs(expected).max()
+    maps = activations.outputs[name]
+    cells = [(1, row, col) for col in range(maps.shape[3]) for row in reversed(range(maps.shape[2]))]
+    values = torch.arange(1.0, len(cells) + 1, dtype=torch.float64)
+    found = down(chain, activations.switches, name, cells, values)
+    for (feature, row, col), value, ours in zip(cells, values, found, strict=True):
+        signal = torch.zeros_like(maps[0])
+        signal[feature, row, col] = value
+        expected = descend(steps, signal.numpy())
+        assert abs(ours.numpy() - expected).max() <= 1e-12 * abs(expected).max()
+
+
+def test_a_value_below_zero_is_rectified_on_the_first_step_down() -> None:
+    chain = SMALL["like_zfnet"](3)
+    activations = chain.run(picture(chain)[None])
+    found = down(chain, activations.switches, "relu2", [(0, 1, 1), (0, 1, 1)], torch.tensor([-1.0, 1.0]))
+    assert not found[0].any()
+    assert found[1].any()
 
 
 def four_pixels() -> tuple[Chain, Tensor]:

@@ -147,6 +147,14 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
             id="Tanh after Flatten",
         ),
         pytest.param(
+            spatial(CONV, RELU, nn.MaxPool2d(11)), r"layer2: pictures of \(3, 12, 12\) are too small", id="too small"
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), RELU, nn.Flatten()), (3, 12, 12)),
+            "0: padding",
+            id="same padding of a net",
+        ),
+        pytest.param(
             lambda: as_chain(nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((5, 5)), nn.Flatten()), (3, 12, 12)),
             r"2: this average pool changes the size at input \(3, 12, 12\)",
             id="adaptive pool",
@@ -161,3 +169,10 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
 def test_what_a_chain_cannot_express_is_named(build: Callable[[], Chain], message: str) -> None:
     with pytest.raises(UnsupportedLayer, match=message):
         build()
+
+
+def test_a_placed_chain_computes_in_float32_proper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    placed = SMALL["like_zfnet"](0).placed(torch.device("cpu"))
+    assert not torch.backends.cudnn.allow_tf32
+    assert placed.get_parameter("conv2.weight").is_contiguous(memory_format=torch.channels_last)

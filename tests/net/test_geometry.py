@@ -28,7 +28,9 @@ def axes(kernel: int, stride: int) -> Iterator[tuple[Axis, Tensor]]:
         for ceil in (False, True):
             for padding in range(kernel // 2 + 1 if ceil else kernel):
                 reach = reached(kernel, stride, padding, ceil, size)
-                yield Axis(kernel, stride, padding, *reach.shape), reach
+                axis = Axis.over(size, kernel, stride, padding, ceil)
+                assert axis == Axis(kernel, stride, padding, *reach.shape), "as torch counts outputs"
+                yield axis, reach
 
 
 def intervals(size: int) -> Iterator[Interval]:

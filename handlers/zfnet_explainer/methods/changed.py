@@ -5,8 +5,9 @@ recomputed cells of the squares. Reading patches of the squares' maps is then on
 a cell changed, and which row it is, is the conjunction and the sum of a vertical and a horizontal part.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -45,19 +46,31 @@ class Cells:
     row: Tensor
 
 
-class Changed(Protocol):
-    """Says for cells of squares' maps, an axis at a time, whether they changed and in which row they are."""
+class Changed(ABC):
+    """Rows of changed cells, and which cells of squares' maps they are, an axis at a time."""
 
+    @abstractmethod
     def vertical(self, cells: Tensor) -> Cells: ...
 
+    @abstractmethod
     def horizontal(self, cells: Tensor) -> Cells: ...
 
+    @abstractmethod
+    def region(self) -> tuple[Tensor, Tensor]:
+        """The cells that the rows are, `down` [squares, h] by `across` [squares, w]."""
 
-class Painted:
+    def rows(self, down: Tensor, across: Tensor) -> Tensor:
+        """Which row holds each cell `down` [squares, h] by `across` [squares, w], from 1 on; 0 where unchanged."""
+        vertical, horizontal = self.vertical(down), self.horizontal(across)
+        row = (vertical.row + 1)[:, :, None] + horizontal.row[:, None, :]
+        return row * (vertical.changed[:, :, None] & horizontal.changed[:, None, :])
+
+
+class Painted(Changed):
     """The picture itself: what a square covers is the fill's pixel there, a changed row for every pixel."""
 
-    def __init__(self, boxes: Boxes, width: int) -> None:
-        self.boxes, self.width = boxes, width
+    def __init__(self, boxes: Boxes, height: int, width: int) -> None:
+        self.boxes, self.height, self.width = boxes, height, width
 
     def vertical(self, cells: Tensor) -> Cells:
         return Cells(_between(cells, self.boxes.top, self.boxes.bottom), cells * self.width)
@@ -65,27 +78,35 @@ class Painted:
     def horizontal(self, cells: Tensor) -> Cells:
         return Cells(_between(cells, self.boxes.left, self.boxes.right), cells)
 
+    def region(self) -> tuple[Tensor, Tensor]:
+        device = self.boxes.top.device
+        return torch.arange(self.height, device=device)[None], torch.arange(self.width, device=device)[None]
 
-class Recomputed:
+
+class Recomputed(Changed):
     """One region of `height` x `width` rows a square, whose first cell is (`top`, `left`) [squares each].
 
-    It holds the square's box, and may reach beyond it and beyond the map. Rows lie square by square, or,
-    `cells_first`, the first cells of all squares before their second ones.
+    It holds the square's box, and may reach beyond it and beyond the map. Rows lie square by square.
     """
 
-    def __init__(self, boxes: Boxes, top: Tensor, left: Tensor, height: int, width: int, cells_first: bool) -> None:
-        self.boxes, self.top, self.left, self.width = boxes, top, left, width
-        count = len(top)
-        self.cell_step, square_step = (count, 1) if cells_first else (1, height * width)
-        self.square = torch.arange(count, device=top.device) * square_step
+    def __init__(self, boxes: Boxes, top: Tensor, left: Tensor, height: int, width: int) -> None:
+        self.boxes, self.top, self.left, self.height, self.width = boxes, top, left, height, width
+        self.square = torch.arange(len(top), device=top.device) * (height * width)
 
     def vertical(self, cells: Tensor) -> Cells:
-        row = (cells - self.top[:, None]) * (self.width * self.cell_step) + self.square[:, None]
+        row = (cells - self.top[:, None]) * self.width + self.square[:, None]
         return Cells(_between(cells, self.boxes.top, self.boxes.bottom), row)
 
     def horizontal(self, cells: Tensor) -> Cells:
-        row = (cells - self.left[:, None]) * self.cell_step
-        return Cells(_between(cells, self.boxes.left, self.boxes.right), row)
+        return Cells(_between(cells, self.boxes.left, self.boxes.right), cells - self.left[:, None])
+
+    def region(self) -> tuple[Tensor, Tensor]:
+        return cells_from(self.top, self.height), cells_from(self.left, self.width)
+
+
+def cells_from(first: Tensor, length: int) -> Tensor:
+    """The `length` cells [squares, length] from each first one [squares] on."""
+    return first[:, None] + torch.arange(length, device=first.device)
 
 
 def _between(cells: Tensor, low: Tensor, high: Tensor) -> Tensor:

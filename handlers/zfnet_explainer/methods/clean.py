@@ -32,12 +32,8 @@ class Clean:
 
     def indices(self, changed: Changed, down: Tensor, across: Tensor) -> Tensor:
         """The same of squares' maps, where rows of changed cells follow the clean ones."""
-        vertical, horizontal = changed.vertical(down), changed.horizontal(across)
-        return torch.where(
-            vertical.changed[:, :, None] & horizontal.changed[:, None, :],
-            (vertical.row + len(self.rows))[:, :, None] + horizontal.row[:, None, :],
-            self.cells(down, across),
-        )
+        rows = changed.rows(down, across)
+        return torch.where(rows > 0, rows + (len(self.rows) - 1), self.cells(down, across))
 
 
 class CleanMaps:

@@ -1,5 +1,6 @@
 """The same questions put to Captum: its Deconvolution and its Occlusion on the same weights."""
 
+import math
 import warnings
 from collections import OrderedDict
 from typing import Any
@@ -17,9 +18,12 @@ from .squares import Squares
 CONVENTIONS = {
     "deconv": "captum.attr.NeuronDeconvolution from the same cell, times the activation (Captum starts from 1); "
     "the normalisation passes the signal through unchanged on the way down, as the projections do",
-    "occlusion": "captum.attr.Occlusion on the target's probability, compared where the border rules agree "
-    "(Captum cuts its last square, ours moves it inside): all pixels that no differing square covers",
+    "occlusion": "captum.attr.Occlusion on the target's probability: the mean probability under the squares that "
+    "cover a pixel, compared where the border rules agree (Captum cuts its last square, ours moves it inside): all "
+    "pixels that no differing square covers; a reduced precision is compared with float32",
 }
+# Told of what cannot be compared: JSON has neither an infinity nor a NaN.
+NO_NUMBER = torch.finfo(torch.float32).max
 
 
 def library() -> tuple[str, str]:
@@ -29,10 +33,11 @@ def library() -> tuple[str, str]:
 def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -> float:
     """Compare projections, by layer name, with Captum's for a standardised image [channels, h, w].
 
-    Returns the largest difference of a projection over the largest value of Captum's.
+    Returns the largest difference of a projection over the largest value of Captum's; the largest number
+    there is where one is none.
     """
     net = _captum_net(chain)
-    worst = 0.0
+    differences = [0.0]
     for layer, features in found.items():
         attribution = NeuronDeconvolution(net, net.get_submodule(layer))
         for feature in features:
@@ -40,8 +45,8 @@ def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -
                 warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
                 cell = (feature.feature, *feature.position)
                 theirs = attribution.attribute(image[None].clone().requires_grad_(), cell)
-            worst = max(worst, _difference(feature.projection, theirs[0].detach() * feature.activation))
-    return worst
+            differences.append(_difference(feature.projection, theirs[0].detach() * feature.activation))
+    return max(differences)
 
 
 @torch.inference_mode()
@@ -59,7 +64,9 @@ def check_occlusion(
 
     Captum gives each pixel the mean fall of the probability over the squares that cover it; the
     grid is spread over the pixels in the same way and compared on all pixels that only squares of
-    both border rules cover. Returns the largest difference over the largest value of Captum's.
+    both border rules cover. Returns the largest difference over the largest mean probability there by
+    Captum: over the largest fall, a picture whose squares change next to nothing would show rounding.
+    It is the largest number there is where a value is none.
     """
 
     def probability(x: Tensor) -> Tensor:
@@ -79,7 +86,7 @@ def check_occlusion(
         _agreeing(starts, stride, size)
         for starts, size in ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2]))
     )
-    return _difference(ours[:rows, :cols], theirs[:rows, :cols])
+    return _difference(unoccluded - ours[:rows, :cols], unoccluded - theirs[:rows, :cols])
 
 
 def spread(squares: Squares, values: Tensor, height: int, width: int) -> Tensor:
@@ -102,19 +109,26 @@ def _agreeing(starts: tuple[int, ...], stride: int, size: int) -> int:
 def _difference(ours: Tensor, theirs: Tensor) -> float:
     largest = float(theirs.abs().max())
     apart = float((ours.to(theirs) - theirs).abs().max())
+    if not math.isfinite(apart):  # max() above would pass over a NaN
+        return NO_NUMBER
     return apart / largest if largest > 0 else apart
 
 
 class _PassThroughNorm(torch.autograd.Function):
-    """Cross-map normalisation whose way down leaves the signal as it is."""
+    """Cross-map normalisation whose way down leaves the signal as it is.
+
+    The chain's own, to the last digit: by another's rounding two values that are nearly equal may change places
+    under a later pool, and their signals arrive at other pixels.
+    """
 
     @staticmethod
-    def forward(_: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-        return nn.functional.local_response_norm(x, size, alpha, beta, k)
+    def forward(_: Any, x: Tensor, norm: CrossMapNorm) -> Tensor:
+        out: Tensor = norm(x)
+        return out
 
     @staticmethod
-    def backward(_: Any, signal: Tensor) -> tuple[Tensor, None, None, None, None]:
-        return signal, None, None, None, None
+    def backward(_: Any, signal: Tensor) -> tuple[Tensor, None]:
+        return signal, None
 
 
 class _NormLayer(nn.Module):
@@ -123,8 +137,7 @@ class _NormLayer(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        n = self.norm
-        out: Tensor = _PassThroughNorm.apply(x, n.size, n.alpha, n.beta, n.k)
+        out: Tensor = _PassThroughNorm.apply(x, self.norm)
         return out
 
 

@@ -1,13 +1,17 @@
 """Deconvnet projections (Zeiler & Fergus section 2.1): one activation carried back to the pixels."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..net.chain import Activations, Chain
 from ..net.geometry import Box
+from .windows import Windows
+
+Cell = tuple[int, int, int]  # map, row and column
 
 CONVENTIONS = {
     "start": "the map's single largest activation, all other values of the layer zero",
@@ -26,7 +30,7 @@ CONVENTIONS = {
 class Feature:
     """One map of a layer in one picture, at its largest value (the first one in reading order).
 
-    `projection` is float32 [channels, height, width] over the whole picture, zero outside
+    `projection` is float32 [channels, height, width] over the whole picture, on the CPU, zero outside
     `receptive_field`; `position` is (row, column) in the map.
     """
 
@@ -52,54 +56,35 @@ def project(chain: Chain, activations: Activations, layer: str, features: list[i
     wrong = [f for f in features if not 0 <= f < len(maps)]
     if wrong:
         raise ValueError(f"layer {layer} has maps 0 to {len(maps) - 1}, not {wrong[0]}")
-    values, cells = maps[features].flatten(1).max(1)
-    signal = torch.zeros(len(features), *maps.shape, device=maps.device, dtype=maps.dtype)
-    signal.view(len(features), len(maps), -1)[range(len(features)), features, cells] = values
-    projections = down(chain, activations, layer, signal)
-    found = []
-    for i, feature in enumerate(features):
-        row, col = divmod(int(cells[i]), maps.shape[2])
-        found.append(
-            Feature(feature, float(values[i]), (row, col), chain.receptive_field(layer, row, col), projections[i])
-        )
-    return found
+    values, positions = maps[features].flatten(1).max(1)
+    cells = [(feature, *divmod(at, maps.shape[2])) for feature, at in zip(features, positions.tolist(), strict=True)]
+    projections = down(chain, activations.switches, layer, cells, values).cpu()
+    return [
+        Feature(feature, value, (row, col), chain.receptive_field(layer, row, col), projection)
+        for (feature, row, col), value, projection in zip(cells, values.tolist(), projections, strict=True)
+    ]
 
 
-def down(chain: Chain, activations: Activations, layer: str, signal: Tensor) -> Tensor:
-    """Carry a signal [n, maps, h, w] from `layer` down to the pixels [n, channels, height, width]."""
+def down(chain: Chain, switches: Mapping[str, Tensor], layer: str, cells: Sequence[Cell], values: Tensor) -> Tensor:
+    """Carry `values` [n] of a layer's single `cells` down to the pixels [n, channels, height, width].
+
+    `switches` are those of one picture for all cells, or of one for each.
+    """
+    features, rows, cols = zip(*cells, strict=True)
+    maps = chain.map_counts[chain.features.index(layer)]
+    signal = values.new_zeros(len(cells), maps, 1, 1)
+    signal[range(len(cells)), features, 0, 0] = values
+    windows = Windows(signal, rows, cols)
     for name in chain.below(layer):
         below = chain.layer(name)
         if isinstance(below, nn.ReLU):
-            signal = signal.clamp_min(0)
+            windows = windows.rectified()
         elif isinstance(below, nn.Conv2d):
-            signal = _filter(chain, name, below.weight, below.groups, signal)
+            windows = windows.filtered(chain.axes[name], below.weight, below.groups)
         elif isinstance(below, nn.MaxPool2d):
-            signal = _unpool(chain, name, activations.switches[name], signal)
+            windows = windows.unpooled(chain.axes[name], switches[name])
         elif isinstance(below, nn.AvgPool2d):
-            vertical, horizontal = chain.axes[name]
-            share = 1 / (vertical.kernel * horizontal.kernel)
-            spread = signal.new_full((signal.shape[1], 1, vertical.kernel, horizontal.kernel), share)
-            signal = _filter(chain, name, spread, signal.shape[1], signal)
-    return signal
-
-
-def _filter(chain: Chain, name: str, weight: Tensor, groups: int, signal: Tensor) -> Tensor:
-    vertical, horizontal = chain.axes[name]
-    reached = [(a.size_out - 1) * a.stride + a.kernel - 2 * a.padding for a in (vertical, horizontal)]
-    rest = (vertical.size_in - reached[0], horizontal.size_in - reached[1])
-    return functional.conv_transpose2d(
-        signal,
-        weight,
-        None,
-        (vertical.stride, horizontal.stride),
-        (vertical.padding, horizontal.padding),
-        rest,
-        groups,
-    )
-
-
-def _unpool(chain: Chain, name: str, switches: Tensor, signal: Tensor) -> Tensor:
-    vertical, horizontal = chain.axes[name]
-    flat = signal.new_zeros(*signal.shape[:2], vertical.size_in * horizontal.size_in)
-    flat.scatter_add_(2, switches.flatten(2).expand(len(signal), -1, -1), signal.flatten(2))
-    return flat.view(*signal.shape[:2], vertical.size_in, horizontal.size_in)
+            kernel = [axis.kernel for axis in chain.axes[name]]
+            shares = values.new_full((windows.values.shape[1], 1, *kernel), 1 / prod(kernel))
+            windows = windows.filtered(chain.axes[name], shares, len(shares))
+    return windows.whole(*chain.input_size[1:])

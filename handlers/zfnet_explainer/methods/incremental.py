@@ -26,7 +26,7 @@ from .workspace import Workspace
 
 # Bytes of a layer's values at a time: on a CPU few enough for its caches and many enough for its matrix products, on
 # a GPU few kernels for as many squares as are asked for.
-MEMORY = {"cpu": 128 << 20, "cuda": 2 << 30}
+MEMORY = {"cpu": 96 << 20, "cuda": 2 << 30}
 # Incremental where it takes less than this share of the whole net's multiply-adds. They are slower ones: on a CPU the
 # time saved there is a third, and differences of nearly all of a picture cost digits.
 SHARE = 0.4

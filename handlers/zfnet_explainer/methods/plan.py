@@ -15,7 +15,7 @@ from .winograd import Tiles, tilings
 
 Corners = tuple[Tensor, Tensor]
 
-TRANSFORMABLE = torch.float32, torch.float64  # Winograd's form loses two bits: too many for a shorter mantissa
+TRANSFORMABLE = torch.float32, torch.float64, torch.bfloat16  # float16's range is too short for Winograd's sums
 GROUP = 48  # squares that a group of alike ones has at least, on average: fewer are not worth products of their own
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..net.chain import Chain
-from .changed import Boxes, Changed, Painted, Recomputed
+from .changed import Boxes, Changed, Painted, Recomputed, cells_from
 from .clean import Clean, CleanMaps, kept, rows_of
 from .plan import Step
 from .winograd import Tiles, WinogradConvolution
@@ -36,7 +36,7 @@ class Sweep:
         `painted` are the boxes of all squares, `part` says which are led; the map is `feature` of `layer`.
         """
         boxes, rows = painted.part(part), self.fill.clone()
-        changed: Changed = Painted(boxes, self.chain.input_size[2])
+        changed: Changed = Painted(boxes, *self.chain.input_size[1:])
         count = len(boxes.top)
         sums = rows.new_zeros(count)
         for name in self.chain.spatial:
@@ -54,53 +54,54 @@ class Sweep:
         """A layer's recomputed rows and where they are, from those before it."""
         step = self.steps[name]
         read = self.clean.read(name, padded=step.tiles is None)
-        down = _cells(step.starts[0][part], step.vertical.reads)
-        across = _cells(step.starts[1][part], step.horizontal.reads)
+        down = cells_from(step.starts[0][part], step.vertical.reads)
+        across = cells_from(step.starts[1][part], step.horizontal.reads)
         top, left = (first[part] for first in step.firsts)
-        region = Recomputed(
-            step.boxes.part(part), top, left, step.vertical.length, step.horizontal.length, step.tiles is not None
-        )
-        source = self.workspace.joined("source", read.rows, rows)
-        indices = read.indices(changed, down, across)
+        region = Recomputed(step.boxes.part(part), top, left, step.vertical.length, step.horizontal.length)
         if step.tiles is None:
-            patches = self.workspace.gather("read", source, indices).view(*indices.shape, -1)
+            source = self.workspace.joined("source", read.rows, rows)
+            patches = self.workspace.gather("read", source, read.indices(changed, down, across))
+            patches = patches.view(len(down), down.shape[1], across.shape[1], -1)
             return _channels(_apply(self.chain.layer(name), patches.permute(0, 3, 1, 2))), region
-        differences = self.workspace.gather("read", source, _by_tile(indices, step.tiles))
-        differences -= self.workspace.gather("clean", read.rows, _by_tile(read.cells(down, across), step.tiles))
+        differences = self._differences(rows, read, changed)
         found = self._clean(name, top, left, step)
-        self._add(found, differences, name, step.tiles)
+        self._add(found, differences, changed.rows(down, across), name, step.tiles)
         return found.flatten(0, 2), region
 
+    def _differences(self, rows: Tensor, clean: Clean, changed: Changed) -> Tensor:
+        """What each changed row has more than the clean one, behind a row of zeros."""
+        before = self.workspace.gather("clean", clean.rows, clean.cells(*changed.region()))
+        differences = self.workspace.take("differences", 1 + len(rows), rows.shape[1])
+        differences[0] = 0
+        torch.sub(rows, before, out=differences[1:])
+        return differences
+
     def _clean(self, name: str, top: Tensor, left: Tensor, step: Step) -> Tensor:
-        """What the layer gives for the clean picture where a step recomputes it: [h, w, squares, maps]."""
+        """What the layer gives for the clean picture where a step recomputes it: [squares, h, w, maps]."""
         given = self.clean.given(name)
-        cells = given.cells(_cells(top, step.vertical.length), _cells(left, step.horizontal.length)).permute(1, 2, 0)
+        cells = given.cells(cells_from(top, step.vertical.length), cells_from(left, step.horizontal.length))
         return self.workspace.gather("given", given.rows, cells).view(*cells.shape, -1)
 
-    def _add(self, to: Tensor, differences: Tensor, name: str, tiles: Tiles) -> None:
-        """Add to outputs [h, w, squares, maps] what the differences of the inputs, tile by tile, make of them."""
+    def _add(self, to: Tensor, differences: Tensor, indices: Tensor, name: str, tiles: Tiles) -> None:
+        """Add to outputs [squares, h, w, maps] what differences of inputs make of them, which lie at `indices`."""
         down, across = tiles.vertical, tiles.horizontal
-        height, width, squares, _ = to.shape
+        squares, height, width, _ = to.shape
         tall, wide = ((n - t.outputs) // t.inputs + 1 for n, t in ((height, down), (width, across)))
-        added = self.transformed[name](differences.view(tiles.inputs, tall * wide * squares, -1), self.workspace)
-        added = added.view(down.outputs, across.outputs, tall, wide, squares, -1)
+        read = self.workspace.gather("read", differences, _by_tile(indices, tiles))
+        added = self.transformed[name](read.view(squares * tall * wide, tiles.inputs, -1), self.workspace)
+        added = added.view(squares, tall, wide, down.outputs, across.outputs, -1)
         for i in range(tall):
             for j in range(wide):
                 rows, cols = (slice(at * t.inputs, at * t.inputs + t.outputs) for at, t in ((i, down), (j, across)))
-                to[rows, cols] += added[:, :, i, j]
-
-
-def _cells(first: Tensor, length: int) -> Tensor:
-    """The `length` cells [squares, length] from each first one on."""
-    return first[:, None] + torch.arange(length, device=first.device)
+                to[:, rows, cols] += added[:, i, j]
 
 
 def _by_tile(indices: Tensor, tiles: Tiles) -> Tensor:
-    """Indices [squares, h, w] as [inputs, inputs, tiles, tiles, squares, stride, stride], each time down and across."""
+    """Indices [squares, h, w] as [squares, tiles, tiles, inputs, inputs, stride, stride], each time down and across."""
     squares, height, width = indices.shape
     v, h = tiles.vertical, tiles.horizontal
     split = indices.view(squares, v.along(height), v.inputs, v.stride, h.along(width), h.inputs, h.stride)
-    return split.permute(2, 5, 1, 4, 0, 3, 6)
+    return split.permute(0, 1, 4, 2, 5, 3, 6)
 
 
 def _whole(clean: Clean, rows: Tensor, changed: Changed, count: int) -> Tensor:

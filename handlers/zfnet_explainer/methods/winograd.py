@@ -99,20 +99,20 @@ class WinogradConvolution:
         self.of_input, self.to_output = (torch.kron(down[i], across[i]).to(dtype) for i in (0, 2))
 
     def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
-        """Tiles' inputs [inputs, tiles, values of a cell * maps] -> what they add to outputs [outputs, tiles, maps].
+        """Tiles' inputs [tiles, inputs, values of a cell * maps] -> what they add to outputs [tiles, outputs, maps].
 
         Without the bias, which differences do not have.
         """
-        transformed = _matmul(self.of_input, differences, "transformed", workspace)
-        products = workspace.take("products", *transformed.shape[:2], self.filters.shape[2])
-        torch.bmm(transformed, self.filters, out=products)
-        return _matmul(self.to_output, products, "added", workspace)
+        transformed = _each(self.of_input, differences, "transformed", workspace)
+        products = workspace.take("products", len(self.filters), len(differences), self.filters.shape[2])
+        torch.bmm(transformed.transpose(0, 1), self.filters, out=products)
+        return _each(self.to_output, products.transpose(0, 1), "added", workspace)
 
 
-def _matmul(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
-    """The matrix times the first axis of x [n, tiles, maps]."""
-    found = workspace.take(role, len(matrix), *x.shape[1:])
-    torch.mm(matrix, x.flatten(1), out=found.flatten(1))
+def _each(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
+    """The matrix times every tile of x [tiles, n, maps]."""
+    found = workspace.take(role, len(x), len(matrix), x.shape[2])
+    torch.bmm(matrix.expand(len(x), -1, -1), x, out=found)
     return found
 
 

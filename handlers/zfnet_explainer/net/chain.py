@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,11 @@ class Chain(nn.Sequential):
         convolutions = [layer for layer in self if isinstance(layer, nn.Conv2d)]
         return tuple(layer.out_channels for layer in convolutions)
 
+    def placed(self, device: torch.device) -> Self:
+        """This chain on a device, channels last; float32 is evaluated there as such."""
+        torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
+        return self.to(device).to(memory_format=torch.channels_last)
+
     @property
     def _linear(self) -> list[nn.Linear | ThinLinear]:
         return [layer for layer in self if isinstance(layer, nn.Linear | ThinLinear)]
@@ -125,17 +130,13 @@ class Chain(nn.Sequential):
     def _trace_axes(self) -> dict[str, tuple[Axis, Axis]]:
         """(vertical, horizontal) geometry of each convolution and pool, sizes as torch computes them."""
         axes: dict[str, tuple[Axis, Axis]] = {}
-        x = torch.empty(1, *self.input_size, device="meta")
+        size = self.input_size[1:]
         for name in self.spatial:
-            layer = self.layer(name)
-            out = _shape_of(layer, x)
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-                kernel, stride, padding = (_pair(v) for v in (layer.kernel_size, layer.stride, layer.padding))
-                vertical, horizontal = (
-                    Axis(kernel[i], stride[i], padding[i], x.shape[2 + i], out.shape[2 + i]) for i in (0, 1)
-                )
-                axes[name] = vertical, horizontal
-            x = out
+            if found := _axes(self.layer(name), size):
+                axes[name] = found
+                size = found[0].size_out, found[1].size_out
+                if min(size) < 1:
+                    raise UnsupportedLayer(f"{name}: pictures of {self.input_size} are too small for it")
         return axes
 
 
@@ -148,17 +149,21 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
     (3, 224, 224))`.
     """
     layers: list[tuple[str, nn.Module]] = []
-    x = torch.empty(1, *input_size, device="meta")
+    channels, size = input_size[0], input_size[1:]
     for name, layer in _leaves(net):
         if isinstance(layer, nn.LocalResponseNorm):
-            layer = CrossMapNorm(x.shape[1], layer.size, layer.alpha, layer.beta, layer.k)
+            layer = CrossMapNorm(channels, layer.size, layer.alpha, layer.beta, layer.k)
         elif isinstance(layer, nn.ReLU):
             layer = nn.ReLU()
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
-            if _pair(layer.output_size) != tuple(x.shape[2:]):
+            if _pair(layer.output_size) != size:
                 raise UnsupportedLayer(f"{name}: this average pool changes the size at input {input_size}")
             continue
-        x = _shape_of(layer, x)
+        elif isinstance(layer, nn.Conv2d):
+            _check_spatial(name, layer)
+            channels = layer.out_channels
+        if axes := _axes(layer, size):
+            size = axes[0].size_out, axes[1].size_out
         layers.append((name.replace(".", "_"), layer))
     return Chain(layers, input_size).eval()
 
@@ -188,14 +193,14 @@ def _check_spatial(name: str, layer: nn.Module) -> None:
         raise UnsupportedLayer(f"{name}: an average pool divides by its whole window (no ceil mode, pads counted)")
 
 
-def _shape_of(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer's output for a meta tensor: shapes without arithmetic, weights left where they are."""
-    if isinstance(layer, nn.Conv2d):
-        weight = torch.empty_like(layer.weight, device="meta")
-        return functional.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-    if isinstance(layer, nn.Linear | ThinLinear):
-        return torch.empty(*x.shape[:-1], layer.out_features, device="meta")
-    return x if isinstance(layer, CrossMapNorm | nn.BatchNorm2d) else cast(Tensor, layer(x))
+def _axes(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None:
+    """How a convolution or a pool reads maps of this size, down and across; None for other layers."""
+    if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        return None
+    kernel, stride, padding = (_pair(v) for v in (layer.kernel_size, layer.stride, layer.padding))
+    ceil = not isinstance(layer, nn.Conv2d) and layer.ceil_mode
+    down, across = (Axis.over(size[i], kernel[i], stride[i], padding[i], ceil) for i in (0, 1))
+    return down, across
 
 
 def _pair(value: int | str | tuple[int | None, ...] | None) -> tuple[int, int]:

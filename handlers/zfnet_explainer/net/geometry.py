@@ -1,6 +1,7 @@
 """Which outputs a pixel touches and which pixels an output sees, along one axis at a time."""
 
 from dataclasses import dataclass
+from typing import Self
 
 Interval = tuple[int, int]
 
@@ -14,6 +15,18 @@ class Axis:
     padding: int
     size_in: int
     size_out: int
+
+    @classmethod
+    def over(cls, size: int, kernel: int, stride: int, padding: int, ceil: bool) -> Self:
+        """The axis of a layer over so many values, with the outputs that torch gives; `ceil` keeps a cut last window.
+
+        A cut window keeps its output only where it begins before the padding behind the last value.
+        """
+        room = size + 2 * padding - kernel
+        outputs = (-(-room // stride) if ceil else room // stride) + 1
+        if ceil and (outputs - 1) * stride >= size + padding:
+            outputs -= 1
+        return cls(kernel, stride, padding, size, outputs)
 
     @property
     def padding_after(self) -> int:
