@@ -1,6 +1,5 @@
 """What a measurement was taken on: the processor, and how fast it multiplies matrices."""
 
-import os
 import platform
 import statistics
 import time
@@ -10,8 +9,11 @@ from pathlib import Path
 
 import torch
 
+from ..cores import usable_cores
+
 CPU = torch.device("cpu")
 MATRIX = 2048
+CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux's
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,19 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def peak_memory(work: Callable[[], object], device: torch.device) -> int:
+def peak_memory(work: Callable[[], object], device: torch.device) -> int | None:
     """Bytes by which the memory in use rose above what it was before, at its highest, while some work ran.
 
-    On a CPU the process's resident memory, as Linux counts it; on a GPU what torch holds there.
+    On a CPU the process's resident memory, as Linux counts it (elsewhere None); on a GPU what torch holds.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         work()
         return torch.cuda.max_memory_allocated(device) - before
-    Path("/proc/self/clear_refs").write_text("5")
+    if not CLEAR_REFS.exists():
+        return None
+    CLEAR_REFS.write_text("5")
     before = _resident()
     work()
     return _resident() - before
@@ -88,4 +92,4 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{name or platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{name or platform.machine()}, {usable_cores()} cores"

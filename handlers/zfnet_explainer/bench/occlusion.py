@@ -1,17 +1,18 @@
 """Occlusion maps side by side: the same machine, process, threads, picture and weights, interleaved."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median
 
 import torch
 
-from ..methods.incremental import Occluder
 from ..methods.occlusion import OcclusionMaps
 from ..methods.squares import Squares, squares
 from ..net.chain import Chain
 from . import ways
 from .floor import multiply_adds
-from .machine import Machine, peak_memory, seconds
+from .machine import Machine, seconds
+from .memory import of_first_map
 
 # Full batches and Captum take the same time for every square: they are timed on a thinned grid.
 SAMPLE = 81
@@ -31,11 +32,12 @@ class Case:
 class Row:
     """Medians over interleaved repeats; times in seconds for the whole grid of `positions` squares.
 
-    `full` and `captum` are scaled to it from a thinned one. `captum_tuned`: Captum on our own net, which
-    reads channels last and has a faster normalisation. Deviations are the largest from `full`: of logits
-    over the largest logit, and of probabilities. `memory` is that of a first picture, whose blocks are then
-    kept. `floor` is the time that the multiply-adds of recomputing what changes would take at the
-    machine's peak.
+    `full` and `captum` are scaled to it from a thinned one. `captum` is in float32 whatever the case says, as
+    torch's normalisation has no bfloat16 on a CPU; `captum_tuned`: on our own net, which reads channels last
+    and has a faster normalisation, in the case's precision. `float32`: ours in float32, for a reduced precision.
+    Deviations are the largest from the full evaluation in float32: of logits over the largest logit, and of
+    probabilities. `memory` is that of a first picture, whose blocks are then kept. `floor` is the time that
+    the multiply-adds of recomputing what changes would take at the machine's peak.
     """
 
     case: Case
@@ -45,9 +47,10 @@ class Row:
     captum: float
     captum_batch: int
     captum_tuned: float
+    float32: float | None
     logit_deviation: float
     probability_deviation: float
-    memory: int
+    memory: int | None
     floor: float
 
     @property
@@ -64,28 +67,31 @@ class Row:
         return self.floor / self.incremental
 
 
-def measure(chain: Chain, case: Case, machine: Machine, device: torch.device, repeats: int) -> Row:
-    """Time the ways to one occlusion map, and compare what they found."""
-    on = ways.subject(chain, device, getattr(torch, case.precision))
+def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: torch.device, repeats: int) -> Row:
+    """Time the ways to one occlusion map of the net that is built, and compare what they found."""
+    dtype = getattr(torch, case.precision)
+    exact, on = ways.subject(build(), device, torch.float32), ways.subject(build(), device, dtype)
     grid = squares(on.size, on.size, case.window, case.stride)
     thin = ways.sample(on.size, case.window, case.stride, SAMPLE)
     ours, full = ways.incremental(on), ways.full(on)
-    found, expected = ours(thin), full(thin)
-    first = ways.incremental(replace(on, occluder=Occluder(on.chain)))
-    memory = peak_memory(lambda: first(grid), device)
-    batch = min(ways.CAPTUM_BATCHES, key=lambda n: _timed(ways.captum(on, n, tuned=False), thin, device))
+    batch = min(ways.CAPTUM_BATCHES, key=lambda n: _timed(ways.captum(exact, n, tuned=False), thin, device))
     candidates: dict[str, tuple[ways.Way, Squares]] = {
         "incremental": (ours, grid),
         "full": (full, thin),
-        "captum": (ways.captum(on, batch, tuned=False), thin),
+        "captum": (ways.captum(exact, batch, tuned=False), thin),
         "captum_tuned": (ways.captum(on, batch, tuned=True), thin),
     }
+    if dtype != torch.float32:
+        candidates["float32"] = ways.incremental(exact), grid
+    for way, asked in candidates.values():
+        way(asked)
     times = _interleaved(candidates, device, repeats)
-    laid = {"incremental": len(grid), "full": len(thin)}
+    laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
     scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
     return Row(
         case, len(grid), scaled["incremental"], scaled["full"], scaled["captum"], batch,
-        scaled["captum_tuned"], *_deviations(found, expected), memory,
+        scaled["captum_tuned"], scaled.get("float32"), *_deviations(ours(thin), ways.full(exact)(thin)),
+        of_first_map(build, grid, device, dtype),
         2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
     )  # fmt: skip
 

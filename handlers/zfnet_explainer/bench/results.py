@@ -76,7 +76,7 @@ def _occlusion(row: Row) -> tuple[str, ...]:
     return (
         case.net,
         f"{case.window}/{case.stride}",
-        case.precision,
+        case.precision if row.float32 is None else f"{case.precision}: {row.float32 / row.incremental:.1f} × float32",
         f"{row.positions:,}",
         _time(row.incremental),
         f"{row.positions / row.incremental:,.0f}",
@@ -86,7 +86,7 @@ def _occlusion(row: Row) -> tuple[str, ...]:
         f"{100 * row.share_of_floor:.0f} %",
         f"{row.logit_deviation:.0e}",
         f"{row.probability_deviation:.0e}",
-        f"{row.memory / 2**20:,.0f} MiB",
+        "–" if row.memory is None else f"{row.memory / 2**20:,.0f} MiB",
     )
 
 

@@ -37,7 +37,7 @@ class Subject:
 
 def subject(chain: Chain, device: torch.device, dtype: torch.dtype) -> Subject:
     """The chain moved to the device, with a seeded picture: what is in it does not change the work."""
-    chain = chain.to(device, dtype).to(memory_format=torch.channels_last)
+    chain = chain.placed(device).to(dtype)
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(chain.input_size, generator=generator).to(device, dtype)
     return Subject(chain, image, torch.zeros_like(image), Occluder(chain))

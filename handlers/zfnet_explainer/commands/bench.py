@@ -1,5 +1,6 @@
 """`zfnet-explainer bench`: how fast this machine explains, beside Captum and the plain way."""
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,12 +43,14 @@ def bench(
     found = results.Results(machine.describe(where, tuple(asked)), repeats)
     console.print(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}")
     cases = [occlusion.Case(net, window, stride, p) for net in names for window, stride in grids for p in asked]
-    with Progress(console=console) as progress:
-        _nets(found, cases, where, progress)
-        if requests:
-            _requests(found, weights, where, progress)
-    show(found.tables())
-    console.print(f"numbers: {found.save(out)}")
+    try:
+        with Progress(console=console) as progress:
+            _nets(found, cases, where, progress)
+            if requests:
+                _requests(found, weights, where, progress)
+    finally:  # what took minutes to measure is not lost with what fails after it
+        show(found.tables())
+        console.print(f"numbers: {found.save(out)}")
     for page in into or []:
         rewrite(page, found.tables())
 
@@ -60,11 +63,11 @@ def _nets(found: "Results", cases: list["Case"], device: "torch.device", progres
 
     task = progress.add_task("occlusion maps", total=len(cases))
     for name in dict.fromkeys(case.net for case in cases):
-        chain = net(name)
-        found.projections.append(projections.measure(name, ways.subject(chain, device, torch.float32), found.repeats))
+        build = partial(net, name)
+        found.projections.append(projections.measure(name, ways.subject(build(), device, torch.float32), found.repeats))
         for case in (case for case in cases if case.net == name):
             progress.update(task, description=f"{name} {case.window}/{case.stride} {case.precision}")
-            found.occlusion.append(occlusion.measure(net(name), case, found.machine, device, found.repeats))
+            found.occlusion.append(occlusion.measure(build, case, found.machine, device, found.repeats))
             progress.advance(task)
 
 
