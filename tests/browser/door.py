@@ -12,17 +12,28 @@ from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.service import Service
 
 ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")
-NO_TOKEN = {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
+# How a request without the token is refused: by TorchServe, and by the gateway (deploy/gateway/envoy.yaml).
+NO_KEY = 400, {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
+NO_TOKEN = (
+    401,
+    {
+        "error": {
+            "code": "unauthenticated",
+            "message": "send a token, `Authorization: Bearer TOKEN` (Jwt is missing)",
+            "request_id": "0f3b",
+        }
+    },
+)
 
 
 class Door(ThreadingHTTPServer):
-    """Answers as TorchServe would, its token check included; explanations wait while `open` is not set."""
+    """Answers as TorchServe would, and refuses who brings no token; explanations wait while `open` is not set."""
 
     daemon_threads = True
 
-    def __init__(self, service: Service, token: str | None = None) -> None:
+    def __init__(self, service: Service, token: str | None, refusal: tuple[int, dict[str, Any]]) -> None:
         super().__init__(("127.0.0.1", 0), Visitor)
-        self.service, self.token = service, token
+        self.service, self.token, self.refusal = service, token, refusal
         self.open = threading.Event()
         self.open.set()
         self.closing = False
@@ -44,7 +55,8 @@ class Visitor(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
-            self._send(400, "application/json", json.dumps(NO_TOKEN).encode())
+            status, said = self.server.refusal
+            self._send(status, "application/json", json.dumps(said).encode())
             return
         self._answer(form_fields(body, self.headers["Content-Type"]))
 
@@ -95,9 +107,9 @@ def form_fields(body: bytes, content_type: str) -> dict[str, bytes]:
 
 
 @contextmanager
-def opened(service: Service, token: str | None = None) -> Iterator[Door]:
+def opened(service: Service, token: str | None = None, refusal: tuple[int, dict[str, Any]] = NO_KEY) -> Iterator[Door]:
     """A door that stands open until the block ends."""
-    door = Door(service, token)
+    door = Door(service, token, refusal)
     thread = threading.Thread(target=door.serve_forever)
     thread.start()
     try:

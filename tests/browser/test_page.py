@@ -1,47 +1,38 @@
 """The page in Chromium, against the real service: what a person sees, presses and is told."""
 
+import itertools
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from tests.atlases import SOURCES, write_atlas
-from tests.browser.door import Door, opened
+from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened
 from tests.pictures import encoded, noise
 from tests.served import checkpoint
 from zfnet_explainer.atlas import Atlas
 from zfnet_explainer.atlas import load as load_atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, load
+from zfnet_explainer.wire.display import CIVIDIS, VIRIDIS
 from zfnet_explainer.wire.page.page import page as page_file
 from zfnet_explainer.wire.service import Limits, Service
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, FilePayload, Page
+    from playwright.sync_api import Browser, FilePayload, Page, Route
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tried with Playwright: pip install .[test]")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
 
 WEIGHTS = Path(__file__).parents[2] / "model_store" / "zfnet.safetensors"
 WIDE: "FilePayload" = {"name": "it's wide.png", "mimeType": "image/png", "buffer": encoded(noise(240, 360))}
 NO_PICTURE: "FilePayload" = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}
 HOSTILE = "<img src=x onerror='document.title=`run`'>"
 TIMEOUT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 def serving(trained: Checkpoint, atlas: Atlas | None = None, allowed_origin: str = "") -> Service:
@@ -108,7 +99,18 @@ def test_a_picture_is_predicted_and_explained(page: "Page", door: Door, service:
     wanted = {"window": "56", "stride": "56", "features": "2", "layer": "1,2,3,4,5"}
     assert door.asked == [{}, wanted], "predictions come first; only what differs from the defaults is sent"
     command = f"curl -F 'data=@it'\\''s wide.png' -F layer=1,2,3,4,5 -F features=2 -F window=56 -F stride=56 {door.url}"
-    expect(page.locator("#curl")).to_have_text(command)
+    expect(page.locator("#curl")).to_have_text(f"{command} -o 'it'\\''s wide-explanation.json'")
+
+
+def test_accuracy_is_said_to_be_of_the_nets_classes_and_findings_to_be_the_papers(
+    page: "Page", service: Service
+) -> None:
+    notes = explained(page)["notes"]
+    classes = len(service.rules.classes)
+    expect(page.locator("#model")).to_contain_text(re.compile(rf"% right on [\d,]+ pictures of its {classes} classes"))
+    expect(page.locator("#facts")).to_contain_text(f"pictures of its {classes} classes")
+    expect(page.locator("#layers")).to_contain_text("Layer 5 in the paper: whole objects and their parts · 256 maps")
+    expect(page.locator("#notes li")).to_have_text(notes)
 
 
 def test_the_arrow_keys_move_the_square_and_its_numbers_follow(page: "Page") -> None:
@@ -134,19 +136,53 @@ def test_pointing_at_a_map_moves_the_square(page: "Page") -> None:
     expect(page.locator("#readout")).to_contain_text("rows 168–223, columns 0–55")
 
 
-def test_maps_are_drawn_over_the_picture_and_can_be_faded(page: "Page") -> None:
+def settle(page: "Page") -> None:
+    """Return when the maps are drawn."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def drawn(page: "Page", canvas: str) -> str:
+    settle(page)
+    return str(page.evaluate("id => document.getElementById(id).toDataURL()", canvas))
+
+
+def explained(page: "Page", **options: str) -> Any:
+    """The answer that the page then shows."""
+    with page.expect_response("**/explanations/zfnet") as response:
+        explain(page, **options)
+    return response.value.json()
+
+
+def test_a_maps_colours_are_those_of_its_scale(page: "Page") -> None:
+    found = explained(page)["occlusion"]
+    settle(page)
+    highest = {
+        "map-activity": max(found["feature"]["unoccluded"], *map(max, found["feature_activity"])),
+        "map-probability": max(found["unoccluded"], *map(max, found["target_probability"])),
+    }
+    scales = ("map-activity", "feature_activity", VIRIDIS), ("map-probability", "target_probability", CIVIDIS)
+    for canvas, name, colours in scales:
+        for row, col in itertools.product(range(4), repeat=2):
+            value = found[name][row][col] / highest[canvas]
+            # A quarter into the cell, clear of the square's outline and of the worst position's cross.
+            shown = page.evaluate(
+                "([id, x, y]) => { const c = document.getElementById(id), at = (p) => Math.floor(p / 224 * c.width);"
+                " return [...c.getContext('2d').getImageData(at(x), at(y), 1, 1).data] }",
+                [canvas, 56 * col + 14, 56 * row + 14],
+            )
+            assert shown == [*colours[int(255 * value + 0.5)].tolist(), 255], (canvas, row, col)
+
+
+def test_maps_can_be_faded_to_the_picture(page: "Page") -> None:
     explain(page)
-    drawn = "id => document.getElementById(id).toDataURL()"
-
-    def settled(id: str) -> str:
-        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        return str(page.evaluate(drawn, id))
-
-    before = settled("map-probability")
+    expect(page.locator("#opacity")).to_have_value("100")
+    expect(page.locator("#opacity-note")).to_have_text("Only at 100 % do colours match their scales.")
+    before = drawn(page, "map-probability")
     page.locator("#opacity").fill("0")
-    faded = settled("map-probability")
+    expect(page.locator("#opacity-share")).to_have_text("0 %")
+    faded = drawn(page, "map-probability")
     assert faded != before
-    assert faded == settled("map-class"), "without its colours every map is the picture with the square's outline"
+    assert faded == drawn(page, "map-class"), "without its colours every map is the picture with the square's outline"
 
 
 def test_a_focused_map_shows_what_it_saw(page: "Page") -> None:
@@ -165,6 +201,132 @@ def test_choosing_a_prediction_explains_that_class(page: "Page", door: Door) -> 
     expect(page.locator("#probability-title")).to_have_text(label)
     expect(page.locator(".prediction[aria-pressed=true]")).to_contain_text(label)
     assert door.asked[-1]["target"] == label
+
+
+def test_choosing_a_prediction_by_keyboard_keeps_the_focus_on_it(page: "Page") -> None:
+    explain(page)
+    second = page.locator(".prediction").nth(1)
+    label = second.locator("span").first.inner_text()
+    second.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#probability-title")).to_have_text(label)
+    expect(second).to_be_focused()
+
+
+def is_stale(page: "Page") -> bool:
+    """Whether the results are dimmed, under a heading that says of what they are."""
+    dimmed = page.locator("#occlusion-text, #downloads").evaluate_all(
+        "all => all.map(e => getComputedStyle(e).opacity)"
+    )
+    said = page.locator(".result h2").evaluate_all("all => all.map(e => getComputedStyle(e, '::after').content)")
+    assert set(dimmed) in ({"0.5"}, {"1"})
+    assert set(said) in ({'" · from the options before"'}, {"none"})
+    assert (set(dimmed) == {"0.5"}) == (set(said) != {"none"})
+    return set(dimmed) == {"0.5"}
+
+
+def test_results_are_dimmed_while_others_are_computed(page: "Page", door: Door) -> None:
+    explain(page)
+    assert not is_stale(page)
+    first, second = (page.locator(".prediction").nth(i) for i in range(2))
+    door.open.clear()
+    second.click()
+    expect(page.locator("#progress-text")).to_contain_text("Explaining")
+    assert is_stale(page)
+    expect(first).to_have_attribute("aria-pressed", "true")
+    expect(second).to_have_attribute("aria-pressed", "false")
+    door.open.set()
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(first).to_have_attribute("aria-pressed", "false")
+    assert not is_stale(page)
+
+
+def test_results_are_dimmed_beside_an_error(page: "Page") -> None:
+    explain(page)
+    marked = page.locator(".prediction[aria-pressed=true]")
+    before = marked.inner_text()
+    page.fill("[name=window]", "500")
+    page.click("#explain")
+    expect(page.get_by_role("alert")).to_contain_text("`window` must be")
+    assert is_stale(page)
+    expect(page.locator("#curl")).to_contain_text("window=56")
+    assert marked.inner_text() == before, "the mark stands where the maps that are shown belong"
+    page.fill("[name=window]", "112")
+    page.click("#explain")
+    expect(page.locator("#curl")).to_contain_text("window=112")
+    assert not is_stale(page)
+
+
+def test_going_to_the_worst_position_is_said(page: "Page") -> None:
+    worst = explained(page)["occlusion"]["summary"]["worst"]
+    expect(page.locator("#spoken")).to_have_text("")
+    page.focus("#map-probability")
+    page.keyboard.press("PageUp" if worst["top"] else "PageDown")
+    page.click("#worst")
+    expect(page.locator("#spoken")).to_contain_text(f"Square: rows {worst['top']}–{worst['top'] + 55}, columns")
+    page.click("#explain")
+    expect(page.locator("#spoken")).to_have_text("")
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_what_has_the_focus_is_not_under_the_picture_that_stays_above(page: "Page", width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 640})
+    set_options(page)
+    page.click("#all-layers")
+    explain(page, features="9")
+    page.locator(".tile").last.focus()
+    for _ in range(page.locator(".tile").count() - 1):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate(
+            "document.activeElement.getBoundingClientRect().top"
+            " >= document.querySelector('.beside').getBoundingClientRect().bottom"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_borders_of_controls_can_be_seen(page: "Page", scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    set_options(page)
+    colours = "e => [getComputedStyle(e).borderTopColor, getComputedStyle(e.closest('.card')).backgroundColor]"
+    for control in ("[name=target]", "[name=top_k]", "[name=fill]", "#defaults", "#drop"):
+        border, ground = (luminance(colour) for colour in page.locator(control).evaluate(colours))
+        low, high = sorted((border, ground))
+        assert (high + 0.05) / (low + 0.05) >= 3, control
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a css colour, as contrast is defined on it (WCAG 2)."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("agrees", [True, False, None])
+def test_a_cross_check_that_fails_is_told_above_all_results(page: "Page", agrees: bool | None) -> None:
+    def answer(route: "Route") -> None:
+        found = route.fetch().json()
+        for method in ("deconv", "occlusion"):
+            checked = {"max_relative_difference": 0.123, "agrees": agrees if method == "occlusion" else True}
+            found.setdefault("crosscheck", {"library": "captum", "version": "0.8", "conventions": {}})[method] = checked
+        route.fulfill(json=found)
+
+    page.route(
+        lambda url: url.endswith("/explanations/zfnet"),
+        lambda r: answer(r) if r.request.method == "POST" else r.continue_(),
+    )
+    explain(page)
+    expect(page.locator("#check .bad")).to_have_count(1 if agrees is False else 0)
+    banner = page.locator("#disagreement")
+    if agrees is not False:
+        expect(banner).to_be_hidden()
+        verdict = "agree" if agrees else "of a reduced precision, compared"
+        expect(page.locator("#check-text")).to_contain_text(f"Occlusion maps {verdict} with captum 0.8: largest")
+    else:
+        expect(banner).to_have_text(
+            "The cross-check failed: do not rely on this explanation. "
+            "Occlusion maps do not agree with captum 0.8: largest difference 1.2e-1 of the largest value."
+        )
+        expect(page.locator("#check .bad")).to_contain_text("Occlusion maps do not agree")
 
 
 def test_options_of_a_method_that_is_off_are_not_sent(page: "Page", door: Door) -> None:
@@ -193,7 +355,7 @@ def test_a_map_is_shown_in_other_pictures_where_that_is_asked_for(
         page.click("text=The same maps in other images")
         shown = page.locator(".others img")
         expect(shown).to_have_count(2)
-        expect(shown.first).to_have_attribute("alt", f"{SOURCES[0]}, activation 9.5")
+        expect(shown.first).to_have_attribute("alt", f"n00, activation 9.5: {SOURCES[0]}")
         page.close()
 
 
@@ -285,14 +447,18 @@ def test_labels_never_become_markup(browser: "Browser") -> None:
         tab.close()
 
 
-def test_a_server_that_wants_a_token_is_given_it(browser: "Browser", service: Service) -> None:
-    with opened(service, token="sesame") as door:  # noqa: S106
+@pytest.mark.parametrize(("refusal", "said"), [(NO_KEY, "Token Authorization failed"), (NO_TOKEN, "send a token")])
+def test_a_server_or_gateway_that_wants_a_token_is_given_it(
+    browser: "Browser", service: Service, refusal: tuple[int, dict[str, Any]], said: str
+) -> None:
+    with opened(service, "sesame", refusal) as door:
         tab = browser.new_page()
         tab.goto(door.url)
         expect(tab.locator("#connection")).to_be_hidden()
         set_options(tab, window="112", stride="112")
         tab.set_input_files("#file", WIDE)
-        expect(tab.get_by_role("alert")).to_contain_text("Token Authorization failed")
+        expect(tab.get_by_role("alert")).to_contain_text(said)
+        expect(tab.locator("#token-field")).to_contain_text("The server's inference key, or the gateway's token.")
         expect(tab.locator("#token")).to_be_focused()
         tab.keyboard.type("sesame")
         tab.keyboard.press("Enter")

@@ -22,8 +22,13 @@ class Computed(Exception):
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Service:
+    limits = Limits(max_squares=100, max_squares_crosscheck=30, max_response_bytes=64 * 2**20)
+    return refusing(limits, monkeypatch)
+
+
+def refusing(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service that can explain nothing, only refuse."""
-    found = service(limits=Limits(max_squares=100, max_squares_crosscheck=30, max_response_bytes=64 * 2**20))
+    found = service(limits=limits)
 
     def explain(*_: object) -> None:
         raise Computed
@@ -93,7 +98,8 @@ def test_the_refusal_says_what_would_fit(served: Service) -> None:
 @pytest.mark.parametrize(
     ("pictures", "features", "outputs", "computed"),
     [
-        # A projection of 224 x 224 x 3 zeros is 602,112 bytes of JSON: 111 of them are below 64 MiB.
+        # A projection of 224 x 224 x 3 zeros is 602,112 bytes of JSON, a black picture half as much: 110 and two are
+        # below 64 MiB, 112 and two are not.
         (1, 64, None, True),
         (2, 55, None, True),
         (2, 56, None, False),
@@ -107,6 +113,18 @@ def test_tensors_that_cannot_fit_are_not_computed(
 ) -> None:
     answer = v2(served, pictures, {"methods": "deconv", "features": features}, outputs)
     assert was_computed(answer) is computed
+
+
+@pytest.mark.parametrize(
+    ("pictures", "outputs", "computed"),
+    [(13, None, True), (14, None, False), (16, ["probabilities"], True), (16, ["0.image.pixels"], True)],
+)
+def test_pixels_that_cannot_fit_are_not_computed(
+    pictures: int, outputs: list[str] | None, computed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """14 black pictures of 301,056 bytes are over 4.2 MB."""
+    limited = refusing(Limits(max_response_bytes=4_200_000), monkeypatch)
+    assert was_computed(v2(limited, pictures, SQUARES, outputs)) is computed
 
 
 def test_tensors_without_projections_are_small(served: Service) -> None:

@@ -16,6 +16,7 @@ from zfnet_explainer.wire.display import (
     OTHER_COLOUR,
     VIRIDIS,
     cell_edges,
+    class_counts,
     class_pixels,
     legend,
     map_pixels,
@@ -120,27 +121,37 @@ def test_colours_run_from_zero_to_the_largest_value_or_the_unoccluded_one() -> N
     assert upper(np.zeros((2, 2), np.float32), 0.0) == 1.0
 
 
-def test_the_legend_has_the_classes_that_occur_most_frequent_first() -> None:
-    entries = legend(np.array([[7, 7, 3], [3, 9, 7]]))
-    assert [(e.classes, e.positions) for e in entries] == [((7,), 3), ((3,), 2), ((9,), 1)]
+def class_map(classes: list[list[int]], prediction: int) -> Occlusion:
+    """An occlusion with these most probable classes, and with nothing covered this one."""
+    found = np.array(classes, np.int64)
+    grid, flat = squares(found.shape[0], found.shape[1], 1, 1), np.zeros(found.shape, np.float32)
+    return Occlusion(grid, "gray", 5, 3, 1.0, flat, flat, 0.5, found, prediction, "float32", None)
+
+
+def test_the_prediction_is_counted_first_then_the_most_frequent_class() -> None:
+    classes = [[7, 7, 3], [3, 9, 7]]
+    assert class_counts(class_map(classes, 9)) == [(9, 1), (7, 3), (3, 2)]
+    assert class_counts(class_map(classes, 7)) == [(7, 3), (3, 2), (9, 1)]
+    assert class_counts(class_map(classes, 1)) == [(7, 3), (3, 2), (9, 1)]
+    assert class_counts(class_map([[5, 2], [2, 5]], 1)) == [(2, 2), (5, 2)], "a tie goes to the lower index"
+
+
+def test_the_legend_has_a_colour_for_each_class_in_order() -> None:
+    entries = legend([(9, 1), (7, 3), (3, 2)])
+    assert [(e.classes, e.positions) for e in entries] == [((9,), 1), ((7,), 3), ((3,), 2)]
     assert [e.colour for e in entries] == list(CLASS_COLOURS[:3])
 
 
-def test_a_tie_in_the_legend_goes_to_the_lower_index() -> None:
-    assert [e.classes for e in legend(np.array([[5, 2], [2, 5]]))] == [(2,), (5,)]
-
-
 def test_eight_classes_keep_a_colour_each_and_nine_do_not() -> None:
-    assert [e.classes for e in legend(np.arange(8)[None])] == [(i,) for i in range(8)]
-    entries = legend(np.array([[*range(9), *range(7)]]))
+    assert [e.classes for e in legend([(i, 1) for i in range(8)])] == [(i,) for i in range(8)]
+    entries = legend([(i, 2 if i < 7 else 1) for i in range(9)])
     assert [e.classes for e in entries] == [*((i,) for i in range(7)), (7, 8)]
     assert (entries[-1].positions, entries[-1].colour) == (2, OTHER_COLOUR)
     assert len({e.colour for e in entries}) == 8
 
 
 def test_class_pixels_have_the_legends_colours() -> None:
-    classes = np.array([[4, 4], [4, 11]])
-    picture = class_pixels(classes, squares(2, 2, 1, 1), 2, 2)
+    picture = class_pixels(class_map([[4, 4], [4, 11]], 4), 2, 2)
     assert picture.tolist() == [[[*CLASS_COLOURS[0], 255]] * 2, [[*CLASS_COLOURS[0], 255], [*CLASS_COLOURS[1], 255]]]
 
 

@@ -9,14 +9,22 @@ import torch
 from PIL import Image, ImageFilter
 
 from zfnet_explainer.atlas import Other
-from zfnet_explainer.explanation import Explanation, FloatArray, LayerProjections, Occlusion, Prediction
+from zfnet_explainer.explanation import (
+    Agreement,
+    CrossCheck,
+    Explanation,
+    FloatArray,
+    LayerProjections,
+    Occlusion,
+    Prediction,
+)
 from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.wire.display import PROJECTION_NOTE, legend
 from zfnet_explainer.wire.figure import footer, panel
-from zfnet_explainer.wire.panels import legend_labels, with_square, worst_box
+from zfnet_explainer.wire.panels import Page, legend_labels, with_square
 
 NAMES = tuple(ClassName(f"n{i:08d}", f"class {i}") for i in range(20))
 RECORD = Record(
@@ -46,7 +54,7 @@ def projections(layer: int, count: int = 9) -> LayerProjections:
         )
         for i in range(count)
     ]
-    return LayerProjections(layer, 256, (13, 13), tuple(features), {})
+    return LayerProjections(layer, 256, (13, 13), tuple(features), {i: i + 1 for i in range(count)}, {})
 
 
 def occlusion(window: int, stride: int, classes: int = 3, fill: str = "gray") -> Occlusion:
@@ -96,7 +104,9 @@ def test_the_hierarchy_stands_above_figure_7(layers: tuple[int, ...]) -> None:
 
 def others(part: LayerProjections, feature: int, count: int = 9) -> LayerProjections:
     """The layer with a map's projections from other pictures, green tiles of several shapes."""
-    tiles = [Other(np.full((96 - 9 * i, 50 + i, 3), (0, 200, 0), np.uint8), 9.5 - i, f"{i}.png") for i in range(count)]
+    tiles = [
+        Other(np.full((96 - 9 * i, 50 + i, 3), (0, 200, 0), np.uint8), 9.5 - i, f"{i}.png", "n0") for i in range(count)
+    ]
     return replace(part, others={feature: tuple(tiles)})
 
 
@@ -141,11 +151,14 @@ def test_the_same_explanation_gives_the_same_bytes_without_date_or_program() -> 
     assert set(Image.open(io.BytesIO(png)).info) <= {"dpi"}
 
 
-def test_the_worst_square_has_the_lowest_probability_the_first_in_reading_order() -> None:
+def test_worst_and_best_square_have_the_lowest_and_highest_probability_the_first_in_reading_order() -> None:
     found = occlusion(50, 12)
     probability = np.full_like(found.target_probability, 0.5)
     probability[3, -1] = probability[7, 2] = 0.25
-    assert worst_box(replace(found, target_probability=probability)) == Box(36, 174, 86, 224)
+    probability[1, 4] = probability[5, 0] = 0.75
+    changed = replace(found, target_probability=probability)
+    assert changed.box(changed.worst) == Box(36, 174, 86, 224)
+    assert changed.box(changed.best) == Box(12, 48, 62, 98)
 
 
 @pytest.mark.parametrize(
@@ -170,18 +183,18 @@ def test_a_blurred_square_shows_the_blurred_picture() -> None:
 
 
 def test_the_legend_names_the_classes_that_occur_with_their_squares() -> None:
-    entries = legend(np.array([[13, 13, 2], [13, 2, 5]]))
+    entries = legend([(13, 3), (2, 2), (5, 1)])
     assert legend_labels(entries, NAMES) == ["class 13 (3)", "class 2 (2)", "class 5 (1)"]
 
 
 def test_the_legend_of_many_classes_ends_with_the_others() -> None:
-    entries = legend(np.array([[*range(20), *range(7)]]))
+    entries = legend([(i, 2 if i < 7 else 1) for i in range(20)])
     assert legend_labels(entries, NAMES) == [*(f"class {i} (2)" for i in range(7)), "13 other classes (13)"]
 
 
 def test_a_long_label_is_cut() -> None:
     names = (ClassName("n", "West Highland white terrier"),)
-    assert legend_labels(legend(np.zeros((40, 40), np.int64)), names) == ["West Highland white ter… (1,600)"]
+    assert legend_labels(legend([(0, 1600)]), names) == ["West Highland white ter… (1,600)"]
 
 
 def test_the_footer_says_what_the_figure_was_made_with() -> None:
@@ -192,6 +205,70 @@ def test_the_footer_says_what_the_figure_was_made_with() -> None:
         "window 17 px, stride 10 px, fill blur · float32, exact"
     )
     assert note == PROJECTION_NOTE
+
+
+def test_the_footer_says_whether_captum_agrees() -> None:
+    check = CrossCheck("captum", "0.9.0", Agreement(5.6e-7), Agreement(0.25), {})
+    checked = replace(explanation((projections(5, 1),), occlusion(17, 10)), crosscheck=check)
+    _, said, _ = footer(checked, RECORD)
+    assert said == (
+        "captum 0.9.0: projections agree, largest difference 6e-07 of the largest value; "
+        "occlusion maps DISAGREE, largest difference 0.2 of the largest value"
+    )
+    assert size(panel(checked, RECORD))[0] == 1794
+
+
+def test_nothing_alike_is_a_fault_in_any_precision() -> None:
+    assert [Agreement(apart, exact=False).agrees for apart in (0.3, 1.0, 3e38)] == [None, False, False]
+
+
+def test_the_footer_does_not_blame_a_reduced_precision() -> None:
+    check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, exact=False), {})
+    reduced = replace(occlusion(17, 10), precision="bfloat16", max_deviation=0.004)
+    _, said = footer(replace(explanation(None, reduced), crosscheck=check), RECORD)
+    assert said == ("captum 0.9.0: occlusion maps in a reduced precision, largest difference 0.01 of the largest value")
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the pages say that are drawn in this test."""
+    said: list[str] = []
+    write = Page.text
+
+    def noted(page: Page, left: float, baseline: float, text: str, size: float, colour: str = "black") -> None:
+        said.append(text)
+        write(page, left, baseline, text, size, colour)
+
+    monkeypatch.setattr(Page, "text", noted)
+    return said
+
+
+def test_small_probabilities_keep_their_digits_and_the_highest_is_told(texts: list[str]) -> None:
+    found = occlusion(112, 112)
+    probability = np.array([[0.00941, 0.00712], [0.3333, 0.0094]], np.float32)
+    panel(explanation(None, replace(found, target_probability=probability, unoccluded=0.009449)), RECORD)
+    assert "▸ unoccluded 0.00945, lowest ✕ 0.00712, highest ◯ 0.333" in texts
+
+
+@pytest.mark.parametrize("found", [None, occlusion(112, 112)], ids=["one layer alone", "Figure 7"])
+def test_maps_that_were_named_are_not_called_the_strongest(found: Occlusion | None, texts: list[str]) -> None:
+    part = projections(5, 3)
+    panel(explanation((part,), found), RECORD)
+    assert "The next strongest maps" in texts
+    texts.clear()
+    panel(explanation((replace(part, ranks={0: 1, 1: 4, 2: 9}),), found), RECORD)
+    assert "The next strongest maps" not in texts
+    assert "The other maps asked for" in texts
+
+
+def test_what_is_not_drawn_is_said(texts: list[str]) -> None:
+    panel(explanation((projections(5, 12),), None), RECORD)
+    assert "map: activation; what each saw below it; 9 of 12 drawn, all in json" in texts
+    texts.clear()
+    panel(explanation((projections(5, 9), projections(4, 10)), None), RECORD)
+    [said] = [text for text in texts if "drawn" in text]
+    assert said.startswith("256 maps")
+    assert said.endswith("; 9 of 10 drawn, all in json")
 
 
 def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:

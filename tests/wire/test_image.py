@@ -169,6 +169,21 @@ def test_one_transparent_colour_is_white(bits: int) -> None:
     assert (pixels_of(colour, 4) == wanted).all()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_grey_of_few_bits_is_white(bits: int) -> None:
+    """0 is transparent, then 1: black where it is not the transparent one, else the grey of 1."""
+    row = b"\0" + bytes([0b01 << (8 - 2 * bits)])  # a 0 and a 1
+    for key, wanted in ((0, [255, 255 // (2**bits - 1)]), (1, [0, 255])):
+        data = png(2, 2, row * 2, chunk(b"tRNS", struct.pack(">H", key)), bits, 0)
+        assert pixels_of(data, 2)[0, :, 0].tolist() == wanted
+
+
+def test_a_transparent_deep_colour_whose_bytes_differ_is_white() -> None:
+    clear, solid = struct.pack(">3H", 0x1205, 0x3407, 0x5609), struct.pack(">3H", 0x0512, 0x0734, 0x0956)
+    data = png(2, 2, (b"\0" + clear + solid) * 2, chunk(b"tRNS", clear), 16, 2)
+    assert pixels_of(data, 2)[0].tolist() == [[255, 255, 255], [5, 7, 9]]
+
+
 @pytest.mark.parametrize(
     ("cmyk", "rgb"),
     [((0, 255, 255, 0), (255, 0, 0)), ((0, 0, 0, 255), (0, 0, 0)), ((0, 0, 0, 0), (255, 255, 255))],
@@ -188,6 +203,13 @@ def test_sixteen_bit_grey_is_scaled_by_257(file_format: str) -> None:
     assert Image.open(io.BytesIO(data)).mode == "I;16"
     assert (pixels_of(data) == (deep / 257).round().astype(int)[..., None]).all()
     assert pixels_of(data)[0, :3, 0].tolist() == [0, 255, 128]
+
+
+def test_a_sixteen_bit_tiff_may_say_that_white_is_zero() -> None:
+    deep = Image.fromarray(np.array([[7, 0, 40 * 257, 7], [7, 65535, 40 * 257, 7]], np.uint16))
+    data = file_of(deep, "TIFF", tiffinfo={262: 0})  # whose centre is cut out
+    assert Image.open(io.BytesIO(data)).tag_v2[262] == 0  # type: ignore[attr-defined]
+    assert pixels_of(data, 2)[..., 0].tolist() == [[255, 215], [0, 215]]
 
 
 def test_big_endian_sixteen_bit_tiff() -> None:

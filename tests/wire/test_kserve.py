@@ -11,11 +11,20 @@ from tests.served import RECORD, sent, service
 from zfnet_explainer.explainer import ranked
 from zfnet_explainer.explanation import Explanation, FloatArray
 from zfnet_explainer.wire.errors import MalformedBody
+from zfnet_explainer.wire.image import Crop, Picture
 from zfnet_explainer.wire.kserve import v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served, json_bytes
 
 SERVED = Served("zfnet", "1.0", "cpu", RECORD)
+PICTURE = Picture(np.zeros((4, 4, 3), np.uint8), 8, 4, Crop(0, 2, 4, 4))
+PLACE = {
+    "target.class_index": ("INT64", [1]),
+    "target.probability": ("FP32", [1]),
+    "image.width": ("INT64", [1]),
+    "image.height": ("INT64", [1]),
+    **{f"image.crop.{side}": ("INT64", [1]) for side in ("top", "left", "height", "width")},
+}
 ROWS: list[FloatArray] = [np.array([0.5, 0.25, 0.25], np.float32), np.array([0.125, 0.75, 0.125], np.float32)]
 
 
@@ -72,14 +81,18 @@ def test_an_output_that_is_not_there(name: str) -> None:
 
 
 def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before() -> None:
-    one = outputs(v2_explanations(SERVED, request(), [explanation(ROWS[0])]))
+    one = outputs(v2_explanations(SERVED, request(), [(PICTURE, explanation(ROWS[0]))]))
     assert {name: (t["datatype"], t["shape"]) for name, t in one.items()} == {
         "probabilities": ("FP32", [1, 3]),
         "classes": ("BYTES", [3]),
         "image.pixels": ("INT64", [4, 4, 3]),
+        **PLACE,
     }
-    two = outputs(v2_explanations(SERVED, request(), [explanation(row) for row in ROWS]))
-    assert list(two) == ["probabilities", "classes", "0.image.pixels", "1.image.pixels"]
+    assert [one[f"image.crop.{side}"]["data"] for side in ("top", "left", "height", "width")] == [[0], [2], [4], [4]]
+    assert (one["target.class_index"]["data"], one["target.probability"]["data"]) == ([0], [0.5])
+    two = outputs(v2_explanations(SERVED, request(), [(PICTURE, explanation(row)) for row in ROWS]))
+    names = [name for name in one if name not in ("probabilities", "classes")]
+    assert list(two) == ["probabilities", "classes", *(f"{n}.{name}" for n in (0, 1) for name in names)]
     assert two["probabilities"]["data"] == [*ROWS[0], *ROWS[1]]
 
 
@@ -94,10 +107,17 @@ def test_a_whole_explanation() -> None:
         "probabilities": ("FP32", [1, 3]),
         "classes": ("BYTES", [3]),
         "image.pixels": ("INT64", [224, 224, 3]),
+        **PLACE,
+        f"{deconv}.rank": ("INT64", [1]),
         f"{deconv}.projection": ("FP32", [224, 224, 3]),
         f"{deconv}.activation": ("FP32", [1]),
         f"{deconv}.position": ("INT64", [2]),
         f"{deconv}.receptive_field": ("INT64", [4]),
+        "occlusion.window": ("INT64", [1]),
+        "occlusion.stride": ("INT64", [1]),
+        "occlusion.feature.layer": ("INT64", [1]),
+        "occlusion.feature.feature": ("INT64", [1]),
+        "occlusion.feature.unoccluded": ("FP32", [1]),
         "occlusion.tops": ("INT64", [2]),
         "occlusion.lefts": ("INT64", [2]),
         "occlusion.feature_activity": ("FP32", [2, 2]),

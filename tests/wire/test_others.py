@@ -56,7 +56,10 @@ def features(served: Service, **fields: str) -> list[dict[str, Any]]:
 def test_json_has_as_many_as_are_asked_for(served: Service) -> None:
     assert [f["others"] for f in features(served, features="2")] == [[], []], "none unless they are asked for"
     for feature in features(served, features="3", others="4"):
-        assert [list(other) for other in feature["others"]] == [["projection", "activation", "source"]] * 4
+        fields = ["projection", "activation", "source", "synset", "label"]
+        assert [list(other) for other in feature["others"]] == [fields] * 4
+        classes = [(other["synset"], other["label"]) for other in feature["others"]]
+        assert classes == [("n00", "n00"), ("n01", "tench"), ("n02", "beagle"), ("n03", "golf ball")]
         assert [other["source"] for other in feature["others"]] == list(SOURCES[:4])
         assert [other["activation"] for other in feature["others"]] == [9.5, 8.5, 7.5, 6.5]
         for place, other in enumerate(feature["others"]):
@@ -66,7 +69,7 @@ def test_json_has_as_many_as_are_asked_for(served: Service) -> None:
 
 def test_without_images_they_are_named(served: Service) -> None:
     [feature] = features(served, feature="3", others="9", images="false")
-    assert [list(other) for other in feature["others"]] == [["activation", "source"]] * 9
+    assert [list(other) for other in feature["others"]] == [["activation", "source", "synset", "label"]] * 9
 
 
 def test_maps_and_layers_that_the_atlas_lacks_have_none(served: Service) -> None:
@@ -81,14 +84,6 @@ def test_kserve_has_them_too(served: Service) -> None:
     assert [other["source"] for other in found["deconv"]["layers"][0]["features"][0]["others"]] == list(SOURCES[:2])
 
 
-def test_npz_is_the_same_with_and_without(served: Service) -> None:
-    names = [
-        np.load(io.BytesIO(answered(served, {**DECONV, "features": "1", "format": "npz", **more}).body)).files
-        for more in ({}, {"others": "9"})
-    ]
-    assert names[0] == names[1]
-
-
 @pytest.mark.parametrize("asked", [{"methods": "deconv"}, SMALL], ids=["one layer alone", "Figure 7"])
 def test_the_figure_shows_them_unless_none_are_asked_for(served: Service, bare: Service, asked: dict[str, str]) -> None:
     fields = {"data": PNG, "format": "png", **asked}
@@ -101,8 +96,11 @@ def test_the_figure_shows_them_unless_none_are_asked_for(served: Service, bare: 
 def test_the_report_names_their_pictures(served: Service, bare: Service) -> None:
     text = answered(served, {**DECONV, "feature": "7", "format": "html"}).body.decode()
     assert "The same maps in other pictures" in text
-    assert "val/n0/picture-0.png (9.5), val/n1/picture-1.png (8.5)" in text
-    assert "other pictures</h2>" not in answered(bare, {**DECONV, "feature": "7", "format": "html"}).body.decode()
+    assert "n00 9.5 (val/n0/picture-0.png), tench 8.5 (val/n1/picture-1.png)" in text
+    assert (
+        "The same maps in other pictures"
+        not in answered(bare, {**DECONV, "feature": "7", "format": "html"}).body.decode()
+    )
 
 
 def test_they_count_towards_the_size_of_an_answer(served: Service) -> None:

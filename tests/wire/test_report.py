@@ -1,22 +1,30 @@
 """The report: what a ticket needs is in it, it stands alone, and nothing in it is markup that was not meant."""
 
+import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 import torch
 
 from tests.pictures import encoded, noise
-from tests.served import RECORD, SMALL, checkpoint, sent
+from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
+from zfnet_explainer.wire.report import report as write
 from zfnet_explainer.wire.service import Limits, Service
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
 PNG = encoded(noise(300, 400))
 VOID = {"meta", "link", "img"}
+OPTIONS = Options(
+    5, frozenset({"deconv", "occlusion"}), None, (5,), 2, None, 0, 112, 112, "gray", "float32", crosscheck=True
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +76,14 @@ class Elements(HTMLParser):
         "request-17",
         "zfnet 1.2.3",
         RECORD.weights_sha256,
-        "50.0 % of 10 pictures right",
+        "50.0 % right on 10 pictures of its classes",
         "cpu",
         "400 × 300 pixels",
         "top 0, left 50, 300 × 300 pixels",
         "Largest drop",
         "Worst position",
-        "Another class most probable",
+        "Highest probability",
+        "The prediction changes",
         "#12ab34",
         "Cross-check with captum",
         "it is not evidence for the class",
@@ -99,10 +108,70 @@ def test_labels_are_text(whole: str) -> None:
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;co&quot; 1" in whole
 
 
-def test_comes_by_the_accept_header_too(served: Service) -> None:
-    assert "Figure: the picture" in report(
-        served, "text/html,*/*;q=0.8", methods="occlusion", window="112", stride="112"
+def test_says_when_it_was_made(served: Service) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    text = report(served, format="html", methods="deconv", features="1")
+    written = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text)
+    assert len(written) == 2, "under the title, and with the request"
+    made = {datetime.strptime(moment, "%Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC) for moment in written}
+    assert all(before <= moment <= datetime.now(UTC) for moment in made)
+
+
+def test_predictions_are_a_short_table_and_details_are_folded(whole: str) -> None:
+    head, body = whole.partition("<tbody>")[::2]
+    assert re.findall('<th scope="col">(.+?)</th>', head) == ["Rank", "Class", "Probability"]
+    assert len(re.findall("<td>", body.partition("</tbody>")[0])) == 3 * len(RECORD.classes)
+    folded = re.findall("<summary><h2>(.+?)</h2></summary>", whole)
+    assert folded == [
+        "Their synsets and indices",
+        "Most probable classes under the square",
+        "Projected maps",
+        "Options",
+        "Conventions",
+        "Model and request",
+    ]
+    assert "<details open" not in whole
+
+
+def answer_of(trained: Service, **options: str) -> dict[str, Any]:
+    """The JSON answer that the report of these options is written from."""
+    [answer] = trained.answer([sent({"data": PNG, "images": "false", **options}, explain=True)], ["id"])
+    found: dict[str, Any] = json.loads(answer.body)
+    return found
+
+
+def test_the_figure_is_described_by_what_was_found() -> None:
+    trained = service()
+    answer = answer_of(trained, **SMALL)
+    first, worst = answer["predictions"][0], answer["occlusion"]["summary"]["worst"]
+    [layer] = answer["deconv"]["layers"]
+    found = (
+        f"Figure: {first['label']}, {100 * first['probability']:.1f} %. "
+        f"The probability of {first['label']} is lowest, {100 * worst['probability']:.1f} %, "
+        f"under the 112-pixel square at top {worst['top']}, left {worst['left']}. "
+        f"Projection of layer 5, map {layer['features'][0]['feature']}."
     )
+    assert f'<img alt="{found}"' in report(trained, format="html", **SMALL)
+
+
+def test_a_cross_check_that_fails_is_told_before_the_figure() -> None:
+    answer = answer_of(service(), crosscheck="captum", **SMALL)
+    assert 'class="alert"' not in write(answer, OPTIONS, b"figure").decode()
+    answer["crosscheck"]["occlusion"] = {"max_relative_difference": 0.123, "agrees": False}
+    text = write(answer, OPTIONS, b"figure").decode()
+    said = (
+        "The cross-check failed: do not rely on this explanation "
+        "(the occlusion maps differ from captum&#x27;s by up to 1.2e-01 of the largest value)."
+    )
+    assert f'<p class="alert">{said}</p>' in text.partition("<img")[0]
+    answer["crosscheck"]["occlusion"]["agrees"] = None
+    text = write(answer, OPTIONS, b"figure").decode()
+    assert 'class="alert"' not in text
+    assert "a reduced precision, largest difference 1.2e-01" in text
+
+
+def test_comes_by_the_accept_header_too(served: Service) -> None:
+    assert "<!doctype html>" in report(served, "text/html,*/*;q=0.8", methods="occlusion", window="112", stride="112")
 
 
 def test_says_nothing_of_a_method_that_was_not_asked_for(served: Service) -> None:
@@ -116,3 +185,16 @@ def test_maps_that_were_named_stand_in_place_of_a_number(served: Service) -> Non
     text = report(served, format="html", methods="deconv", feature="7,3")
     assert '<th scope="row">feature</th><td>7,3</td>' in text
     assert '<th scope="row">features</th>' not in text
+
+
+@pytest.mark.parametrize("target", range(3))
+def test_the_title_is_the_prediction_and_the_class_that_is_explained(target: int) -> None:
+    trained = service()
+    incoming = sent({"data": PNG, "methods": "deconv", "features": "1", "target": str(target)}, explain=True)
+    [found] = trained.answer([incoming], ["id"])
+    answer = json.loads(found.body)
+    first = answer["predictions"][0]
+    expected = f"{first['label']}, {100 * first['probability']:.1f} %"
+    if answer["target"]["class_index"] != first["class_index"]:
+        expected += f"; explained: {answer['target']['label']}, {100 * answer['target']['probability']:.1f} %"
+    assert f"<h1>{expected}</h1>" in report(trained, format="html", methods="deconv", features="1", target=str(target))

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -367,6 +368,16 @@ def test_v2_inputs_that_are_wrong(inputs: Any) -> None:
 )
 def test_v2_pixels_that_are_wrong(shape: list[int], data: list[Any]) -> None:
     assert len(malformed(tensor(data, shape))) < 160
+
+
+def test_v2_text_among_pixels_costs_no_more_than_its_own_length() -> None:
+    """Numpy's own type for both together would be as many texts as there are entries, each as long as the longest."""
+    text = "x" * 100_000
+    tracemalloc.start()
+    malformed(tensor([text, *[1] * 299], [1, 10, 10, 3]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * len(text)
 
 
 def test_v2_pixels_nested_without_end() -> None:

@@ -5,22 +5,29 @@ import gc
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.pictures import encoded, noise
 from tests.served import SMALL, sent, service
 from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
+from zfnet_explainer.wire.image import decode
+from zfnet_explainer.wire.observation import Observation
+from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.request import Incoming
+from zfnet_explainer.wire.response import arrays
 from zfnet_explainer.wire.service import Answer, Limits, Service
 
 PNG = encoded(noise(230, 300))
 B64 = {"data": {"b64": base64.b64encode(PNG).decode()}}
+BYTES = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64["data"]["b64"]]}
 BROKEN = {"data": {"b64": base64.b64encode(PNG[:500]).decode()}}
 
 CLASS = {"class_index": int, "synset": str, "label": str}
@@ -91,7 +98,11 @@ EXPLANATION = {
         "unoccluded": float,
         "most_probable_class": [[int]],
         "classes": [{**CLASS, "positions": int}],
-        "summary": {"worst": {"top": int, "left": int, "probability": float, "drop": float}, "flipped_share": float},
+        "summary": {
+            "worst": {"top": int, "left": int, "probability": float, "drop": float},
+            "best": {"top": int, "left": int, "probability": float, "rise": float},
+            "flipped_share": float,
+        },
         "images": {"feature_activity": str, "target_probability": str, "most_probable_class": str},
         "exact": bool,
         "max_deviation": type(None),
@@ -229,7 +240,17 @@ def test_npz(served: Service, whole: Any) -> None:
     arrays = {name: loaded[name] for name in loaded.files}
     wanted: dict[str, tuple[str, tuple[int, ...]]] = {
         "probabilities": ("float32", (3,)),
+        "target.class_index": ("int64", ()),
+        "target.probability": ("float32", ()),
         "image.pixels": ("int64", (224, 224, 3)),
+        "image.width": ("int64", ()),
+        "image.height": ("int64", ()),
+        **{f"image.crop.{side}": ("int64", ()) for side in ("top", "left", "height", "width")},
+        "occlusion.window": ("int64", ()),
+        "occlusion.stride": ("int64", ()),
+        "occlusion.feature.layer": ("int64", ()),
+        "occlusion.feature.feature": ("int64", ()),
+        "occlusion.feature.unoccluded": ("float32", ()),
         "occlusion.tops": ("int64", (2,)),
         "occlusion.lefts": ("int64", (2,)),
         "occlusion.feature_activity": ("float32", (2, 2)),
@@ -241,15 +262,44 @@ def test_npz(served: Service, whole: Any) -> None:
         for feature in layer["features"]:
             key = f"deconv.{layer['layer']}.{feature['feature']}"
             wanted |= {
+                f"{key}.rank": ("int64", ()),
                 f"{key}.projection": ("float32", (224, 224, 3)),
                 f"{key}.activation": ("float32", ()),
                 f"{key}.position": ("int64", (2,)),
                 f"{key}.receptive_field": ("int64", (4,)),
             }
     assert {name: (a.dtype.name, a.shape) for name, a in arrays.items()} == wanted
+    for name in [name for name, (_, shape) in wanted.items() if not shape and not name.startswith("deconv")]:
+        field = whole
+        for part in name.split("."):
+            field = field[part]
+        assert arrays[name] == pytest.approx(field), f"{name} is what JSON has there"
     assert arrays["occlusion.target_probability"].tolist() == pytest.approx(
         np.array(whole["occlusion"]["target_probability"]), abs=1e-6
     )
+
+
+def test_the_npz_of_a_map_that_is_not_exact_says_how_far_it_may_be_off(served: Service) -> None:
+    options, _ = explain_options(SMALL, "", served.rules)
+    picture = decode(PNG, 224)
+    found = served.explainer.explain(picture.pixels, options)
+    assert found.occlusion is not None
+    assert "occlusion.max_deviation" not in arrays(picture, found)
+    reduced = replace(found.occlusion, precision="bfloat16", max_deviation=0.25)
+    assert arrays(picture, replace(found, occlusion=reduced))["occlusion.max_deviation"] == 0.25
+
+
+def test_a_crosscheck_is_in_the_npz_and_in_the_figure(served: Service) -> None:
+    fields = {"data": PNG, "crosscheck": "captum", **SMALL}
+    with np.load(io.BytesIO(raw(served, explain({**fields, "format": "npz"})).body), allow_pickle=False) as loaded:
+        found = {name: loaded[name] for name in loaded.files if name.startswith("crosscheck.")}
+    assert sorted(found) == [f"crosscheck.{method}.max_relative_difference" for method in ("deconv", "occlusion")]
+    assert all(value.dtype == np.float32 and 0 <= value < 1e-4 for value in found.values())
+    checked, plain = (
+        raw(served, explain({**fields, "crosscheck": library, "format": "png", "others": "0"})).body
+        for library in ("captum", "none")
+    )
+    assert checked != plain
 
 
 def test_png_by_the_accept_header(served: Service) -> None:
@@ -410,6 +460,42 @@ def test_a_picture_on_which_the_net_fails_costs_one_answer(
     }
 
 
+def accelerator_error(code: int, message: str) -> Exception:
+    """As torch raises it, which sets the code in C++."""
+    error = torch.AcceleratorError(message)
+    error.error_code = code  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (accelerator_error(719, "CUDA error: unspecified launch failure"), True),
+        (accelerator_error(2, "CUDA error: out of memory"), False),
+        (torch.OutOfMemoryError("CUDA"), False),
+    ],
+    ids=["failed", "full, says CUDA", "full, says torch"],
+)
+@pytest.mark.parametrize("explained", [False, True], ids=["predict", "explain"])
+def test_a_device_that_failed_is_told_from_one_that_is_full(
+    error: Exception, lost: bool, explained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[Sequence[Observation]] = []
+    served = service(lambda batch, _: batches.append(batch))
+
+    def failing(*_: object) -> None:
+        raise error
+
+    for name in ("probabilities", "explain"):
+        monkeypatch.setattr(served.explainer, name, failing)
+    good, bad = {"body": PNG}, {"body": b"x"}
+    rows = [explain(good), explain(bad)] if explained else [predict(good), predict(bad)]
+    answers = served.answer(rows, ["r0", "r1"])
+    assert [answer.status for answer in answers] == [500, 415]
+    [batch] = batches
+    assert [one.device_lost for one in batch] == [lost, False]
+
+
 def test_a_failing_observer_costs_no_answer() -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("secret")
@@ -427,12 +513,48 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("incoming", "advice"),
+    [
+        (explain({"data": PNG, "methods": "deconv", "format": "npz"}), "`features`, `layer`s or `others`"),
+        (
+            sent(
+                {"body": json.dumps({"inputs": [BYTES], "parameters": {"methods": "occlusion"}}).encode()}, True, True
+            ),
+            "pictures, `features` or `layer`s, or name the `outputs` you need",
+        ),
+    ],
+    ids=["npz", "v2"],
+)
+def test_what_to_leave_out_helps_in_the_answers_shape(incoming: Incoming, advice: str) -> None:
+    """A picture of noise is more in JSON than the least that its bound assumes."""
+    error = one(service(limits=Limits(max_response_bytes=350_000)), incoming, 400)["error"]
+    assert error["message"].endswith(f"more than this server's 350,000: ask for fewer {advice}")
+
+
+def test_a_form_on_a_kserve_route_is_refused(served: Service) -> None:
+    error = one(served, sent({"data": PNG, "format": "npz"}, True, kserve=True), 400)["error"]
+    assert error["code"] == "malformed_body"
+    assert error["message"].endswith("with the header `Content-Type: application/json`")
+
+
+@pytest.mark.parametrize("tensors", [False, True], ids=["npz", "v2"])
+def test_other_pictures_are_refused_where_there_is_no_place_for_them(served: Service, tensors: bool) -> None:
+    body = {"inputs": [BYTES], "parameters": {**SMALL, "others": 2}}
+    form = {"data": PNG, "format": "npz", "others": "2", **SMALL}
+    error = one(served, explain({"body": body}, kserve=True) if tensors else explain(form), 400)["error"]
+    assert error["option"] == "others"
+    assert "pictures" in error["message"]
+    assert raw(served, explain(form | {"others": "0"})).status == 200
+
+
 def test_the_configurations_limits_of_squares_hold() -> None:
     limited = service(limits=Limits(max_squares=3, max_squares_crosscheck=2))
     for crosscheck, limit in (("none", 3), ("captum", 2)):
         fields = {"data": PNG, "window": "112", "stride": "112", "crosscheck": crosscheck}
         error = one(limited, explain(fields), 400)["error"]
-        assert error["message"].startswith(f"4 squares are more than this server's limit of {limit}; ")
+        with_crosscheck = " with `crosscheck`" if crosscheck == "captum" else ""
+        assert error["message"].startswith(f"4 squares are more than this server's limit of {limit}{with_crosscheck}; ")
 
 
 @pytest.mark.parametrize(

@@ -64,12 +64,21 @@ class LegendEntry:
     colour: tuple[int, int, int]
 
 
-def legend(classes: IntArray) -> list[LegendEntry]:
-    """The classes that occur, most frequent first, ties to the lower index.
+def class_counts(occlusion: Occlusion) -> list[tuple[int, int]]:
+    """The classes that occur, each with its number of squares: the prediction first, then the most frequent.
 
-    Beyond eight, the seven most frequent keep a colour and one last entry holds all others.
+    So one colour is the prediction's in every picture. Ties go to the lower index.
     """
-    counts = sorted(Counter(classes.flatten().tolist()).items(), key=lambda item: (-item[1], item[0]))
+    counts = Counter(occlusion.most_probable_class.flatten().tolist())
+    prediction = occlusion.most_probable_unoccluded
+    return sorted(counts.items(), key=lambda item: (item[0] != prediction, -item[1], item[0]))
+
+
+def legend(counts: list[tuple[int, int]]) -> list[LegendEntry]:
+    """A colour for each class and its squares, in their order: what `class_counts` gives.
+
+    Beyond eight, the first seven keep a colour and one last entry holds all others.
+    """
     kept = counts if len(counts) <= len(CLASS_COLOURS) else counts[: len(CLASS_COLOURS) - 1]
     entries = [LegendEntry((index,), count, CLASS_COLOURS[i]) for i, (index, count) in enumerate(kept)]
     rest = counts[len(kept) :]
@@ -103,7 +112,7 @@ def occlusion_pixels(occlusion: Occlusion, height: int, width: int) -> dict[str,
     return {
         "feature_activity": map_pixels(occlusion.feature_activity / activity, VIRIDIS, squares, height, width),
         "target_probability": map_pixels(occlusion.target_probability / probability, CIVIDIS, squares, height, width),
-        "most_probable_class": class_pixels(occlusion.most_probable_class, squares, height, width),
+        "most_probable_class": class_pixels(occlusion, height, width),
     }
 
 
@@ -117,12 +126,13 @@ def map_pixels(shares: FloatArray, colours: Pixels, squares: Squares, height: in
     return _over_cells(colours[(shares.clip(0, 1) * 255).round().astype(int)], squares, height, width)
 
 
-def class_pixels(classes: IntArray, squares: Squares, height: int, width: int) -> Pixels:
-    """Class indices [rows, cols] in the colours of their legend, each over its cell: RGBA [height, width, 4]."""
+def class_pixels(occlusion: Occlusion, height: int, width: int) -> Pixels:
+    """The most probable classes in the colours of their legend, each over its cell: RGBA [height, width, 4]."""
+    classes = occlusion.most_probable_class
     colours = np.empty((*classes.shape, 3), np.uint8)
-    for entry in legend(classes):
+    for entry in legend(class_counts(occlusion)):
         colours[np.isin(classes, entry.classes)] = entry.colour
-    return _over_cells(colours, squares, height, width)
+    return _over_cells(colours, occlusion.squares, height, width)
 
 
 def cell_edges(starts: tuple[int, ...], window: int) -> NDArray[np.float64]:

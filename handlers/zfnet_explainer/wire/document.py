@@ -20,7 +20,7 @@ MAX_INSTANCES = 16
 MAX_CONTAINERS = 1_000_000
 HOW = (
     "send a picture as the body (curl -T dog.jpg), as the multipart field `data` (curl -F data=@dog.jpg), "
-    "or as KServe JSON"
+    "or as KServe JSON (with the header `Content-Type: application/json`)"
 )
 
 
@@ -147,10 +147,11 @@ def _raw_pictures(shape: list[int], data: list[Any], size: int) -> tuple[Picture
     if len(shape) != 4 or shape[3] != 3 or shape[0] > MAX_INSTANCES or math.prod(shape) > 3 * MAX_PIXELS:
         raise MalformedBody(f"`shape` of UINT8 pictures is [1 to {MAX_INSTANCES}, height, width, 3], got {shown}")
     try:
-        values = np.array(data).reshape(shape)
+        # As objects: numpy would turn them all into text as long as the longest string among them.
+        values = np.array(data, dtype=object).reshape(shape)
     except ValueError as error:
         raise MalformedBody(f"`data` does not have the values of its shape {shown}") from error
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+    if set(map(type, values.flat)) != {int} or values.min() < 0 or values.max() > 255:
         raise MalformedBody("`data` of a UINT8 tensor holds integers from 0 to 255")
     return tuple(_raw_picture(pixels, size) for pixels in values.astype(np.uint8))
 

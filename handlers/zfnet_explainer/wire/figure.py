@@ -7,7 +7,7 @@ bottom, each layer above the one it reads, the class on top.
 from collections.abc import Callable
 from functools import partial
 
-from ..explanation import Explanation, LayerProjections, Occlusion
+from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Record
 from .display import PROJECTION_NOTE, patch_pixels, projection_pixels
@@ -15,6 +15,7 @@ from .panels import (
     DETAIL,
     GREY,
     HEADING,
+    PREDICTIONS,
     SIDE,
     SMALL,
     Page,
@@ -28,7 +29,6 @@ from .panels import (
     draw_tiles,
     short,
     with_square,
-    worst_box,
 )
 
 COLUMNS = 0.55, 5.4, 10.1  # left edges, inches
@@ -61,7 +61,7 @@ def panel(explanation: Explanation, record: Record) -> bytes:
 
 
 def footer(explanation: Explanation, record: Record) -> list[str]:
-    """What the figure was made with and, where there are projections, what they are evidence of."""
+    """What the figure was made with, how far Captum agrees, and what projections are evidence of."""
     parts = [record.name, f"weights {record.weights_sha256[:8]}"]
     if "top1" in record.validation:
         parts.insert(1, f"validation top-1 {100 * record.validation['top1']:.1f} %")
@@ -69,7 +69,18 @@ def footer(explanation: Explanation, record: Record) -> list[str]:
     if occlusion is not None:
         grid = occlusion.squares
         parts += [f"window {grid.window} px, stride {grid.stride} px, fill {occlusion.fill}", _precision(occlusion)]
-    return [" · ".join(parts), *([PROJECTION_NOTE] if explanation.deconv else [])]
+    check = [_checked(explanation.crosscheck)] if explanation.crosscheck else []
+    return [" · ".join(parts), *check, *([PROJECTION_NOTE] if explanation.deconv else [])]
+
+
+def _checked(check: CrossCheck) -> str:
+    verdicts = {True: "agree", False: "DISAGREE", None: "in a reduced precision"}
+    found = [
+        f"{'projections' if method == 'deconv' else 'occlusion maps'} {verdicts[one.agrees]}, "
+        f"largest difference {one.max_relative_difference:.1g} of the largest value"
+        for method, one in check.agreements.items()
+    ]
+    return f"{check.library} {check.version}: {'; '.join(found)}"
 
 
 def _precision(occlusion: Occlusion) -> str:
@@ -125,7 +136,8 @@ def _figure_7(
         COLUMNS[0],
         second,
         f"(d) Probability of {short(names[explanation.target.class_index].label)}",
-        f"▸ unoccluded {occlusion.unoccluded:.3f}, lowest {occlusion.target_probability.min():.3f}",
+        f"▸ unoccluded {occlusion.unoccluded:#.3g}, lowest ✕ {occlusion.target_probability.min():#.3g}, "
+        f"highest ◯ {occlusion.target_probability.max():#.3g}",
     )
     draw_map(
         page,
@@ -147,12 +159,12 @@ def _figure_7(
 
 
 def _input_with_square(occlusion: Occlusion, page: Page, top: float, explanation: Explanation, record: Record) -> None:
-    box = worst_box(occlusion)
+    box = occlusion.box(occlusion.worst)
     page.heading(
         COLUMNS[0],
         top,
         "(a) Input, the square at its worst position",
-        "where (d) is lowest; ✕ marks its centre in (b), (d), (e)",
+        "where (d) is lowest: ✕ in (b), (d), (e); highest: ◯",
     )
     covered = with_square(explanation.pixels, occlusion, box, record.preprocessing.mean)
     draw_box(draw_picture(page, COLUMNS[0], top, covered), box, "white")
@@ -165,7 +177,8 @@ def _flipped(occlusion: Occlusion) -> str:
 
 
 def _predictions(page: Page, left: float, top: float, explanation: Explanation, record: Record) -> None:
-    page.heading(left, top, "Predictions", "softmax probability, nothing covered")
+    detail = _drawn(len(explanation.predictions), PREDICTIONS) or ", nothing covered"
+    page.heading(left, top, "Predictions", f"softmax probability{detail}")
     draw_predictions(page, left, top, explanation.predictions, record.classes)
 
 
@@ -180,7 +193,7 @@ def _strongest_map(part: LayerProjections, page: Page, top: float, explanation: 
         page.heading(left, top + half + 0.95, "The same map in other pictures", "the strongest first: activation")
         draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, others)
     elif weaker:
-        page.heading(left, top + half + 0.95, "The next strongest maps", "map: activation")
+        page.heading(left, top + half + 0.95, _next(part), f"map: activation{_drawn(len(part.features), TILES)}")
         draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, [_projection(f, _name(f)) for f in weaker])
 
 
@@ -196,7 +209,8 @@ def _one_layer(part: LayerProjections, page: Page, top: float, explanation: Expl
     draw_tile(page, COLUMNS[2], first, SIDE, _patch(strongest, explanation, ""))
     _predictions(page, COLUMNS[0], second, explanation, record)
     if weaker:
-        page.heading(COLUMNS[1], second, "The next strongest maps", "map: activation; what each saw below it")
+        detail = f"map: activation; what each saw below it{_drawn(len(part.features), TILES)}"
+        page.heading(COLUMNS[1], second, _next(part), detail)
         _with_patches(weaker, page, COLUMNS[1], second, explanation)
     if others := _others(part):
         third = second + 2.8
@@ -217,7 +231,7 @@ def _hierarchy(
         LAYERS_LEFT,
         first,
         "The strongest maps of each layer, projected to the pixels",
-        "map: activation; mid-grey is zero",
+        "map: activation; mid-grey is zero, contrast is its own",
     )
     for i, part in enumerate(layers):
         colour = LAYER_COLOURS[(part.layer - 1) % len(LAYER_COLOURS)]
@@ -248,7 +262,8 @@ def _layer_row(
     page.text(
         LAYERS_LEFT + 0.97,
         top + 0.22,
-        f"{part.maps} maps of {part.size[0]}×{part.size[1]}; the strongest sees {_side(features[0])} pixels",
+        f"{part.maps} maps of {part.size[0]}×{part.size[1]}; the strongest sees {_side(features[0])} pixels"
+        f"{_drawn(len(part.features), TILES)}",
         DETAIL,
         GREY,
     )
@@ -268,13 +283,24 @@ def _projected(letter: str, part: LayerProjections, feature: Feature) -> tuple[s
     """A projection's title and detail."""
     return (
         f"({letter}) Projection of layer {part.layer}, map {feature.feature}",
-        f"activation {feature.activation:.3g}; mid-grey is zero",
+        f"activation {feature.activation:.3g}; mid-grey is zero, contrast is its own",
     )
 
 
 def _by_activation(part: LayerProjections) -> list[Feature]:
     """The strongest of the projected maps, as many as a figure shows."""
     return sorted(part.features, key=lambda f: (-f.activation, f.feature))[:TILES]
+
+
+def _next(part: LayerProjections) -> str:
+    """What the maps after the strongest are, which may have been named."""
+    ranks = sorted(part.ranks.values())
+    return "The next strongest maps" if ranks == list(range(1, len(ranks) + 1)) else "The other maps asked for"
+
+
+def _drawn(asked: int, fit: int) -> str:
+    """How many are drawn, where those are not all."""
+    return f"; {fit} of {asked} drawn, all in json" if asked > fit else ""
 
 
 def _others(part: LayerProjections) -> list[Tile]:

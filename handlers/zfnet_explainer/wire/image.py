@@ -19,6 +19,7 @@ MAX_PROFILES = 8
 SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
 )
+WHITE_IS_ZERO = "white is zero"
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -53,7 +54,7 @@ class Picture:
 def decode(encoded: bytes, size: int) -> Picture:
     """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF of any mode and cut its centre square.
 
-    EXIF orientation is honoured, transparency laid over white, 16 bits a channel reduced to 8.
+    EXIF orientation is honoured, transparency laid over white, 16 bits a channel reduced to 8, white-is-zero inverted.
     Raises TooLarge, UnsupportedImage or UndecodableImage.
     """
     if len(encoded) > MAX_BYTES:
@@ -64,6 +65,7 @@ def decode(encoded: bytes, size: int) -> Picture:
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; our bound on pixels is tighter than its own
         with _open(encoded) as image:
             _bound(image, encoded)
+            _complete_info(image, encoded)
             try:
                 upright = _upright(image)
                 square, crop = centre_square(upright, size)
@@ -92,7 +94,9 @@ def _open(encoded: bytes) -> Image.Image:
         return Image.open(io.BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError as error:
         if SIGNATURES.match(encoded):
-            raise UndecodableImage("the picture's header cannot be read: is it complete?") from error
+            raise UndecodableImage(
+                "the picture's header cannot be read: is it complete? If so its kind is rare: save it as PNG or JPEG"
+            ) from error
         raise UnsupportedImage(
             "these bytes are not a picture this server reads: send JPEG, PNG, WebP, GIF, BMP or TIFF"
         ) from error
@@ -113,6 +117,22 @@ def _bound(image: Image.Image, encoded: bytes) -> None:
         raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")
 
 
+def _complete_info(image: Image.Image, encoded: bytes) -> None:
+    """Put into `info`, which turns and crops keep, what Pillow does not do to the pixels, or does to them alone.
+
+    White as zero in a TIFF of 16 bits, and the scale of the value that is transparent in a PNG.
+    """
+    if image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        image.info[WHITE_IS_ZERO] = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
+    elif image.format == "PNG":
+        key, depth = image.info.get("transparency"), encoded[24]
+        if depth == 16 and isinstance(key, tuple):
+            image.info["transparency"] = tuple(channel >> 8 for channel in key)
+        elif depth in (2, 4) and image.mode == "L" and isinstance(key, int):
+            image.info["transparency"] = key * 255 // (2**depth - 1)
+
+
 def _too_many_pixels(size: str) -> TooLarge:
     return TooLarge(f"the picture has {size}; at most 50 megapixels are read: send a smaller one")
 
@@ -131,6 +151,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB, transparency over white; makes no more copies than it must, as pictures may be large."""
     if image.mode.startswith("I;16"):
         table = (np.arange(65536) / 257).round().astype(np.uint8)
+        if image.info.get(WHITE_IS_ZERO):
+            table = table[::-1].copy()
         transparent = image.info.get("transparency")
         if isinstance(transparent, int):
             table[transparent] = 255

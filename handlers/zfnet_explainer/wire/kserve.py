@@ -7,28 +7,32 @@ from numpy.typing import NDArray
 
 from ..explanation import Explanation, FloatArray, Options
 from .errors import MalformedBody, TooMuchWork, printable
+from .image import Picture
 from .request import Request
 from .response import Served, arrays
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
-
-
-ZERO = len("0.0,")
+# The least that a number of a projection and a pixel take.
+PROJECTED, PIXEL = len("0.0,"), len("0,")
 
 
 def bound_tensors(request: Request, options: Options, size: int, limit: int) -> None:
-    """Raise TooMuchWork where the projections alone, all of them black, would be an answer over the limit in bytes."""
-    if "deconv" not in options.methods:
-        return
-    count = len(request.sound) * len(options.layers) * len(options.feature or range(options.features))
-    if request.outputs:
-        count = min(count, sum(name.endswith(".projection") for name in request.outputs))
-    if count * 3 * size**2 * ZERO > limit:
+    """Raise TooMuchWork where projections and pixels, all of them black, would be an answer over the limit in bytes."""
+    pictures = len(request.sound)
+    projected = len(options.layers) * len(options.feature or range(options.features))
+    projections = _asked(request, ".projection", pictures * projected if "deconv" in options.methods else 0)
+    pixels = _asked(request, "image.pixels", pictures)
+    if (projections * PROJECTED + pixels * PIXEL) * 3 * size**2 > limit:
         raise TooMuchWork(
-            f"{count} projections of {size} x {size} x 3 numbers are an answer over this server's {limit:,} bytes: "
-            "ask for fewer `features`, `layer`s or pictures, or name the `outputs` you need",
+            f"{projections} projections and {pixels} pictures of {size} x {size} x 3 numbers are an answer over this "
+            f"server's {limit:,} bytes: ask for fewer `features`, `layer`s or pictures, or name the `outputs` you need",
             "features",
         )
+
+
+def _asked(request: Request, ending: str, there: int) -> int:
+    """Of so many tensors whose names end so, those that are answered."""
+    return min(there, sum(name.endswith(ending) for name in request.outputs)) if request.outputs else there
 
 
 def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> dict[str, Any]:
@@ -36,12 +40,13 @@ def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> 
     return _answer(served, request, [_tensor("probabilities", np.stack(rows)), _classes(served)])
 
 
-def v2_explanations(served: Served, request: Request, found: list[Explanation]) -> dict[str, Any]:
+def v2_explanations(served: Served, request: Request, found: list[tuple[Picture, Explanation]]) -> dict[str, Any]:
     """As `v2_predictions`, and every array of the npz answer; `<image>.` precedes its name where n > 1."""
-    tensors = [_tensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
-    for number, one in enumerate(found):
+    tensors = [_tensor("probabilities", np.stack([one.probabilities for _, one in found])), _classes(served)]
+    for number, (picture, one) in enumerate(found):
         prefix = f"{number}." if len(found) > 1 else ""
-        tensors += [_tensor(prefix + name, values) for name, values in arrays(one).items() if name != "probabilities"]
+        named = arrays(picture, one).items()
+        tensors += [_tensor(prefix + name, values) for name, values in named if name != "probabilities"]
     return _answer(served, request, tensors)
 
 

@@ -13,7 +13,8 @@ class Observation:
     """One request; those who answer it fill this in, so a refused one holds what was done until then.
 
     `seconds` are (stage, seconds) in the order they were spent: a stage occurs once a picture.
-    `errors` are the codes of a refusal, or of the instances that failed in an answered V1 request.
+    `errors` are the codes of a refusal, or of the instances that failed in an answered V1 request. `device_lost`:
+    one failed because the device has failed, on which nothing is computed any more before a new process.
     """
 
     endpoint: str
@@ -26,6 +27,7 @@ class Observation:
     positions: int = 0
     drops: list[float] = field(default_factory=list)
     crosschecks: list[tuple[str, bool]] = field(default_factory=list)
+    device_lost: bool = False
 
     def spent(self, seconds: Mapping[str, float]) -> None:
         """Add the seconds of these stages."""
@@ -46,8 +48,9 @@ class Observation:
             self.positions += len(found.occlusion.squares)
             self.drops.append(found.occlusion.drop)
         if found.crosscheck is not None:
-            compared = {"deconv": found.crosscheck.deconv, "occlusion": found.crosscheck.occlusion}
-            self.crosschecks += [(method, one.agrees) for method, one in compared.items() if one is not None]
+            self.crosschecks += [
+                (method, one.agrees) for method, one in found.crosscheck.agreements.items() if one.agrees is not None
+            ]
 
 
 # Called once a batch with its requests and the seconds from the batch's arrival to its answers.

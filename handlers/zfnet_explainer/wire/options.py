@@ -11,6 +11,7 @@ from .errors import InvalidOption, TooMuchWork, UnusableOption, printable
 
 METHODS = ("deconv", "occlusion")
 FORMATS = ("json", "png", "npz", "html")
+DRAWN = ("png", "html")
 FILLS = ("gray", "mean", "black", "white", "blur")
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = 64
@@ -77,8 +78,13 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
         raise UnusableOption("`features` and `feature` exclude each other: give a number or the maps", "features")
     if len(layers) * features > MAX_PROJECTIONS:
         raise TooMuchWork(
-            f"{len(layers)} layers x {features} features are more than {MAX_PROJECTIONS} projections", "features"
+            f"{len(layers)} layers x {features} features are more than {MAX_PROJECTIONS} projections; at most "
+            f"{MAX_PROJECTIONS // len(layers)} `features` fit {len(layers)} layers",
+            "features",
         )
+    others = _integer("others", given.get("others", MAX_OTHERS if shown.format in DRAWN else 0), 0, MAX_OTHERS)
+    if others and shown.format == "npz":
+        raise UnusableOption("`others` are pictures, which npz has none of: leave it out, or ask for json", "others")
     options = Options(
         top_k=_top_k(given, rules),
         methods=methods,
@@ -86,9 +92,7 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
         layers=layers,
         features=features,
         feature=feature,
-        others=_integer(
-            "others", given.get("others", 0 if shown.format in ("json", "npz") else MAX_OTHERS), 0, MAX_OTHERS
-        ),
+        others=others,
         window=window,
         stride=_integer("stride", given.get("stride", min(8, window)), 1, window, "the window"),
         fill=_fill(given.get("fill", "gray")),
@@ -138,11 +142,16 @@ def _bound_squares(options: Options, rules: Rules) -> None:
     limit = _squares_limit(options, rules)
     count = len(squares(rules.size, rules.size, options.window, options.stride))
     if count > limit:
+        with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
         stride = smallest_stride(rules.size, rules.size, options.window, limit)
-        fits = (
-            f"the smallest `stride` that fits is {stride}" if stride else "no `stride` fits: choose a larger `window`"
+        fits = f"the smallest `stride` that fits is {stride}"
+        if stride is None:
+            wider = range(options.window, rules.size + 1)
+            window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
+            fits = f"no `stride` fits: choose a `window` of {window} or more"
+        raise TooMuchWork(
+            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", "stride"
         )
-        raise TooMuchWork(f"{count:,} squares are more than this server's limit of {limit:,}; {fits}", "stride")
 
 
 def _top_k(given: Mapping[str, Any], rules: Rules) -> int:
@@ -166,11 +175,10 @@ def _as_integer(value: Any) -> int | None:
 
 
 def _boolean(name: str, value: Any) -> bool:
-    if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.strip().lower())
-    if not isinstance(value, bool):
+    chosen = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(chosen, bool):
         raise InvalidOption(name, "true or false", value)
-    return value
+    return chosen
 
 
 def _choice(name: str, value: Any, choices: tuple[str, ...], why: str = "") -> str:
@@ -258,8 +266,10 @@ def accepted_format(accept: str) -> str:
     """The format that an Accept header likes best, json where it names none."""
     types = {
         "image/png": "png",
+        "image/*": "png",
         "application/x-npz": "npz",
         "text/html": "html",
+        "text/*": "html",
         "application/json": "json",
         "*/*": "json",
     }

@@ -17,13 +17,14 @@ from ..explanation import FloatArray, IntArray, Occlusion, Pixels, Prediction
 from ..methods.fill import fill_pixels
 from ..net.checkpoint import ClassName
 from ..net.geometry import Box
-from .display import LegendEntry, cell_edges, legend, patch_pixels, upper
+from .display import LegendEntry, cell_edges, class_counts, legend, patch_pixels, upper
 
 WIDTH, DPI = 13.8, 130
 SIDE = 3.5  # inches, of a picture or a map
 HEADING, DETAIL, SMALL = 11.5, 9.5, 8.5  # points
 GREY, PALE = "#555555", "#ededed"
 BAR_COLOUR = "#0072b2"
+PREDICTIONS = 5  # at most
 
 
 class Page:
@@ -110,14 +111,6 @@ def draw_box(ax: Axes, box: Box, colour: str) -> None:
     )
 
 
-def worst_box(occlusion: Occlusion) -> Box:
-    """The square under which the target's probability is lowest, the first in reading order."""
-    squares = occlusion.squares
-    row, col = divmod(int(occlusion.target_probability.argmin()), len(squares.lefts))
-    top, left = squares.tops[row], squares.lefts[col]
-    return Box(top, left, top + squares.window, left + squares.window)
-
-
 def with_square(pixels: Pixels, occlusion: Occlusion, box: Box, mean: tuple[float, ...]) -> Pixels:
     """The picture with the occluding square at `box`."""
     picture = pixels.copy()
@@ -154,7 +147,7 @@ def draw_classes(
 ) -> None:
     """The most probable class over the squares' centres, its legend below."""
     classes = occlusion.most_probable_class
-    entries = legend(classes)
+    entries = legend(class_counts(occlusion))
     colours = ListedColormap([tuple(c / 255 for c in entry.colour) for entry in entries])
     ax = _pixel_axes(page, left, top, pixels)
     _draw_cells(ax, occlusion, _entry_numbers(classes, entries), colours, (-0.5, len(entries) - 0.5))
@@ -188,8 +181,8 @@ def legend_labels(entries: list[LegendEntry], names: tuple[ClassName, ...]) -> l
 def draw_predictions(
     page: Page, left: float, top: float, predictions: tuple[Prediction, ...], names: tuple[ClassName, ...]
 ) -> None:
-    """Up to five predictions as bars from 0 to 1, each under its name."""
-    shown = predictions[:5]
+    """The first predictions as bars from 0 to 1, each under its name."""
+    shown = predictions[:PREDICTIONS]
     ax = page.axes(left, top, SIDE, 0.38 * len(shown))
     ax.barh(range(len(shown)), [p.probability for p in shown], height=0.32, align="edge", color=BAR_COLOUR)
     for row, p in enumerate(shown):
@@ -222,19 +215,14 @@ def _pixel_axes(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
 def _draw_cells(
     ax: Axes, occlusion: Occlusion, values: FloatArray | IntArray, colours: Colormap, limits: tuple[float, float]
 ) -> QuadMesh:
-    """Values [rows, cols] as cells around the squares' centres, the worst square's centre marked."""
+    """Values [rows, cols] as cells around the squares' centres; a cross at the worst square's, a ring at the best's."""
     squares = occlusion.squares
     edges = cell_edges(squares.lefts, squares.window), cell_edges(squares.tops, squares.window)
     mesh = ax.pcolormesh(*edges, values, cmap=colours, vmin=limits[0], vmax=limits[1])
-    box = worst_box(occlusion)
-    ax.plot(
-        [(box.left + box.right) / 2],
-        [(box.top + box.bottom) / 2],
-        "X",
-        markersize=9,
-        color="white",
-        markeredgecolor="black",
-    )
+    for marker, size, position in (("o", 13, occlusion.best), ("X", 9, occlusion.worst)):  # it may stand in the ring
+        box = occlusion.box(position)
+        centre = [(box.left + box.right) / 2], [(box.top + box.bottom) / 2]
+        ax.plot(*centre, marker, markersize=size, color="white", markeredgecolor="black")
     ax.set_xlabel("centre of the square, pixels", size=DETAIL)
     return mesh
 

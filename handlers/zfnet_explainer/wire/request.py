@@ -115,16 +115,18 @@ def read(incoming: Incoming, size: int) -> Request:
 
 
 def _read_body(incoming: Incoming, size: int) -> Body:
-    if set(incoming.fields) != {"body"}:
-        return _read_form(incoming.fields, size)
-    body = incoming.fields["body"]
-    document = parse(body)
+    is_form = set(incoming.fields) != {"body"}
+    document = None if is_form else parse(incoming.fields["body"])
     if document is not None:
         return _read_document(document, incoming.kserve, size)
     if incoming.kserve:
         raise MalformedBody(
-            'this route takes KServe JSON: {"instances": [{"data": {"b64": "..."}}]} or {"inputs": [...]}'
+            'this route takes KServe JSON: {"instances": [{"data": {"b64": "..."}}]} or {"inputs": [...]}, '
+            "with the header `Content-Type: application/json`"
         )
+    if is_form:
+        return _read_form(incoming.fields, size)
+    body = incoming.fields["body"]
     return Body("plain", (decode_picture(as_bytes(body), size),), {})
 
 

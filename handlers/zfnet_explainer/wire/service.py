@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from ..explainer import Explainer, ranked, supported_precisions
 from ..explanation import Explanation, FloatArray, Options
+from ..threads import Priority, here
 from . import kserve, response
-from .errors import InternalError, InvalidOption, RequestError, TooMuchWork
+from .errors import InternalError, InvalidOption, RequestError, TooMuchWork, UnusableOption
 from .image import Picture
 from .observation import Observation, Observer, unobserved
-from .options import Rules, bound_together, explain_options, predict_options
+from .options import Presentation, Rules, bound_together, explain_options, predict_options
 from .page.page import page
 from .report import report
 from .request import Incoming, Request, read
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 JSON, PNG, NPZ, HTML = "application/json", "image/png", "application/x-npz", "text/html; charset=utf-8"
 T = TypeVar("T")
+OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,17 @@ class Scores:
     seconds: float
 
 
-# Does a piece of work, here or elsewhere, and returns what it returns.
-Runner = Callable[[Callable[[], Answer]], Answer]
+class Runner(Protocol):
+    """Does a piece of work, here or elsewhere, and returns what it returns."""
 
-
-def _at_once(work: Callable[[], Answer]) -> Answer:
-    return work()
+    def __call__(self, work: Callable[[], T], priority: Priority, /) -> T: ...
 
 
 class Service:
     """Answers predict and explain requests with one explainer; no request can fail another.
 
-    `allowed_origin` is the one other web origin whose pages may ask, `*` all of them; `background`
-    does the explaining.
+    `allowed_origin` is the one other web origin whose pages may ask, `*` all of them; `run`
+    does what takes long.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Service:
         limits: Limits,
         observer: Observer = unobserved,
         allowed_origin: str = "",
-        background: Runner = _at_once,
+        run: Runner = here,
     ) -> None:
         record = explainer.record
         self.explainer, self.limits, self.observer = explainer, limits, observer
-        self.allowed_origin, self.background = allowed_origin, background
+        self.allowed_origin, self.run = allowed_origin, run
         self.served = response.Served(name, version, device_name(explainer.device), record)
         self.rules = Rules(
             record.classes,
@@ -123,7 +123,6 @@ class Service:
         request = read(incoming, self.rules.size)
         seen.protocol = request.protocol
         seen.spent({"decode": request.seconds})
-        seen.errors += [p.code for p in request.pictures if isinstance(p, RequestError)]
         return request
 
     def _score_together(self, requests: list[Request]) -> Scores:
@@ -139,18 +138,19 @@ class Service:
         pictures = [p for r in requests for p in r.sound]
         rows: Sequence[FloatArray] = ()
         if pictures:
-            rows = list(self.explainer.probabilities([p.pixels for p in pictures]))
+            work = partial(self.explainer.probabilities, [p.pixels for p in pictures])
+            rows = list(self.run(work, Priority.URGENT))
         return Scores({id(p): row for p, row in zip(pictures, rows, strict=True)}, time.perf_counter() - start)
 
     def _respond(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         if request.explain:
-            answer = self.background(partial(self._explain, request, request_id, seen))
+            answer = self.run(partial(self._explain, request, request_id, seen), Priority.LOW)
         else:
             answer = self._predict(request, request_id, scores, seen)
         if len(answer.body) > self.limits.max_response_bytes:
             raise TooMuchWork(
                 f"the answer has {len(answer.body):,} bytes, more than this server's "
-                f"{self.limits.max_response_bytes:,}: ask for fewer `features`, `layer`s or `others`, or `images`=false"
+                f"{self.limits.max_response_bytes:,}: ask for fewer {_what_fills(request, answer)}"
             )
         return answer
 
@@ -158,7 +158,8 @@ class Service:
         top_k = predict_options(request.options, self.rules)
         if any(id(p) not in scores.rows for p in request.sound):
             scores = self._score([request])
-        seen.spent({"predict": scores.seconds})
+        if request.sound:
+            seen.spent({"predict": scores.seconds})
         seen.predicted += [ranked(scores.rows[id(p)])[0] for p in request.sound]
         if request.protocol == "v2":
             return _json(kserve.v2_predictions(self.served, request, [scores.rows[id(p)] for p in request.sound]))
@@ -176,12 +177,9 @@ class Service:
     def _explain(self, request: Request, request_id: str, seen: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
         options, shown = explain_options(request.options, accept, self.rules)
-        if request.protocol != "plain" and shown.format != "json":
-            raise InvalidOption("format", "json on the KServe routes", shown.format)
+        _check_protocol(request.protocol, options, shown)
         seen.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)
-        if request.protocol == "v2":
-            kserve.bound_tensors(request, options, self.rules.size, self.limits.max_response_bytes)
 
         def explain(picture: Picture) -> Explanation:
             found = self.explainer.explain(picture.pixels, options)
@@ -189,18 +187,15 @@ class Service:
             return found
 
         if request.protocol == "v2":
-            found = [explain(p) for p in request.sound]
+            kserve.bound_tensors(request, options, self.rules.size, self.limits.max_response_bytes)
+            all_found = [(picture, explain(picture)) for picture in request.sound]
             with seen.timed("encode"):
-                return _json(kserve.v2_explanations(self.served, request, found))
+                return _json(kserve.v2_explanations(self.served, request, all_found))
         if shown.format != "json":
-            picture = request.sound[0]
-            one = explain(picture)
+            [picture] = request.sound
+            found = explain(picture)
             with seen.timed("encode"):
-                if shown.format != "html":
-                    return self._file(one, shown.format)
-                fields = response.explanation(self.served, picture, one, images=False)
-                seconds = {"decode": request.seconds, **one.seconds}
-                return self._html(self._stamped(request_id, seconds, fields), options, one)
+                return self._file(request, request_id, picture, found, options, shown.format)
 
         def entry(picture: Picture) -> dict[str, Any]:
             found = explain(picture)
@@ -211,17 +206,20 @@ class Service:
 
         return _plain_or_v1(request, request_id, seen, "explanations", entry)
 
-    def _file(self, found: Explanation, format_name: str) -> Answer:
-        if format_name == "npz":
-            return Answer(HTTPStatus.OK, NPZ, response.npz(found))
+    def _file(
+        self, request: Request, request_id: str, picture: Picture, found: Explanation, options: Options, name: str
+    ) -> Answer:
+        """npz, png or html."""
+        if name == "npz":
+            return Answer(HTTPStatus.OK, NPZ, response.npz(picture, found))
         from .figure import panel  # draws with matplotlib, which a worker that never draws need not import
 
-        return Answer(HTTPStatus.OK, PNG, panel(found, self.served.record))
-
-    def _html(self, answer: dict[str, Any], options: Options, found: Explanation) -> Answer:
-        from .figure import panel  # as in `_file`
-
-        return Answer(HTTPStatus.OK, HTML, report(answer, options, panel(found, self.served.record)))
+        figure = panel(found, self.served.record)
+        if name == "png":
+            return Answer(HTTPStatus.OK, PNG, figure)
+        fields = response.explanation(self.served, picture, found, images=False)
+        answer = self._stamped(request_id, {"decode": request.seconds, **found.seconds}, fields)
+        return Answer(HTTPStatus.OK, HTML, report(answer, options, figure))
 
     def _stamped(self, request_id: str, seconds: Mapping[str, float], fields: dict[str, Any]) -> dict[str, Any]:
         timing = {stage: round(1000 * spent, 3) for stage, spent in seconds.items()}
@@ -231,6 +229,14 @@ class Service:
 def device_name(device: torch.device) -> str:
     """cpu, or cuda:0 with the card's name."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def _check_protocol(protocol: str, options: Options, shown: Presentation) -> None:
+    """Refuse what the KServe routes cannot answer."""
+    if protocol != "plain" and shown.format != "json":
+        raise InvalidOption("format", "json on the KServe routes", shown.format)
+    if protocol == "v2" and options.others:
+        raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
 
 
 def _plain_or_v1(
@@ -244,19 +250,30 @@ def _plain_or_v1(
         try:
             if isinstance(picture, Picture):
                 return entry(picture)
+            seen.errors.append(picture.code)
             return {"error": picture.payload(request_id)}
-        except Exception:
-            refusal = _internal(request_id)
-            seen.errors.append(refusal.code)
-            return {"error": refusal.payload(request_id)}
+        except Exception as error:
+            return {"error": _internal(request_id, seen, error).payload(request_id)}
 
     return _json({key: [attempt(picture) for picture in request.pictures]})
 
 
-def _internal(request_id: str) -> InternalError:
+def _what_fills(request: Request, answer: Answer) -> str:
+    """What an explanation in this shape is to have less of."""
+    if request.protocol == "v2":
+        return "pictures, `features` or `layer`s, or name the `outputs` you need"
+    return "`features`, `layer`s or `others`" + (", or `images`=false" if answer.content_type == JSON else "")
+
+
+def _internal(request_id: str, seen: Observation, error: Exception) -> InternalError:
     """What a client is told of an exception, which is logged under the request's id."""
     log.exception("request %s failed", request_id)
-    return InternalError("the server failed on this request; its log has the cause under this request id")
+    # No memory left passes, whether torch's allocator says so, by another exception, or CUDA itself.
+    failed = isinstance(error, torch.AcceleratorError)
+    seen.device_lost |= failed and getattr(error, "error_code", None) != OUT_OF_MEMORY
+    refusal = InternalError("the server failed on this request; its log has the cause under this request id")
+    seen.errors.append(refusal.code)
+    return refusal
 
 
 def _attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | Answer:
@@ -265,9 +282,9 @@ def _attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | A
         return step()
     except RequestError as error:
         refusal = error.detached()
-    except Exception:
-        refusal = _internal(request_id)
-    seen.errors.append(refusal.code)
+        seen.errors.append(refusal.code)
+    except Exception as error:
+        refusal = _internal(request_id, seen, error)
     return Answer(HTTPStatus(refusal.status), JSON, response.json_bytes({"error": refusal.payload(request_id)}))
 
 

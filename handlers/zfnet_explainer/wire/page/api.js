@@ -64,6 +64,6 @@ async function refusal(response) {
   return new Refusal(error.message ?? fallback, {
     option: error.option,
     requestId: error.request_id,
-    needsToken: error.type === "InvalidKeyException",
+    needsToken: response.status === 401 || error.type === "InvalidKeyException", // a gateway's refusal, TorchServe's own
   });
 }

@@ -1,12 +1,14 @@
 // One picture's way through the page: predictions, then the explanation, each replacing the last.
 
-const current = { picture: null, options: {}, waiting: null };
+// `options` and `target` (a class index) are those of the explanation that is shown.
+const current = { picture: null, options: {}, target: null, waiting: null };
 const speed = { square: {}, projection: null }; // milliseconds, of the latest answer; squares by how they were computed
 
 async function take(file) {
   if (!file) return;
   current.waiting?.abort();
   current.picture = await readPicture(file);
+  current.target = null;
   showOriginal(current.picture);
   $("predictions").replaceChildren();
   show("predictions-empty");
@@ -22,6 +24,7 @@ async function run() {
   current.waiting?.abort();
   const waiting = (current.waiting = new AbortController());
   clearMessages();
+  markStale(true);
   const clock = startClock();
   try {
     await predict(waiting.signal);
@@ -44,7 +47,7 @@ async function predict(signal) {
   const answer = await response.json();
   signal.throwIfAborted();
   showModel(answer.model);
-  showPredictions(answer.predictions, null, explainClass);
+  showPredictions(answer.predictions, current.target, explainClass);
 }
 
 async function explain(signal) {
@@ -55,15 +58,21 @@ async function explain(signal) {
   const answer = await response.json();
   signal.throwIfAborted();
   learn(answer, values);
-  current.options = options;
+  Object.assign(current, { options, target: answer.target.class_index });
   cutSquare(current.picture, answer.image.crop);
-  showPredictions(answer.predictions, answer.target.class_index, explainClass);
+  showPredictions(answer.predictions, current.target, explainClass);
   showOcclusion(answer, current.picture);
   showProjections(answer, current.picture);
   showCheck(answer);
   showReading(answer);
   $("curl").textContent = curlLine(current.picture, options);
   show("take");
+  markStale(false);
+}
+
+/** Results stay while others are computed and where that fails: dimmed, and named as those of the options before. */
+function markStale(stale) {
+  document.querySelector("main").classList.toggle("stale", stale);
 }
 
 function explainClass(prediction) {
@@ -137,7 +146,7 @@ function clearMessages() {
 }
 
 function hideResults() {
-  for (const id of ["occlusion", "projections", "check", "reading", "take"]) show(id, false);
+  for (const result of document.querySelectorAll(".result")) result.hidden = true;
 }
 
 function showError(error) {

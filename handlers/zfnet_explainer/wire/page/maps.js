@@ -1,6 +1,6 @@
-// Figure 7's maps over the person's picture, and the square that the pointer or the arrow keys move.
+// Figure 7's maps in place of the person's picture or fading into it, and the square that the pointer or the arrow keys move.
 
-const view = { answer: null, picture: null, row: 0, col: 0, opacity: 0.75, drawing: false };
+const view = { answer: null, picture: null, row: 0, col: 0, opacity: 1, drawing: false };
 const MAPS = ["map-activity", "map-probability", "map-class"];
 
 function showOcclusion(answer, picture) {
@@ -20,17 +20,19 @@ function showOcclusion(answer, picture) {
   $("square-caption").textContent = `${occlusion.window} × ${occlusion.window} px, ${WORDS[occlusion.fill] ?? occlusion.fill}`;
   $("occlusion-text").textContent = inWords(occlusion, target);
   showLegend();
+  $("spoken").textContent = "";
   goToWorst();
 }
 
 function inWords({ summary, unoccluded, window }, target) {
-  const { worst, flipped_share: flipped } = summary;
+  const { worst, best, flipped_share: flipped } = summary;
   const lowest =
     worst.drop > 0
       ? `Covering one ${window}-pixel square takes the probability of ${target.label} from ${percent(unoccluded)} down to ${percent(worst.probability)} at worst.`
       : `No square takes the probability of ${target.label} below its ${percent(unoccluded)}.`;
+  const highest = best.rise > 0.01 ? ` ${worst.drop > 0 ? "Another" : "One"} takes it up to ${percent(best.probability)}.` : "";
   const flips = flipped > 0 ? `becomes another one at ${percent(flipped)} of the positions` : "stays the same wherever it stands";
-  return `${lowest} The most probable class ${flips}.`;
+  return `${lowest}${highest} The most probable class ${flips}.`;
 }
 
 /** Borders of the cells around the squares' centres, half way between neighbours; a lone square is its own cell. */
@@ -41,7 +43,7 @@ function cellEdges(starts, window) {
   return [2 * centres[0] - between[0], ...between, 2 * centres.at(-1) - between.at(-1)];
 }
 
-/** Most frequent first; beyond the colours there are, one last entry holds all other classes. */
+/** In the answer's order, the prediction first; beyond the colours there are, one last entry holds all other classes. */
 function classLegend(classes) {
   const { classes: colours, other } = settings.colours;
   const kept = classes.length <= colours.length ? classes : classes.slice(0, colours.length - 1);
@@ -216,6 +218,11 @@ function moveByKey(event) {
   if (!to || !view.answer || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   select(...to);
+  speak();
+}
+
+/** Say that position's numbers to a screen reader; a pointer that moves would say too many. */
+function speak() {
   $("spoken").textContent = readings().map((pair) => pair.join(": ")).join("; ");
 }
 
@@ -225,9 +232,13 @@ function prepareMaps() {
     canvas.addEventListener("pointerdown", pointAt);
     canvas.addEventListener("keydown", moveByKey);
   }
-  $("worst").addEventListener("click", goToWorst);
+  $("worst").addEventListener("click", () => {
+    goToWorst();
+    speak();
+  });
   $("opacity").addEventListener("input", (event) => {
     view.opacity = event.target.value / 100;
+    $("opacity-share").textContent = `${event.target.value} %`;
     redrawMaps();
   });
   new ResizeObserver(redrawMaps).observe($("occlusion"));

@@ -119,13 +119,13 @@ function markOption(name) {
   control.focus();
 }
 
-/** The request as one line for a shell. */
+/** The request as one line for a shell; its answer goes into a file, since a terminal is no place for its pictures. */
 function curlLine(picture, options) {
   const token = $("token").value.trim() ? ['-H "Authorization: Bearer $TOKEN"'] : [];
   // curl itself splits a file name at ; and , unless it stands in double quotes.
   const file = /[;,"\\]/.test(picture.name) ? `"${picture.name.replace(/["\\]/g, "\\$&")}"` : picture.name;
   const fields = [["data", `@${file}`], ...Object.entries(options)].map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
-  return ["curl", ...token, ...fields, quoted(address("explanations"))].join(" ");
+  return ["curl", ...token, ...fields, quoted(address("explanations")), "-o", quoted(fileName(picture, "json"))].join(" ");
 }
 
 function quoted(word) {

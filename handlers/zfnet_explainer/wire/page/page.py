@@ -5,8 +5,9 @@ To open it as a file, or to serve it from a gateway, fetch it:
     curl -H 'Accept: text/html' localhost:8080/explanations/zfnet -o explain.html
 
 It then asks for the server's address, and both must let the page's origin in, which is `null` for a file: TorchServe by
-`cors_allowed_origin`, `cors_allowed_methods=POST` and, with tokens, `cors_allowed_headers=Authorization` in
-config.properties, and the workers by `allowed_origin` in the archive's model-config.yaml.
+`cors_allowed_origin` and `cors_allowed_methods=POST` in config.properties, and the workers by `allowed_origin` in the
+archive's model-config.yaml. Where TorchServe asks for keys that is not enough: it refuses the browser's question
+beforehand, which carries none.
 """
 
 import base64

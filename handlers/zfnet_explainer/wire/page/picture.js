@@ -20,7 +20,7 @@ function showOriginal(picture) {
   show("original", bitmap !== null);
   show("invitation", bitmap === null);
   if (bitmap === null) {
-    $("caption").textContent = `${picture.name}: this browser cannot show this format; maps are drawn without the picture.`;
+    $("caption").textContent = `${picture.name}: this browser cannot show it; where the server can read it, maps are drawn without the picture.`;
     return;
   }
   const scale = Math.min(1, SQUARE / Math.max(bitmap.width, bitmap.height));

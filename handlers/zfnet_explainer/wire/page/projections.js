@@ -1,6 +1,6 @@
 // The hierarchy: class on top, each layer above the one it reads, pixels at the bottom.
 
-// What Zeiler & Fergus found the layers of such a net to answer to.
+// What Zeiler & Fergus found the layers of their net to answer to; another net's may answer to something else.
 const FINDINGS = {
   1: "edges and colours", 2: "corners and contours", 3: "textures and patterns",
   4: "object parts", 5: "whole objects and their parts",
@@ -26,7 +26,7 @@ function rung(title, text, ...content) {
 
 function layerRung(layer) {
   const found = FINDINGS[layer.layer];
-  const text = `${found ? `${found} · ` : ""}${layer.maps} maps of ${layer.size.join(" × ")}`;
+  const text = `${found ? `in the paper: ${found} · ` : ""}${layer.maps} maps of ${layer.size.join(" × ")}`;
   const tiles = layer.features.map((feature) => tile(layer, feature));
   return rung(`Layer ${layer.layer}`, text, element("div", { className: "tiles" }, ...tiles), ...othersOf(layer));
 }
@@ -51,7 +51,7 @@ function othersOf(layer) {
   if (!rows.length) return [];
   const lines = rows.map((feature) =>
     element("div", { className: "tiles others" }, element("span", { className: "quiet small" }, `map ${feature.feature}`),
-      ...feature.others.map((other) => embedded(other.projection, `${other.source}, activation ${number(other.activation)}`))),
+      ...feature.others.map((other) => embedded(other.projection, `${other.label}, activation ${number(other.activation)}: ${other.source}`))),
   );
   return [element("details", null, element("summary", null, "The same maps in other images"), ...lines)];
 }

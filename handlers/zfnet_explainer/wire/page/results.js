@@ -2,21 +2,27 @@
 
 function showModel(model) {
   const { name, version, validation, device } = model;
-  $("model").textContent =
-    `${name} ${version} · ${percent(validation.top1)} right on ${count(validation.images, "validation image", "validation images")} · ${device}`;
+  $("model").textContent = `${name} ${version} · ${accuracy(validation)} · ${device}`;
 }
 
-/** Predictions as buttons: each explains the answer for its class. */
+/** Of pictures of its classes: whatever else the net is shown, it answers with one of these. */
+function accuracy({ top1, images }) {
+  const classes = count(settings.classes.length, "class", "classes");
+  return `${percent(top1)} right on ${count(images, "picture", "pictures")} of its ${classes}`;
+}
+
+/** Predictions as buttons: each explains the answer for its class. A focused one keeps the focus. */
 function showPredictions(predictions, target, onChoose) {
   show("predictions-empty", false);
   show("predictions-help");
+  const focused = document.activeElement.closest("#predictions button")?.value;
   $("predictions").replaceChildren(
     ...predictions.map((prediction) => {
       const bar = element("span", { className: "bar" }, element("span"));
       bar.firstChild.style.width = percent(prediction.probability).replace(" ", "");
       const button = element(
         "button",
-        { type: "button", className: "prediction", title: `Explain the answer for ${prediction.label}`,
+        { type: "button", className: "prediction", value: String(prediction.class_index), title: `Explain the answer for ${prediction.label}`,
           "aria-pressed": String(prediction.class_index === target) },
         element("span", null, prediction.label), element("span", { className: "value" }, percent(prediction.probability)), bar,
       );
@@ -24,19 +30,23 @@ function showPredictions(predictions, target, onChoose) {
       return element("li", null, button);
     }),
   );
+  if (focused) $("predictions").querySelector(`[value="${focused}"]`)?.focus({ preventScroll: true });
 }
 
+/** What Captum found; where it disagrees, that stands above all results too. */
 function showCheck({ crosscheck }) {
+  const compared = ["deconv", "occlusion"].filter((method) => crosscheck?.[method]);
+  const failed = compared.filter((method) => crosscheck[method].agrees === false);
+  const line = (method) => {
+    const { agrees, max_relative_difference: difference } = crosscheck[method];
+    const verdict = agrees === null ? "of a reduced precision, compared" : agrees ? "agree" : "do not agree";
+    return `${method === "deconv" ? "Projections" : "Occlusion maps"} ${verdict} with ${crosscheck.library} ` +
+      `${crosscheck.version}: largest difference ${difference.toExponential(1)} of the largest value.`;
+  };
   show("check", Boolean(crosscheck));
-  if (!crosscheck) return;
-  const lines = ["deconv", "occlusion"]
-    .filter((method) => crosscheck[method])
-    .map((method) => {
-      const { agrees, max_relative_difference: difference } = crosscheck[method];
-      const verdict = agrees ? "agree" : "do not agree";
-      return element("li", null, `${method === "deconv" ? "Projections" : "Occlusion maps"} ${verdict} with ${crosscheck.library} ` +
-        `${crosscheck.version}: largest difference ${difference.toExponential(1)} of the largest value.`);
-    });
+  show("disagreement", failed.length > 0);
+  $("disagreement").textContent = ["The cross-check failed: do not rely on this explanation.", ...failed.map(line)].join(" ");
+  const lines = compared.map((method) => element("li", { className: failed.includes(method) ? "bad" : "" }, line(method)));
   $("check-text").replaceChildren(element("ul", { className: "notes" }, ...lines));
 }
 
@@ -60,7 +70,7 @@ function facts({ request_id, model, image, timing_ms, occlusion }) {
     ["request", request_id],
     ["model", `${model.name} ${model.version} on ${model.device}`],
     ["weights", `sha256 ${model.weights_sha256}`],
-    ["validation", `${percent(model.validation.top1)} of ${count(model.validation.images, "image", "images")}`],
+    ["validation", accuracy(model.validation)],
     ["picture", `${image.width} × ${image.height} pixels, the square of ${crop.width} from row ${crop.top}, column ${crop.left}`],
     ["preprocessing", `to ${preprocessing.size} × ${preprocessing.size}, less mean ${preprocessing.mean.join(", ")}, over ${preprocessing.std.join(", ")}`],
     ["deviation", deviation == null ? "" : `at most ${deviation.toExponential(1)} from float32 where compared`],
@@ -73,8 +83,12 @@ async function download(picture, options, format) {
   const images = format === "json" && !$("images").checked ? { images: "false" } : {};
   const response = await ask("explanations", picture, { ...options, ...images, format });
   const url = URL.createObjectURL(await response.blob());
-  element("a", { href: url, download: `${picture.name.replace(/\.[^.]*$/, "")}-explanation.${format}` }).click();
+  element("a", { href: url, download: fileName(picture, format) }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+function fileName(picture, format) {
+  return `${picture.name.replace(/\.[^.]*$/, "")}-explanation.${format}`;
 }
 
 async function copyCurl() {
