@@ -25,7 +25,8 @@ from zfnet_explainer.serving.config import LOOPBACK, free_ports
 from ..document import SCHEMAS, check
 
 FILES = PROJECT / "deploy" / "gateway"
-CLIENTS = ("alice", "bob", "carol", "dave")
+CROWD = tuple(f"client-{number}" for number in range(25))
+CLIENTS = ("alice", "bob", "carol", "dave", *CROWD)
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 
 Config = dict[str, Any]

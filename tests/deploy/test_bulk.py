@@ -39,11 +39,33 @@ def test_its_pods_meet_the_namespace_s_restrictions(objects: list[Manifest]) -> 
 
 
 def test_nobody_reaches_its_pods_and_they_reach_nobody(objects: list[Manifest]) -> None:
+    namespace = built("kubernetes/namespace")
     template = of_kind(objects, "Job")["zfnet-bulk"]["spec"]["template"]
-    closed = of_kind(objects, "NetworkPolicy")["zfnet-nobody"]["spec"]
+    closed = of_kind(namespace, "NetworkPolicy")["zfnet-nobody"]["spec"]
     assert closed == of_kind(built("kubernetes/overlays/cpu"), "NetworkPolicy")["zfnet-nobody"]["spec"]
     assert closed["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-    assert template["spec"]["serviceAccountName"] in of_kind(objects, "ServiceAccount")
+    assert template["spec"]["serviceAccountName"] in of_kind(namespace, "ServiceAccount")
+
+
+def test_deleting_it_deletes_the_job_alone(objects: list[Manifest]) -> None:
+    assert list(map(named, objects)) == [("Job", "zfnet", "zfnet-bulk")]
+
+
+def test_its_volumes_are_apart_from_it(objects: list[Manifest]) -> None:
+    volumes = built("kubernetes/bulk-volumes")
+    [job] = objects
+    claimed = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in job["spec"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    ]
+    assert sorted(map(named, volumes)) == [("PersistentVolumeClaim", "zfnet", name) for name in sorted(claimed)]
+    for manifest in volumes:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def named(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
 def explain_options(line: list[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from zfnet_explainer.serving.config import free_ports
 
 from .conftest import Pools
 from .gateway import (
+    CROWD,
     EXPLAIN,
     PREDICT,
     Config,
@@ -36,6 +37,16 @@ def test_each_client_has_a_budget_of_each_kind(gateway: Gateway, pools: Pools) -
         assert bob.post(PREDICT, content=b"picture").status_code == 200
         assert carol.post(EXPLAIN, content=b"picture").status_code == 200
     assert len(pools["explain"].seen) == 21
+
+
+def test_a_crowd_in_turn_has_a_budget_each(gateway: Gateway, pools: Pools) -> None:
+    with gateway.client(None) as client:
+        headers = [{"Authorization": f"Bearer {gateway.tokens[name]}"} for name in CROWD]
+        rounds = [
+            [client.post(EXPLAIN, content=b"picture", headers=one).status_code for one in headers] for _ in range(21)
+        ]
+    assert rounds == [[200] * len(CROWD)] * 20 + [[429] * len(CROWD)]
+    assert len(pools["explain"].seen) == 20 * len(CROWD)
 
 
 def test_a_full_pool_refuses_at_once(gateway: Gateway, pools: Pools, alice: httpx.Client) -> None:

@@ -56,7 +56,8 @@ class Clients:
         return sum(line["server"] == address for line in self.gateway.log())
 
 
-def test_a_server_stopped_under_load_fails_no_request(tmp_path: Path) -> None:
+def test_a_server_stopped_under_load_fails_no_request(tmp_path_factory: pytest.TempPathFactory) -> None:
+    tmp_path = tmp_path_factory.mktemp("drain")  # a short one: the paths of the workers' sockets are bounded
     options = [ServerOptions.on_free_ports() for _ in range(2)]
     addresses = [one.inference_url.removeprefix("http://") for one in options]
     archive = waiting_archive(tmp_path / "waiting.mar")

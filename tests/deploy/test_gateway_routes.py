@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
+
 from ..document import DOCUMENT
 from .conftest import ORIGIN, Pools
 from .gateway import EXPLAIN, PREDICT, Gateway, configured, envoy, refusal, wait_until, write_certificate
@@ -18,6 +20,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 DOCUMENTED = {path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()}
 ALLOWED = [(method, path) for path, methods in DOCUMENTED.items() for method in sorted(methods)]
 REFUSED = [(method, path) for path, methods in DOCUMENTED.items() for method in sorted(METHODS - methods)]
+OPTION_HEADERS = {f"x-explain-{option.replace('_', '-')}" for option in EXPLAIN_OPTIONS}
 LIMIT = 28 * 2**20
 
 
@@ -137,7 +140,8 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
     with gateway.client(None) as browser:
         answer = browser.options(PREDICT, headers={"Origin": ORIGIN, **asked})
         assert answer.headers["access-control-allow-origin"] == ORIGIN
-        assert "authorization" in answer.headers["access-control-allow-headers"]
+        allowed = set(answer.headers["access-control-allow-headers"].split(", "))
+        assert allowed == {"authorization", "content-type", "x-request-id", *OPTION_HEADERS}
         other = browser.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked})
         assert (other.status_code, "access-control-allow-origin" in other.headers) == (401, False)
     with gateway.client() as alice:

@@ -1,5 +1,6 @@
 """The Kubernetes objects: valid, and in agreement with the server, the gateway and the metrics."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,13 @@ import yaml
 
 from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
+from zfnet_explainer.wire.metrics import METRICS
 
 from .gateway import FILES, routes_of
 from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, of_kind, pod, serve_options, server
 
 KUBERNETES = "1.32"
-CRDS = {"ServiceMonitor"}
+CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 GPUS = {
     "cpu": None,
     "gpu": "nvidia.com/gpu",
@@ -60,17 +62,23 @@ def test_every_pod_meets_the_namespace_s_restrictions(overlay: list[Manifest]) -
 
 
 @pytest.mark.parametrize(("name", "resource"), GPUS.items())
-def test_an_overlay_asks_for_its_hardware(name: str, resource: str | None) -> None:
+def test_an_overlay_asks_for_its_hardware_for_explanations(name: str, resource: str | None) -> None:
     deployments = of_kind(built(f"kubernetes/overlays/{name}"), "Deployment")
-    for pool in POOLS:
-        deployment = deployments[f"zfnet-{pool}"]
-        limits = server(deployment)["resources"]["limits"]
-        assert [key for key in limits if key.startswith("nvidia.com/")] == ([resource] if resource else [])
-        assert serve_options(server(deployment)["args"])["device"] == ("cuda" if resource else "auto")
-        assert (pod(deployment).get("runtimeClassName"), "tolerations" in pod(deployment)) == (
-            ("nvidia", True) if resource else (None, False)
-        )
-    assert "tolerations" not in pod(deployments["zfnet-gateway"])
+    explain = deployments["zfnet-explain"]
+    assert asked_of_the_plugin(explain) == ([resource] if resource else [])
+    assert serve_options(server(explain)["args"])["device"] == ("cuda" if resource else "auto")
+    assert (pod(explain).get("runtimeClassName"), "tolerations" in pod(explain)) == (
+        ("nvidia", True) if resource else (None, False)
+    )
+    surge = explain["spec"]["strategy"]["rollingUpdate"]
+    assert surge == ({"maxSurge": 0, "maxUnavailable": 1} if resource else {"maxSurge": 1, "maxUnavailable": 0})
+    others = of_kind(built("kubernetes/overlays/cpu"), "Deployment")
+    for one in ("zfnet-predict", "zfnet-gateway"):
+        assert deployments[one] == others[one], "it needs no GPU"
+
+
+def asked_of_the_plugin(deployment: Manifest) -> list[str]:
+    return [key for key in server(deployment)["resources"]["limits"] if key.startswith("nvidia.com/")]
 
 
 def test_a_pod_has_time_to_end_what_it_has_begun(cpu: list[Manifest]) -> None:
@@ -115,7 +123,7 @@ def test_the_gateway_finds_the_pools_and_nobody_finds_the_management_port(cpu: l
         labels = deployments[f"zfnet-{pool}"]["spec"]["template"]["metadata"]["labels"]
         assert service["spec"]["selector"].items() <= labels.items()
         assert labels["app.kubernetes.io/component"] == pool
-    [config] = of_kind(cpu, "ConfigMap").values()
+    [config] = [data for name, data in of_kind(cpu, "ConfigMap").items() if name.startswith("zfnet-gateway-")]
     assert yaml.safe_load(config["data"]["envoy.yaml"]) == envoy
     opened = [port["port"] for port in _network_ports(cpu)]
     assert set(opened) == {"http", "metrics", "https", "internal", 8080, 53}
@@ -188,20 +196,58 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_finds_the_pools_under_the_name_of_the_rules(cpu: list[Manifest]) -> None:
+def test_prometheus_finds_the_pools_under_the_names_of_the_rules(cpu: list[Manifest]) -> None:
     [monitor] = of_kind(cpu, "ServiceMonitor").values()
     selector, [endpoint] = monitor["spec"]["selector"], monitor["spec"]["endpoints"]
     [expression] = selector["matchExpressions"]
-    found = [
-        name
+    found = {
+        name: service["metadata"]["labels"]
         for name, service in of_kind(cpu, "Service").items()
         if selector["matchLabels"].items() <= service["metadata"]["labels"].items()
         and service["metadata"]["labels"][expression["key"]] in expression["values"]
-    ]
+    }
     assert sorted(found) == ["zfnet-explain", "zfnet-predict"]
     assert endpoint["port"] in [port["name"] for port in of_kind(cpu, "Service")["zfnet-predict"]["spec"]["ports"]]
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
-    assert endpoint["relabelings"][0]["replacement"] == config["scrape_configs"][0]["job_name"]
+    job, pool, own = endpoint["relabelings"]
+    assert own == {"action": "labeldrop", "regex": "endpoint"}
+    assert any("endpoint" in metric.labels for metric in METRICS), "which the operator's label would rename"
+    assert job["replacement"] == config["scrape_configs"][0]["job_name"]
+    [source] = pool["sourceLabels"]
+    label = re.sub(r"\W", "_", expression["key"])
+    assert (source, pool["targetLabel"]) == (f"__meta_kubernetes_service_label_{label}", "pool")
+    composed = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["scrape_configs"][0]
+    pools = {static["labels"]["pool"] for static in composed["static_configs"]}
+    assert {labels[expression["key"]] for labels in found.values()} == pools == set(POOLS)
+
+
+def test_prometheus_finds_the_gateway_under_the_name_of_the_rules(cpu: list[Manifest]) -> None:
+    [monitor] = of_kind(cpu, "PodMonitor").values()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    selected = monitor["spec"]["selector"]["matchLabels"]
+    found = [
+        name
+        for name, deployment in of_kind(cpu, "Deployment").items()
+        if selected.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    ]
+    assert found == ["zfnet-gateway"]
+    assert endpoint["port"] in [port["name"] for port in server(of_kind(cpu, "Deployment")["zfnet-gateway"])["ports"]]
+    composed = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["scrape_configs"][1]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": composed["job_name"]}]
+
+
+@pytest.mark.parametrize("name", ["rules", "alerts"])
+def test_the_operator_s_rules_are_those_of_prometheus(cpu: list[Manifest], name: str) -> None:
+    spec = of_kind(cpu, "PrometheusRule")[f"zfnet-{name}"]["spec"]
+    written = yaml.safe_load((DEPLOY / "prometheus" / f"{name}.yaml").read_text())
+    assert spec == written, "docs/deployment.md has the command that copies them"
+
+
+def test_the_sidecar_of_grafana_finds_every_dashboard(cpu: list[Manifest]) -> None:
+    dashboards = of_kind(cpu, "ConfigMap")["zfnet-dashboards"]
+    assert dashboards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    files = {path.name: path.read_text() for path in (DEPLOY / "grafana" / "dashboards").iterdir()}
+    assert dashboards["data"] == files
 
 
 def _route(pool: str) -> dict[str, Any]:

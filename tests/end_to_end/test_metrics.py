@@ -70,7 +70,7 @@ def test_what_a_worker_has_in_hand_is_told(server: RunningServer, client: httpx.
         assert answer.result().status_code == 200
     while activity(server).in_progress:
         time.sleep(0.1)  # TorchServe reads a worker's output a moment after its answer
-    assert activity(server) == replace(before, asked=before.asked + 1)
+    assert activity(server) == replace(before, asked=before.asked + 1, answered=before.answered + 1)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")

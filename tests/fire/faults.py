@@ -21,12 +21,12 @@ from ..pictures import MODEL_STORE
 from .cases import PREDICT, SMALL
 
 READY_AGAIN_S = 300
-# Explanations with these windows meet the memory's end; the net itself is the shipped one.
-NO_GPU_MEMORY, NO_MEMORY = "13", "14"
-FULL_MEMORY = f"""
+# Explanations with these windows meet the memory's or the GPU's end; the net itself is the shipped one.
+NO_GPU_MEMORY, NO_MEMORY, NO_GPU = "13", "14", "15"
+FAILING = f"""
 
 
-def _meet_the_memorys_end():
+def _meet_an_end():
     explain = Explainer.explain
 
     def failing(self, pixels, options):
@@ -34,19 +34,21 @@ def _meet_the_memorys_end():
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB on GPU 0")
         if options.window == {NO_MEMORY}:
             raise MemoryError
+        if options.window == {NO_GPU}:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         return explain(self, pixels, options)
 
     Explainer.explain = failing
 
 
-_meet_the_memorys_end()
+_meet_an_end()
 """
 
 
 def members() -> dict[str, bytes]:
-    """The shipped archive's files, with a handler that can be made to run out of memory."""
+    """The shipped archive's files, with a handler that can be made to run out of memory or lose its GPU."""
     found = archive_members(MODEL_STORE / "zfnet.safetensors", WorkerOptions(device=Device.CPU))
-    found[HANDLER] += FULL_MEMORY.encode()
+    found[HANDLER] += FAILING.encode()
     return found
 
 

@@ -31,6 +31,7 @@ HANGS_S = 30
 INTERNALS = re.compile(r"Traceback|File \"|\.py\b|/(home|tmp|usr|opt|run|site-packages)/|\bat 0x|python\d|org\.pytorch")
 MIB = 2**20
 HEAVY = 24
+AGAIN = 4  # times: the allocator goes up and down by some 20 MiB whatever is sent
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,16 @@ def answered(target: RunningServer, attacker: httpx.Client) -> Answered:
     raw = {one.name: exchange(target, one) for one in messages.RAW}
     heavy = sorted(CASES.values(), key=lambda case: len(case.content))[-HEAVY:]
     resident = []
-    for _ in range(2):  # what they need in a row, the allocator has taken after the first time
+    for _ in range(1 + AGAIN):  # what they need in a row, the allocator has taken after the first time
         for case in heavy:
             send(attacker, case)
         resident.append(psutil.Process(before[1][0]).memory_info().rss)
-    stayed = resident[1] - resident[0]
+    stayed = resident[-1] - resident[0]
     slowest = max((spent, name) for name, spent in seconds.items())
     print(f"{len(CASES)} cases in {sum(seconds.values()):.1f} s; the slowest took {slowest[0]:.2f} s: {slowest[1]}")
-    print(f"{stayed / MIB:+.1f} MiB of memory after the {HEAVY} largest were sent again")
+    print(f"{stayed / MIB:+.1f} MiB of memory after the {HEAVY} largest were sent {AGAIN} times again")
     after = good_answers(attacker), workers(target)
-    sent_again = sum(len(case.content) for case in heavy)
+    sent_again = AGAIN * sum(len(case.content) for case in heavy)
     plain = attacker.post(PREDICT, content=encoded(odd_pictures.PIXELS)).json()["predictions"]
     return Answered(answers, raw, slowest, (before[0], after[0]), (before[1], after[1]), stayed, sent_again, plain)
 

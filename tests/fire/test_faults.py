@@ -19,6 +19,7 @@ from zfnet_explainer.serving.server import RunningServer, running_server
 from ..serving.archives import tiny_archive
 from .cases import EXPLAIN, PREDICT, SMALL
 from .faults import (
+    NO_GPU,
     NO_GPU_MEMORY,
     NO_MEMORY,
     READY_AGAIN_S,
@@ -54,6 +55,20 @@ def test_no_memory_costs_one_request(server: RunningServer, window: str) -> None
     report(f"out of memory, window {window}", since)
     assert worker_of(server) == worker
     assert f"request {error['request_id']} failed" in (server.folder.logs / "model_log.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_gpu_that_failed_costs_one_request_and_has_a_new_worker(server: RunningServer) -> None:
+    worker = worker_of(server)
+    url = f"{server.inference_url}{EXPLAIN}"
+    answer = httpx.post(url, files={"data": SMALL}, data={"window": NO_GPU}, timeout=60, trust_env=False)
+    since = time.monotonic()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    becomes(server, ready=False)
+    assert predict(server).status_code == 200
+    report("the GPU failed", since)
+    assert worker_of(server) != worker
+    assert "cpu has failed: this worker ends" in (server.folder.logs / "model_log.log").read_text()
 
 
 @pytest.mark.slow

@@ -12,13 +12,19 @@ EXPLAINED_SHARE = 0.02  # of predictions, where somebody asks why
 
 @dataclass(frozen=True)
 class Machine:
-    """One server: what it has, and how many answers a second it gave of one kind alone."""
+    """One server: what it has, how it uses it, and how many answers a second it gave of one kind alone."""
 
     cores: int
     gpus: int
-    gib: float
+    workers: int
+    threads: int
     predictions_per_s: float
     explanations_per_s: float
+
+    @property
+    def gib(self) -> int:
+        """Memory to give it: the rule of docs/operations.md, for Java and for workers that have done all they can."""
+        return 1 + 2 * self.workers
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,9 @@ def replicas_table(machine: Machine, prices: Prices) -> list[str]:
     """Lines of Markdown: replicas of each pool and their cost, for RATES of each call."""
     hour = prices.of(machine)
     lines = [
-        f"A server of {machine.cores} cores, {machine.gib:.1f} GiB and {machine.gpus} GPUs costs {hour:.3f} an hour"
+        f"## Servers of {machine.workers} x {machine.threads} (workers x threads)",
+        "",
+        f"With {machine.cores} cores, {machine.gib} GiB and {machine.gpus} GPUs one costs {hour:.3f} an hour"
         f" (a core {prices.core}, a GiB {prices.gib}, a GPU {prices.gpu}; put in your own).",
         "",
         "| requests/s | servers for predictions | cost/hour | per million | servers for explanations | cost/hour "

@@ -32,9 +32,9 @@ class Panel:
         return [target["expr"] for target in self.fields["targets"]]
 
     @property
-    def gpu_only(self) -> bool:
-        """Whether it has nothing to show of a server on a CPU."""
-        return self.description.startswith("GPU only.")
+    def of_more(self) -> bool:
+        """Whether it has nothing to show of a server on a CPU without a gateway."""
+        return self.description.startswith(("GPU only.", "Gateway only."))
 
 
 def panels() -> Iterator[Panel]:

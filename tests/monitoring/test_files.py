@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ import yaml
 from zfnet_explainer.serving.config import METRICS_CONFIG
 from zfnet_explainer.wire.metrics import METRICS
 
-from .boards import BOARDS, DEPLOY, Panel, panels
+from .boards import BOARDS, DEPLOY, Panel, panels, substituted
 
 PROMETHEUS = DEPLOY / "prometheus"
 RUNBOOK = DEPLOY.parent / "docs" / "runbook.md"
-WORDS = re.compile(r"(?<![\w:$\"])(?:zfnet|ts|instance\w*:zfnet)_[\w:]+|\bRequests\dXX\b")
+WORDS = re.compile(r"(?<![\w:$\"])(?:zfnet|ts|(?:instance\w*|pool):zfnet)_[\w:]+|\bRequests\dXX\b")
 shown = pytest.mark.parametrize("panel", [pytest.param(p, id=f"{p.board}-{p.title}") for p in panels()])
 
 
@@ -59,6 +60,40 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     asked = {word for query in queries for word in WORDS.findall(query)}
     assert len(asked) > 40
     assert asked <= known
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+def test_workers_that_are_gone_are_not_counted(tmp_path: Path) -> None:
+    """Worker 9000 was scaled away, its series stays; 9001 and 9002 spend 1.5 s a second on batches of two requests."""
+    of = '{job="zfnet", instance="a", %s}'
+    series = {
+        "zfnet_worker_resident_memory_bytes" + of % 'worker="9000"': "5x120",
+        "zfnet_worker_resident_memory_bytes" + of % 'worker="9001"': "6x100 7x20",
+        "zfnet_worker_resident_memory_bytes" + of % 'worker="9002"': "6x100 8x20",
+        "zfnet_request_duration_seconds_sum" + of % 'endpoint="explain"': "0+180x120",
+        "zfnet_batch_size_requests_sum" + of % "": "0+120x120",
+        "zfnet_batch_size_requests_count" + of % "": "0+60x120",
+    }
+    expected: dict[str, dict[str, float]] = {
+        "Workers busy": {'{instance="a"}': 1.5},
+        "Worker memory": {
+            "zfnet_worker_resident_memory_bytes" + of % f'worker="{n}"': v for n, v in ((9001, 7), (9002, 8))
+        },
+    }
+    queries = {panel.title: panel.queries for panel in panels()}
+    tests = [
+        {
+            "expr": substituted(queries[title][0], {"instance": ["a"]}, "5m"),
+            "eval_time": "120m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+        }
+        for title, samples in expected.items()
+    ]
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    file = {"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": tests}]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(file))
+    said = subprocess.run(["promtool", "test", "rules", tmp_path / "test.yaml"], capture_output=True, text=True)  # noqa: S603, S607
+    assert said.returncode == 0, said.stdout + said.stderr
 
 
 @shown

@@ -31,8 +31,13 @@ class EchoOrWait:
 """
 
 
-def tiny_archive(out: Path, initialize: str = "pass", handle: str = 'return ["ok"] * len(rows)') -> Path:
-    """Pack a handler that answers `ok`, or one with these statements as its initialize() and handle()."""
+def tiny_archive(
+    out: Path, initialize: str = "pass", handle: str = 'return ["ok"] * len(rows)', config: str = ""
+) -> Path:
+    """Pack a handler that answers `ok`, or one with these statements as its initialize() and handle().
+
+    `config` is what its model-config.yaml has beside the number of workers.
+    """
     handler = f"""
 class Tiny:
     def initialize(self, context):
@@ -41,7 +46,7 @@ class Tiny:
     def handle(self, rows, context):
         {handle}
 """
-    return one_worker(out, handler.encode())
+    return one_worker(out, handler.encode(), config)
 
 
 def waiting_archive(out: Path) -> Path:
@@ -49,6 +54,6 @@ def waiting_archive(out: Path) -> Path:
     return one_worker(out, ECHO_OR_WAIT)
 
 
-def one_worker(out: Path, handler: bytes) -> Path:
-    pack({HANDLER: handler, MODEL_CONFIG: b"minWorkers: 1\nmaxWorkers: 1\n"}, out)
+def one_worker(out: Path, handler: bytes, config: str = "") -> Path:
+    pack({HANDLER: handler, MODEL_CONFIG: f"minWorkers: 1\nmaxWorkers: 1\n{config}".encode()}, out)
     return out

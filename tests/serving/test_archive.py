@@ -14,7 +14,9 @@ import yaml
 from tests.atlases import write_atlas
 from zfnet_explainer.serving.archive import (
     MANIFEST,
+    MODEL_CONFIG,
     WorkerOptions,
+    allowed_origin,
     check_archive,
     ensure_archive,
     package_version,
@@ -122,6 +124,32 @@ def test_the_packed_handler_imports_from_the_archive_alone(tmp_path: Path, weigh
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(unpacked)
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "*", ""])
+def test_says_which_origin_it_was_packaged_with(tmp_path: Path, weights: Path, origin: str) -> None:
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions(allowed_origin=origin))
+    assert allowed_origin(tmp_path / "zfnet.mar") == origin
+
+
+def foreign_archive(path: Path, config: str | None) -> Path:
+    """An archive as another tool may write it, with this model-config.yaml or none."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MANIFEST, "{}")
+        if config is not None:
+            archive.writestr(MODEL_CONFIG, config)
+    return path
+
+
+@pytest.mark.parametrize("config", [None, "", "minWorkers: 1", "explainer: {}", "explainer: {allowed_origin: }"])
+def test_an_archive_that_names_no_origin_allows_none(tmp_path: Path, config: str | None) -> None:
+    assert allowed_origin(foreign_archive(tmp_path / "foreign.mar", config)) == ""
+
+
+@pytest.mark.parametrize("config", ["explainer: {", "explainer: 3", "- a list", "\x00"])
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path, config: str) -> None:
+    with pytest.raises(ServingError, match=r"foreign\.mar has a model-config\.yaml that cannot be read"):
+        allowed_origin(foreign_archive(tmp_path / "foreign.mar", config))
 
 
 @pytest.mark.parametrize("content", [None, b"no archive", b""])

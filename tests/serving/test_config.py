@@ -7,6 +7,7 @@ import pytest
 
 from zfnet_explainer.serving.config import ServerOptions, free_ports, is_loopback, properties
 from zfnet_explainer.serving.errors import ServingError
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 
 def parsed(text: str) -> dict[str, str]:
@@ -68,11 +69,19 @@ def test_paths_outside_ascii_are_escaped_as_java_reads_them() -> None:
 )
 def test_a_taken_port_is_named_with_its_option(option: str, field: str) -> None:
     ports = dict(zip(("port", "management_port", "metrics_port"), free_ports(3), strict=True))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", ports[field]))
-        taken.listen()
-        with pytest.raises(ServingError, match=f"port {ports[field]} is taken: choose another with {option}$"):
-            ServerOptions(**ports).check_ports()  # type: ignore[arg-type]
+    with (
+        socket.create_server(("127.0.0.1", ports[field])),
+        pytest.raises(ServingError, match=f"port {ports[field]} is taken: choose another with {option}$"),
+    ):
+        ServerOptions(**ports).check_ports()  # type: ignore[arg-type]
+
+
+def test_free_ports_are_for_those_who_name_them() -> None:
+    for port in free_ports(3):
+        with socket.socket() as by_chance, pytest.raises(OSError, match="in use"):
+            by_chance.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)) as named:  # as Java and Envoy do, over TIME_WAIT
+            assert named.getsockname()[1] == port
 
 
 def test_a_port_asked_for_twice_is_refused() -> None:
@@ -99,3 +108,5 @@ def test_one_other_origin_may_ask_where_it_is_allowed() -> None:
     config = parsed(properties(ServerOptions(allowed_origin="https://dashboards.example.com"), Path("/run/store")))
     assert config["cors_allowed_origin"] == "https://dashboards.example.com"
     assert config["cors_allowed_methods"] == "GET, POST, PUT"
+    headers = {f"x-explain-{option.replace('_', '-')}" for option in EXPLAIN_OPTIONS}
+    assert {*config["cors_allowed_headers"].split(", ")} == {"authorization", "content-type", "x-request-id", *headers}

@@ -1,5 +1,6 @@
 """`zfnet-explainer serve` and `package` as a person or a supervisor runs them."""
 
+import json
 import os
 import re
 import signal
@@ -89,6 +90,36 @@ def test_a_server_that_dies_is_an_error(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == [], "its worker is ended too"
 
 
+def test_a_new_key_comes_from_where_it_says(tmp_path: Path) -> None:
+    options = ServerOptions.on_free_ports()
+    line = serve(tmp_path, options, "--archive", tiny_archive(tmp_path / "tiny.mar"), "--token")
+
+    def key(name: str) -> dict[str, str]:
+        keys = json.loads((tmp_path / "run" / "key_file.json").read_text())
+        return {"Authorization": f"Bearer {keys[name]['key']}"}
+
+    def asked(headers: dict[str, str]) -> int:
+        return httpx.post(f"{options.inference_url}/predictions/zfnet", content=b"x", headers=headers).status_code
+
+    with started(line, until="Ctrl-C") as (_, output):
+        (address,) = re.findall(r"GET (http\S+),", output)
+        before = key("inference")
+        assert asked(before) == 200
+        assert httpx.get(address, headers=key("API")).status_code == 200
+        assert (asked(before), asked(key("inference"))) == (400, 200)
+
+
+def test_an_archives_origin_is_told_to_browsers_that_ask_beforehand(tmp_path: Path) -> None:
+    options = ServerOptions.on_free_ports()
+    archive = tiny_archive(tmp_path / "tiny.mar", config="explainer: {allowed_origin: 'https://a.example'}\n")
+    with started(serve(tmp_path, options, "--archive", archive), until="Ctrl-C"):
+        headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        answer = httpx.options(f"{options.inference_url}/predictions/zfnet", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://a.example"
+    assert "POST" in answer.headers["access-control-allow-methods"]
+
+
 def test_sigterm_while_starting_leaves_nothing(tmp_path: Path) -> None:
     options = ServerOptions.on_free_ports()
     line = serve(tmp_path, options, "--archive", tiny_archive(tmp_path / "tiny.mar"))
@@ -102,9 +133,7 @@ def test_sigterm_while_starting_leaves_nothing(tmp_path: Path) -> None:
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     options = ServerOptions.on_free_ports()
     line = serve(tmp_path, options, "--archive", tiny_archive(tmp_path / "tiny.mar"))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", options.management_port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", options.management_port)):
         done = subprocess.run(line, capture_output=True, text=True, timeout=30)  # noqa: S603
     assert done.returncode == 1
     assert done.stderr == f"error: port {options.management_port} is taken: choose another with --management-port\n"
@@ -119,6 +148,10 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         (["--archive", "nowhere.mar"], "there is no archive nowhere.mar"),
         (
             ["--archive", "nowhere.mar", "--workers", "2"],
+            "--workers, --batch-size, --weights and --allow-origin are fixed",
+        ),
+        (
+            ["--archive", "nowhere.mar", "--allow-origin", "https://a.example"],
             "--workers, --batch-size, --weights and --allow-origin are fixed",
         ),
     ],

@@ -7,29 +7,34 @@ import httpx
 from .management import described
 from .server import RunningServer
 
-# The handler's gauge: docs/metrics.md. TorchServe itself tells of the requests that wait, and of no others.
-IN_PROGRESS = "zfnet_requests_in_progress"
+# The handler's: docs/metrics.md. TorchServe itself tells of the requests that wait, and of no others.
+IN_PROGRESS, ANSWERED = "zfnet_requests_in_progress", "zfnet_requests_total"
 ASKED = "ts_inference_requests_total"
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Requests in the queue, requests that the workers have, and all requests since the server's start."""
+    """Requests in the queue, those that the workers have, and all that came and were answered since the start."""
 
     waiting: int
     in_progress: int
     asked: int
+    answered: int
 
     @property
     def unanswered(self) -> int:
         return self.waiting + self.in_progress
+
+    def stalled_since(self, before: "Activity") -> bool:
+        """Whether requests wait and no worker has one, as before, where the handler tells of what it has."""
+        return self.waiting > 0 == self.in_progress and before.waiting > 0 and self.answered == before.answered > 0
 
 
 def activity(server: RunningServer) -> Activity:
     """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell."""
     waiting = described(server.folder)["jobQueueStatus"]["pendingRequests"]
     metrics = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
-    return Activity(waiting, _sum(metrics, IN_PROGRESS), _sum(metrics, ASKED))
+    return Activity(waiting, *(_sum(metrics, name) for name in (IN_PROGRESS, ASKED, ANSWERED)))
 
 
 def _sum(metrics: str, name: str) -> int:

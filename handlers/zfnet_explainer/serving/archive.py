@@ -131,6 +131,23 @@ def check_archive(path: Path) -> None:
             raise ServingError(f"{path} has no {MANIFEST}: build it again with `zfnet-explainer package`")
 
 
+def allowed_origin(path: Path) -> str:
+    """The other web origin whose pages the archive's workers let ask, `*` for all, empty for none.
+
+    Raises ServingError for what is no archive, or one whose configuration cannot be read.
+    """
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        if MODEL_CONFIG not in archive.namelist():
+            return ""
+        try:
+            config = yaml.safe_load(archive.read(MODEL_CONFIG)) or {}
+            return str(config.get("explainer", {}).get("allowed_origin") or "")
+        except (yaml.YAMLError, zipfile.BadZipFile, AttributeError) as error:
+            again = "build it again with `zfnet-explainer package`"
+            raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
+
+
 def package_version() -> str:
     """The project's version, which is also the archive's."""
     return version("zfnet-explainer")

@@ -19,6 +19,12 @@ MAX_REQUEST_BYTES = 32 * 2**20
 # TorchServe kills the worker over a larger answer.
 MAX_RESPONSE_BYTES = 64 * 2**20
 RESPONSE_TIMEOUT_S = 600
+# What pages of another origin may send; every option may be a header.
+OPTIONS = (
+    "top-k", "methods", "target", "layer", "features", "feature", "others", "window", "stride", "fill", "precision",
+    "images", "crosscheck", "format",
+)  # fmt: skip
+CORS_HEADERS = ("authorization", "content-type", "x-request-id", *(f"x-explain-{option}" for option in OPTIONS))
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,19 @@ def is_loopback(host: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on."""
+    """Ports of the loopback that nobody uses, nor is given for some time unless it names them.
+
+    Each had a connection that its own end closed: it stays in TIME_WAIT (a minute on Linux), and until then
+    the system gives the port to no client and to no listener that takes any port.
+    """
     listeners = [_listener(LOOPBACK, 0) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
-        listener.close()
+        with listener:
+            listener.listen()
+            with socket.create_connection(listener.getsockname()) as client:
+                listener.accept()[0].close()
+                client.recv(1)  # nothing: the other end closed first, and it is its port that is kept
     return ports
 
 
@@ -135,7 +149,7 @@ def properties(options: ServerOptions, store: Path) -> str:
         values |= {
             "cors_allowed_origin": options.allowed_origin,
             "cors_allowed_methods": "GET, POST, PUT",
-            "cors_allowed_headers": "authorization, content-type, x-request-id",
+            "cors_allowed_headers": ", ".join(CORS_HEADERS),
         }
     return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
 

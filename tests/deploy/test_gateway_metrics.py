@@ -1,0 +1,49 @@
+"""The series that rules and dashboards ask of the gateway: the real one has them, after all that they count."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from ..monitoring.boards import panels
+from ..monitoring.test_files import rules
+from .conftest import Pools
+from .gateway import EXPLAIN, Gateway, wait_until
+from .upstream import torchserve_error
+
+QUERIES = [rule["expr"] for name in ("rules.yaml", "alerts.yaml") for rule in rules(name)]
+QUERIES += [query for panel in panels() for query in panel.queries]
+SELECTORS = sorted({found for query in QUERIES for found in re.findall(r"\benvoy_\w+\{[^}]*\}", query)})
+OF_PROMETHEUS = {"job", "instance"}
+
+
+@pytest.fixture(scope="module")
+def series(gateway: Gateway, upstreams: Pools) -> list[tuple[str, dict[str, str]]]:
+    """Names and labels of all that it exposes once a pool was full and a server has failed."""
+    explain = upstreams["explain"]
+    with gateway.client("alice") as alice, ThreadPoolExecutor() as executor:
+        with explain.held():
+            asked = [executor.submit(alice.post, EXPLAIN, content=b"picture") for _ in range(4)]
+            wait_until(lambda: any(one.done() for one in asked))
+        assert sorted(one.result().status_code for one in asked) == [200, 200, 200, 503]
+        for pool in upstreams.values():
+            pool.reply = torchserve_error(503, "ServiceUnavailableException")
+        assert alice.post(EXPLAIN, content=b"picture").status_code == 503
+    text = httpx.get(f"{gateway.internal_url}/metrics", trust_env=False).text
+    lines = re.findall(r"^(\w+)\{(.*)\} \S+$", text, re.MULTILINE)
+    return [(name, dict(re.findall(r'(\w+)="([^"]*)"', labels))) for name, labels in lines]
+
+
+def test_rules_and_dashboards_ask_the_gateway() -> None:
+    assert len(SELECTORS) >= 5
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_the_gateway_has_what_is_asked_for(series: list[tuple[str, dict[str, str]]], selector: str) -> None:
+    name, labels = selector.rstrip("}").split("{")
+    asked = {label: value for label, value in re.findall(r'(\w+)=~?"([^"]*)"', labels) if label not in OF_PROMETHEUS}
+    assert any(
+        found == name and all(re.fullmatch(value, has.get(label, "")) for label, value in asked.items())
+        for found, has in series
+    )
