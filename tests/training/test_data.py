@@ -1,7 +1,9 @@
 """Reading labelled pictures, and their statistics."""
 
 import shutil
+import struct
 import tarfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +137,17 @@ def test_a_damaged_picture_is_named(folder: Path, keep: int) -> None:
     file = folder / "train/n02/b.PNG"
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded"):
+        read_split(folder, "train", SIDE)
+
+
+def test_a_picture_of_too_many_pixels_is_named(folder: Path) -> None:
+    """Of 20,000 x 20,000 as its header says, which is all that Pillow reads."""
+    file = folder / "train/n02/b.PNG"
+    encoded = bytearray(file.read_bytes())
+    encoded[16:24] = struct.pack(">II", 20_000, 20_000)
+    encoded[29:33] = struct.pack(">I", zlib.crc32(encoded[12:29]))
+    file.write_bytes(encoded)
+    with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded: .*400000000 pixels"):
         read_split(folder, "train", SIDE)
 
 

@@ -64,12 +64,19 @@ def check_outside(out: Path, pictures: list[Path]) -> None:
 
 
 def claim(out: Path, made_with: Mapping[str, object]) -> None:
-    """Note in OUT how its files are made. Raises typer.BadParameter where it has files that were made otherwise."""
+    """Note in OUT how its files are made, before one is written. Raises typer.BadParameter as `check_claim` does."""
     note = out / MADE_WITH
     if not note.exists():
         write_whole(note, json.dumps(made_with, indent=2).encode())
-    found = json.loads(note.read_text())
-    if found != made_with:
+    check_claim(out, made_with)  # also its own note, which another run may have replaced meanwhile
+
+
+def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
+    """Raise typer.BadParameter where OUT has files that were made otherwise, as far as both are known (not None)."""
+    note = out / MADE_WITH
+    found = json.loads(note.read_text()) if note.exists() else {}
+    known = [name for name, value in made_with.items() if value is not None and found.get(name) is not None]
+    if any(found[name] != made_with[name] for name in known):
         raise typer.BadParameter(
             f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"

@@ -1,9 +1,9 @@
 """`zfnet-explainer explain`: pictures in, explanations out, here or through a server."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,16 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..files import pictures_under
-from .bulk import Shard, Task, check_outside, claim, planned, write_whole
+from .bulk import Shard, Task, check_claim, check_outside, claim, planned, write_whole
 from .package import WEIGHTS
+from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_url, remote
 
-BUSY = (429, 503)  # what a server or the gateway says for now, with Retry-After
-TRIES = 60
-WAIT_S = 5
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
-
-Options = dict[str, str]
-Ask = Callable[[bytes], tuple[int, bytes]]  # a picture -> status, body
 
 
 def explain(
@@ -47,24 +42,36 @@ def explain(
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
     What OUT has already is left as it is, so that a run which was killed goes on where it was. The exit code is
-    65 where pictures were refused, which another run would not change, and 1 where the server failed on some.
+    65 where pictures were refused, which another run would not change, and 1 where the server failed on some, is
+    not there or takes no request of yours.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     options = {"format": "png"} | dict(_pair(text) for text in option or [])
     part = Shard.parse(shard)
+    if url:
+        check_url(url)
     check_outside(out, pictures)
     if not (found := found_pictures(pictures)):
         raise typer.BadParameter(f"there are no pictures in {', '.join(map(str, pictures))}")
     tasks = list(planned(found, out, options["format"], part))
     todo = [task for task in tasks if not task.done]
-    answering = _remote(url, model, token, options) if url else _local(weights, device, options)
-    with answering as (ask, weights_sha256):
-        claim(out, {"options": options, "weights_sha256": weights_sha256})
-        statuses = _explain_all(todo, ask, console)
+    check_claim(out, {"options": options})
+    # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
+    probes = [task.picture for task in sorted(tasks, key=lambda task: not task.done)] if todo else []
+    answering = remote(url, model, token, options, probes) if url else _local(weights, device, options)
+    try:
+        with answering as (ask, weights_sha256):
+            made_with = {"options": options, "weights_sha256": weights_sha256}
+            check_claim(out, made_with)
+            statuses = _explain_all(todo, ask, partial(claim, out, made_with), console)
+    except Unanswerable as error:
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from error
     there = f"; {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""
     console.print(f"{statuses.count(200)} of {len(todo)} pictures explained, in {out}/{there}", markup=False)
     if refused := [status for status in statuses if status != 200]:
-        raise typer.Exit(1 if max(refused) >= 500 else os.EX_DATAERR)
+        failed = any(status >= 500 or status in BUSY for status in refused)
+        raise typer.Exit(1 if failed else os.EX_DATAERR)
 
 
 def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
@@ -74,28 +81,21 @@ def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _explain_all(todo: Sequence[Task], ask: Ask, console: Console) -> list[int]:
+def _explain_all(todo: Sequence[Task], ask: Ask, claim_out: Callable[[], None], console: Console) -> list[int]:
     """Write each explanation as it comes, and say why one does not; the statuses."""
     statuses: list[int] = []
     with Progress(console=console) as progress:
         for task in progress.track(todo, description="explaining"):
-            status, body = _answer(task.picture, ask)
+            status, body = answer_to(task.picture, ask)
             statuses.append(status)
             if status == 200:
+                claim_out()  # not before there is something to keep: a mistyped option claims no folder
                 write_whole(task.target, body)
             else:
                 console.print(f"{task.picture}: {status} {body.decode(errors='replace')[:300]}", markup=False)
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
                 console.print(f"{len(statuses)} of {len(todo)} pictures asked")
     return statuses
-
-
-def _answer(picture: Path, ask: Ask) -> tuple[int, bytes]:
-    try:
-        content = picture.read_bytes()
-    except OSError as error:
-        return 400, f"it cannot be read: {error.strerror}".encode()
-    return ask(content)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -117,25 +117,3 @@ def _local(weights: Path, device: str, options: Options) -> Iterator[tuple[Ask, 
         return answer.status.value, answer.body
 
     yield here, service.served.record.weights_sha256
-
-
-@contextmanager
-def _remote(url: str, model: str, token: str | None, options: Options) -> Iterator[tuple[Ask, None]]:
-    """Asked of a server, whose weights are its own business."""
-    import httpx
-
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(10, read=610)) as client:
-
-        def there(picture: bytes) -> tuple[int, bytes]:
-            for _ in range(TRIES):
-                try:
-                    reply = client.post(f"/explanations/{model}", files={"data": picture}, data=options)
-                except httpx.TransportError as error:
-                    raise typer.BadParameter(f"no answer from {url} ({error}): is the server running?") from error
-                if reply.status_code not in BUSY:
-                    break
-                time.sleep(int(reply.headers.get("retry-after", WAIT_S)))
-            return reply.status_code, reply.content
-
-        yield there, None

@@ -64,10 +64,10 @@ def gallery(
             atlas = build(checkpoint, data, split, folder, plan, place, progress)
         size = sum(len(content) for content in atlas.files.values()) / 2**20
         pictures = atlas.index["made"]["count"]
-        console.print(f"{folder}: {pictures:,} pictures, {size:.2f} MiB", markup=False, highlight=False)
+        console.print(f"{folder}: {pictures:,} pictures, {size:.2f} MiB", markup=False, highlight=False, soft_wrap=True)
         if notes:
             _notes(atlas, checkpoint, data, split, folder, sample, seed, into or [], place)
-    except (BadCheckpoint, ValueError) as error:
+    except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:
         raise typer.BadParameter(str(error)) from error
 
 

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..serving.archive import WorkerOptions, ensure_archive
+from ..serving.archive import PROJECT, WorkerOptions, ensure_archive
 from ..serving.devices import Device
 from ..serving.errors import ServingError
 
-WEIGHTS = Path("model_store/zfnet.safetensors")
+SHIPPED = Path("model_store/zfnet.safetensors")
+WEIGHTS = SHIPPED if SHIPPED.exists() else PROJECT / SHIPPED  # also from another folder
 DEFAULTS = WorkerOptions()
 
 

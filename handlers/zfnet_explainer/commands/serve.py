@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..serving.archive import MODEL, WorkerOptions, ensure_archive
+from ..serving.archive import MODEL, WorkerOptions, allowed_origin, ensure_archive
 from ..serving.attend import attend
 from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..serving.devices import Device, visible_gpus
@@ -75,9 +75,6 @@ def serve(
     try:
         _check_exposure(host, token=token, opened=open_)
         gpus = _gpus(device)
-        where = ServerOptions(
-            host, port, management_port, metrics_port, token, gpus, model_name, console_log, allow_origin
-        )
         with Progress() as progress:
             if archive is None:
                 options = WorkerOptions(
@@ -92,6 +89,10 @@ def serve(
                 raise ServingError(
                     "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: leave them out"
                 )
+            origin = allowed_origin(archive)  # TorchServe tells browsers what the workers will do
+            where = ServerOptions(
+                host, port, management_port, metrics_port, token, gpus, model_name, console_log, origin
+            )
             with running_server(archive, run_dir, where, progress) as server:
                 _introduce(server, progress.done())
                 attend(server, settle_seconds, drain_seconds, progress)
@@ -159,12 +160,12 @@ def _introduce(server: RunningServer, seconds: float) -> None:
     curl = 'curl -H "Authorization: Bearer $KEY"' if options.token else "curl"
     lines = [
         f"  {curl} -T {picture} {url}/predictions/{options.model}",
-        f"  {curl} -F data=@{picture} {url}/explanations/{options.model}",
+        f"  {curl} -F data=@{picture} -o explained.json {url}/explanations/{options.model}",
         f"  {curl} -F data=@{picture} -F format=png -o explained.png {url}/explanations/{options.model}",
         "",
     ]
     if options.token:
-        lines = ["", *_how_to_get_the_key(server.folder.key_file), *lines]
+        lines = ["", *_how_to_get_the_key(server), *lines]
     else:  # a browser sends no key
         lines = ["", *lines, f"page     {url}/explanations/{options.model}"]
     lines += [f"metrics  {server.metrics_url}/metrics", f"logs     {server.folder.logs}", "stop     Ctrl-C"]
@@ -172,7 +173,12 @@ def _introduce(server: RunningServer, seconds: float) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def _how_to_get_the_key(key_file: Path) -> list[str]:
+def _how_to_get_the_key(server: RunningServer) -> list[str]:
     """Lines that read the key when they are run: a key that is printed is a key in a log."""
-    read = f'import json; print(json.load(open("{key_file}"))["inference"]["key"])'
-    return [f"  KEY=$(python3 -c '{read}')  # valid for 60 minutes", ""]
+    read = f'import json; print(json.load(open("{server.folder.key_file}"))["inference"]["key"])'
+    return [
+        f"  KEY=$(python3 -c '{read}')  # valid for 60 minutes",
+        f"  # Then GET {server.management_url}/token?type=inference, with the file's key `API`, puts a new one there:",
+        "  # docs/operations.md, Keys",
+        "",
+    ]

@@ -98,9 +98,9 @@ def _explained(occluder: Occluder, preprocessing: Preprocessing, pixels: Tensor)
 def _projection(chain: Chain, activations: Activations, feature: Feature) -> Tensor:
     """The projection of a feature's cell within its field, started from 1: the cell may have gone silent."""
     layer, (row, col), box = chain.features[-1], feature.position, feature.receptive_field
-    signal = torch.zeros_like(activations.outputs[layer])
-    signal[0, feature.feature, row, col] = 1
-    return down(chain, activations, layer, signal)[0, :, box.top : box.bottom, box.left : box.right]
+    one = activations.outputs[layer].new_ones(1)
+    found = down(chain, activations.switches, layer, [(feature.feature, row, col)], one)
+    return found[0, :, box.top : box.bottom, box.left : box.right]
 
 
 def _drop(occluder: Occluder, image: Tensor, activations: Activations, fill: Tensor, target: int) -> Tensor:

@@ -81,7 +81,7 @@ class File:
         try:
             with Image.open(io.BytesIO(encoded)) as image:
                 pixels = np.array(centre_square(ImageOps.exif_transpose(image), side)[0])
-        except (OSError, SyntaxError) as error:  # what Pillow's decoders raise on damaged bytes
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, on damaged bytes or too many
             raise ValueError(f"{self.label}/{self.name} cannot be decoded: {error}") from error
         return torch.from_numpy(pixels).permute(2, 0, 1)
 

@@ -76,6 +76,8 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
     [
         (["gallery", "DATA", "--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
         (["gallery", "EMPTY", "--weights", "WEIGHTS"], "no pictures under"),
+        (["gallery", "/nope", "--weights", "WEIGHTS"], "No such file or directory: '/nope'"),
+        (["gallery", "WEIGHTS", "--weights", "WEIGHTS"], "Not a directory: '"),
         (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "auto, cpu or cuda, not 'tpu'"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "EMPTY"], "build it with `zfnet-explainer gallery DATA`"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
@@ -93,6 +95,25 @@ def test_what_cannot_be_done(weights: Path, data: Path, tmp_path: Path, argument
     result = run(*(str(places.get(argument, argument)) for argument in arguments))
     assert result.exit_code in (1, 2)
     assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("searched", "inside"), [("data/val", "atlas"), ("data/val", "n1"), ("data", "val"), ("data", "val/n0/atlas")]
+)
+def test_an_atlas_among_its_pictures_is_refused(weights: Path, tmp_path: Path, searched: str, inside: str) -> None:
+    tiny.write_pictures(tmp_path / "data", 6)
+    before = sorted(tmp_path.rglob("*"))
+    result = run("gallery", tmp_path / searched, "--weights", weights, "--out", tmp_path / searched / inside)
+    assert result.exit_code == 2
+    assert f"would lie inside {tmp_path}/data/val: name with --out a folder outside the pictures" in result.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_atlas_beside_the_split_is_none_of_its_pictures(weights: Path, tmp_path: Path) -> None:
+    data = tiny.write_pictures(tmp_path / "data", 6)
+    result = run("gallery", data, "--weights", weights, "--maps", "1", "--device", "cpu", "--out", data / "atlas")
+    assert result.exit_code == 0, result.output
+    assert f"{data / 'atlas'}: 6 pictures" in result.output
 
 
 def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_path: Path) -> None:

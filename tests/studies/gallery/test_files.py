@@ -15,6 +15,7 @@ from zfnet_explainer.studies.gallery.files import (
     listing,
     picture_files,
     sampled,
+    searched_folder,
 )
 from zfnet_explainer.wire.image import decode
 
@@ -63,6 +64,13 @@ def test_a_folder_without_splits_has_all_its_pictures(folder: Path) -> None:
     assert [(f.name, f.label) for f in picture_files(flat, "val")] == [
         ("stray.png", ""), ("n1/b.png", "n1"), ("n1/c.JPG", "n1"), ("n2/a.png", "n2")
     ]  # fmt: skip
+
+
+def test_the_folder_that_is_searched(folder: Path, tmp_path: Path) -> None:
+    assert searched_folder(folder, "val") == folder / "val"
+    assert searched_folder(folder / "val", "val") == folder / "val"
+    shards = packed(folder, tmp_path / "shards")
+    assert searched_folder(shards, "val") == shards / "val", "which another file would become a part of"
 
 
 def test_a_listing_changes_with_every_name(folder: Path) -> None:

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from ...atlas import FORMAT, INDEX, Atlas, BadAtlas, load
 from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
-from .files import Listing, PictureFile, listing, picture_files
+from .files import Listing, PictureFile, listing, picture_files, searched_folder
 from .search import Search, run_search
 from .tiles import build_layer, wanted_places
 
@@ -44,9 +44,10 @@ def build(
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures, ChangedPictures.
+    one with others begins anew. Raises ValueError for a folder without pictures or with `out` in it, ChangedPictures.
     """
-    checkpoint.chain.to(device).to(memory_format=torch.channels_last)
+    _check_outside(out, searched_folder(data, split))
+    checkpoint.chain.placed(device)
     found = listing(data, split)
     made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
     there = _there(out, checkpoint)
@@ -131,6 +132,12 @@ class _Work:
 
     def _unreadable(self, file: PictureFile, reason: str) -> None:
         self.progress.console.print(f"left out: {file.name}: {reason}", markup=False, highlight=False)
+
+
+def _check_outside(out: Path, pictures: Path) -> None:
+    """Raise ValueError for an atlas in the folder that is searched: its sheets would be pictures, too."""
+    if out.resolve().is_relative_to(pictures.resolve()):
+        raise ValueError(f"the atlas {out} would lie inside {pictures}: name with --out a folder outside the pictures")
 
 
 def _there(out: Path, checkpoint: Checkpoint) -> Atlas | None:

@@ -53,15 +53,19 @@ def picture_files(data: Path, split: str) -> Iterator[PictureFile]:
 
     In order of folder and name. In memory are the names of one folder, and of one tar.
     """
-    shards = sorted(data.glob("*.tar"))
-    if not shards and not (data / split).is_dir():
+    if not _has_split(data, split):
         yield from _below(data, data)
         return
     for folder in sorted(p for p in (data / split).glob("*") if p.is_dir()):
         for path in _pictures(folder):
             yield PictureFile(f"{split}/{folder.name}/{path.name}", folder.name, path)
-    for shard in shards:
+    for shard in sorted(data.glob("*.tar")):
         yield from _in_shard(shard, split)
+
+
+def searched_folder(data: Path, split: str) -> Path:
+    """The folder that `picture_files` lists, which another file in it may change."""
+    return data / split if _has_split(data, split) else data
 
 
 def listing(data: Path, split: str) -> Listing:
@@ -107,6 +111,10 @@ def sampled(data: Path, split: str, found: Listing, count: int, seed: int, size:
     drawn = set(random.Random(seed).sample(range(found.count), min(count, found.count)))  # noqa: S311
     chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in drawn)
     return [picture for _, batch in decoded_batches(chosen, size, 64, lambda *_: None) for picture in batch]
+
+
+def _has_split(data: Path, split: str) -> bool:
+    return (data / split).is_dir() or any(data.glob("*.tar"))
 
 
 def _below(folder: Path, data: Path) -> Iterator[PictureFile]:

@@ -99,16 +99,13 @@ def project_each(chain: Chain, activations: Activations, layer: str, cells: Sequ
     pictures, features = (list(column) for column in zip(*cells, strict=True))
     maps = activations.outputs[layer]
     values, positions = maps[pictures, features].flatten(1).max(1)
-    signal = maps.new_zeros(len(cells), *maps.shape[1:])
-    signal.view(len(cells), maps.shape[1], -1)[range(len(cells)), features, positions] = values
     switches = {name: recorded[pictures] for name, recorded in activations.switches.items()}
-    projections = down(chain, Activations({}, switches), layer, signal)
-    found = []
-    for i, feature in enumerate(features):
-        row, col = divmod(int(positions[i]), maps.shape[3])
-        box = chain.receptive_field(layer, row, col)
-        found.append(Feature(feature, float(values[i]), (row, col), box, projections[i].cpu()))
-    return found
+    starts = [(feature, *divmod(at, maps.shape[3])) for feature, at in zip(features, positions.tolist(), strict=True)]
+    projections = down(chain, switches, layer, starts, values).cpu()
+    return [
+        Feature(feature, value, (row, col), chain.receptive_field(layer, row, col), projection)
+        for (feature, row, col), value, projection in zip(starts, values.tolist(), projections, strict=True)
+    ]
 
 
 def _projected(
