@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 
 URL = os.environ.get("ZFNET_URL", "http://localhost:8080")
 PICTURE = Path(os.environ.get("ZFNET_PICTURE", "model_store/samples/dingo.jpg"))
@@ -27,12 +28,16 @@ row, column = np.unravel_index(drop.argmax(), drop.shape)
 top, left = arrays["occlusion.tops"][row], arrays["occlusion.lefts"][column]
 print(f"Worst square: row {top}, column {left}: {arrays['occlusion.unoccluded']:.1%} falls by {100 * drop.max():.1f}")
 
-# %% The map over the picture: each value belongs to the middle of its square.
-figure, axes = plt.subplots(layout="constrained")
-axes.imshow(arrays["image.pixels"])
+# %% The picture and its map: each value belongs to the middle of its square.
+# Side by side: laid over the picture, the map's colours would no longer be those of its scale.
+figure, (photo, axes) = plt.subplots(1, 2, figsize=(10, 4.5), sharex=True, sharey=True, layout="constrained")
+photo.imshow(arrays["image.pixels"])
 middles = arrays["occlusion.lefts"] + WINDOW / 2, arrays["occlusion.tops"] + WINDOW / 2
 limit = np.abs(drop).max()  # white is no change
-heat = axes.pcolormesh(*middles, drop, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.5, shading="nearest")
+heat = axes.pcolormesh(*middles, drop, cmap="RdBu_r", vmin=-limit, vmax=limit, shading="nearest")
 figure.colorbar(heat, label="drop of the target's probability")
-axes.set_axis_off()
+axes.set_aspect("equal")
+for shown in photo, axes:
+    shown.add_patch(Rectangle((left, top), WINDOW, WINDOW, fill=False, edgecolor="black"))
+    shown.set_axis_off()
 figure.savefig("heatmap.png")

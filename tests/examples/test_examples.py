@@ -17,11 +17,12 @@ from PIL import Image
 from zfnet_explainer.serving.server import RunningServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 SAMPLE = PROJECT / "model_store" / "samples" / "dingo.jpg"
+DEEPEST = 103, 0, 31  # RdBu_r at its red end
 CHROMIUM = shutil.which("chromium")
 TIMEOUT_MS = 120_000
 
@@ -42,16 +43,25 @@ def test_the_client_prints_classes_and_the_worst_square(server: RunningServer, t
     assert re.match(r"Without the square at row \d+, column \d+, .+ is at [\d.]+%: -?[\d.]+ points less\.$", lines[5])
 
 
-def test_the_notebook_draws_the_map_over_the_picture(server: RunningServer, tmp_path: Path) -> None:
+def test_the_notebook_draws_the_map_in_the_colours_of_its_scale(server: RunningServer, tmp_path: Path) -> None:
     environment = {"ZFNET_URL": server.inference_url, "ZFNET_PICTURE": str(SAMPLE), "MPLBACKEND": "agg"}
     assert run("notebook.py", folder=tmp_path, **environment).startswith("Worst square: row ")
     with Image.open(tmp_path / "heatmap.png") as drawn:
-        assert len(drawn.convert("RGB").getcolors(2**24) or ()) > 1000
+        colours = {colour: pixels for pixels, colour in drawn.convert("RGB").getcolors(2**24) or ()}
+    assert len(colours) > 1000, "the picture"
+    assert colours[DEEPEST] > 100, "a cell of the largest drop, beside what the scale itself has"
+
+
+def dashboard(address: str) -> str:
+    """The page with the server's address written into it."""
+    written = (EXAMPLES / "dashboard.html").read_text()
+    assert written.count('SERVER = "http://localhost:8080"') == 1
+    return written.replace("http://localhost:8080", address)
 
 
 @pytest.fixture
 def tab(server: RunningServer) -> "Iterator[Page]":
-    """A tab for which a gateway serves the page and a picture beside the server."""
+    """A tab for which a proxy serves the page and a picture beside the server."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the page is tried with Playwright: pip install .[test]"
     )
@@ -61,7 +71,7 @@ def tab(server: RunningServer) -> "Iterator[Page]":
         chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         opened: Page = chromium.new_page(base_url=server.inference_url)
         opened.set_default_timeout(TIMEOUT_MS)
-        opened.route("**/dashboard.html", lambda route: route.fulfill(path=EXAMPLES / "dashboard.html"))
+        opened.route("**/dashboard.html", lambda route: route.fulfill(body=dashboard(""), content_type="text/html"))
         opened.route("**/photos/a%20dingo.jpg", lambda route: route.fulfill(path=SAMPLE))
         opened.route("**/photos/none.jpg", lambda route: route.fulfill(status=404))
         yield opened
@@ -91,11 +101,51 @@ def test_the_page_says_why_there_is_no_figure(tab: "Page") -> None:
     tab.wait_for_function("document.getElementById('status').textContent === 'There is no picture at /photos/none.jpg'")
 
 
+def test_the_page_gives_the_gateway_its_token(tab: "Page") -> None:
+    def gateway(route: "Route") -> None:
+        if route.request.headers.get("authorization") == "Bearer sesame":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": {"code": "unauthenticated", "message": "send a token"}})
+
+    tab.route("**/explanations/zfnet", gateway)
+    tab.goto("/dashboard.html")
+    tab.set_input_files("#file", SAMPLE)
+    tab.wait_for_function("document.getElementById('status').textContent === 'No explanation: send a token'")
+    assert tab.evaluate("document.activeElement.id") == "token"
+    tab.keyboard.type("sesame")
+    tab.keyboard.press("Enter")
+    wait_for_figure(tab)
+    assert "sesame" not in tab.url
+    tab.reload()
+    tab.set_input_files("#file", SAMPLE)
+    wait_for_figure(tab)
+
+
+def test_the_page_says_that_nothing_answers(tab: "Page") -> None:
+    tab.route("**/explanations/zfnet", lambda route: route.abort("connectionrefused"))
+    tab.goto("/dashboard.html")
+    tab.set_input_files("#file", SAMPLE)
+    origin = tab.url.removesuffix("/dashboard.html")
+    said = f"No explanation: nothing answers at {origin}, or it does not let pages of {origin} in"
+    tab.wait_for_function("said => document.getElementById('status').textContent === said", arg=said)
+
+
+def test_the_page_says_that_the_server_does_not_let_it_in(tab: "Page", server: RunningServer, tmp_path: Path) -> None:
+    """As a file, whose origin is `null`; the server has not been told to let it in."""
+    file = tmp_path / "as-a-file.html"
+    file.write_text(dashboard(server.inference_url))
+    tab.goto(file.as_uri())
+    tab.set_input_files("#file", SAMPLE)
+    said = f"No explanation: nothing answers at {server.inference_url}, or it does not let pages of null in"
+    tab.wait_for_function("said => document.getElementById('status').textContent === said", arg=said)
+
+
 def test_the_data_link_opens_the_explanation_of_its_row(tab: "Page") -> None:
     written = re.findall(r"```json\n(.+?)```", (EXAMPLES / "grafana-link.md").read_text(), re.DOTALL)
     [link] = json.loads(written[0])["links"]
     field = "${__data.fields.picture:percentencode}"
     assert field in link["url"]
     address = link["url"].replace(field, quote("/photos/a dingo.jpg", safe=""))
-    tab.goto(address.removeprefix("https://zfnet.example"))
+    tab.goto(address.removeprefix("https://dashboards.example.com"))
     wait_for_figure(tab)
