@@ -1,5 +1,6 @@
 """A net as a chain of named layers: what every method reads, whatever the net's name."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self, cast
@@ -35,16 +36,17 @@ class Chain(nn.Sequential):
     """Spatial layers, one flatten, dense layers, on pictures of one size [channels, height, width].
 
     Spatial: Conv2d, ReLU, MaxPool2d, AvgPool2d, CrossMapNorm, Dropout. Dense: Linear, ThinLinear, ReLU, Dropout.
-    Each convolution is followed by its ReLU; "layer n" is the rectified output of convolution n.
-    Raises UnsupportedLayer for anything else, naming the layer.
+    Each convolution is followed by its ReLU; "layer n" is the rectified output of convolution n. A module that
+    comes twice is two layers of the same weights. Raises UnsupportedLayer for anything else, naming the layer.
     """
 
     def __init__(self, layers: Iterable[tuple[str, nn.Module]], input_size: tuple[int, int, int]) -> None:
         super().__init__()
         for name, layer in layers:
-            self.add_module(name, layer)
+            repeated = any(layer is one for one in self)
+            self.add_module(name, copy.copy(layer) if repeated else layer)
         self.input_size = input_size
-        names = list(self._modules)
+        names = [name for name, _ in self.named_children()]
         flats = [name for name, layer in self.named_children() if isinstance(layer, nn.Flatten)]
         if len(flats) != 1:
             raise UnsupportedLayer(f"a chain has exactly one Flatten, this one has {len(flats)}")
@@ -169,7 +171,8 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
 
 
 def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for name, layer in net.named_children():
+    children = net.named_modules(remove_duplicate=False)  # named_children() passes over a module that comes again
+    for name, layer in ((name, child) for name, child in children if name and "." not in name):
         if isinstance(layer, nn.Sequential):
             yield from _leaves(layer, f"{prefix}{name}.")
         else:
