@@ -1,23 +1,81 @@
-"""The browser that all these tests share."""
+"""The one tab and the service that all these tests share."""
 
-import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.wire.service import Service
 
-CHROMIUM = shutil.which("chromium")
+from ..chromium import running_chromium
+from ..pictures import MODEL_STORE
+from ..waiting import PATIENCE_S
+from .door import Door, opened, serving
 
 
 @pytest.fixture(scope="package")
-def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="tried with Playwright: pip install .[test]")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+def browser() -> Iterator[Browser]:
+    with running_chromium() as chromium:
         yield chromium
-        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def only_tab(browser: Browser) -> Page:
+    """A tab that has shown an explanation shows the next in half the time that a new one takes."""
+    tab = browser.new_page()
+    tab.set_default_timeout(1000 * PATIENCE_S)
+    expect.set_options(timeout=1000 * PATIENCE_S)
+    return tab
+
+
+@pytest.fixture
+def tab(only_tab: Page) -> Iterator[Page]:
+    """The tab, empty, as wide as a desk's and light, the pointer in its corner."""
+    only_tab.set_viewport_size({"width": 1280, "height": 720})
+    only_tab.emulate_media(media="null", color_scheme="light")
+    only_tab.mouse.move(0, 0)
+    yield only_tab
+    only_tab.unroute_all(behavior="wait")
+    only_tab.goto("about:blank")
+
+
+@pytest.fixture(scope="package")
+def service() -> Service:
+    """The trained net."""
+    return serving(load(MODEL_STORE / "zfnet.safetensors"))
+
+
+@pytest.fixture
+def door(service: Service) -> Iterator[Door]:
+    with opened(service) as door:
+        yield door
+
+
+@pytest.fixture
+def page(tab: Page, door: Door) -> Iterator[Page]:
+    """The page, open; in the end it must have talked to its own server only and thrown nothing."""
+    requested: list[str] = []
+    failures: list[str] = []
+
+    def note_request(request: Request) -> None:
+        requested.append(request.url)
+
+    def note_error(error: Error) -> None:
+        failures.append(str(error))
+
+    def note_refusal(said: ConsoleMessage) -> None:
+        if "Content Security Policy" in said.text:
+            failures.append(said.text)
+
+    tab.on("request", note_request)
+    tab.on("pageerror", note_error)
+    tab.on("console", note_refusal)
+    tab.goto(door.url)
+    yield tab
+    tab.remove_listener("request", note_request)
+    tab.remove_listener("pageerror", note_error)
+    tab.remove_listener("console", note_refusal)
+    origin = door.url.partition("/explanations")[0]
+    assert [url for url in requested if not url.startswith((f"{origin}/", "data:", "blob:"))] == []
+    assert failures == []

@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import torch
+
+from tests.waiting import PATIENCE_S
+from zfnet_explainer.atlas import Atlas
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.wire.request import Incoming
-from zfnet_explainer.wire.service import Service
+from zfnet_explainer.wire.service import Limits, Service
 
 ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")
 # How a request without the token is refused: by TorchServe, and by the gateway (deploy/gateway/envoy.yaml).
@@ -24,6 +30,12 @@ NO_TOKEN = (
         }
     },
 )
+
+
+def serving(trained: Checkpoint, atlas: Atlas | None = None, allowed_origin: str = "") -> Service:
+    """What answers behind a door."""
+    explainer = Explainer(trained, torch.device("cpu"), atlas)
+    return Service(explainer, "zfnet", "1.0.0", Limits(), allowed_origin=allowed_origin)
 
 
 class Door(ThreadingHTTPServer):
@@ -69,7 +81,7 @@ class Visitor(BaseHTTPRequestHandler):
         if "data" in fields:
             self.server.asked.append({name: v.decode() for name, v in fields.items() if name != "data"})
             if explain:
-                self.server.open.wait(60)
+                self.server.open.wait(PATIENCE_S)
         if self.server.closing:  # an explanation that nobody waits for would outlive the test
             return
         incoming = Incoming(fields, dict(self.headers), explain, kserve=False)
@@ -110,7 +122,7 @@ def form_fields(body: bytes, content_type: str) -> dict[str, bytes]:
 def opened(service: Service, token: str | None = None, refusal: tuple[int, dict[str, Any]] = NO_KEY) -> Iterator[Door]:
     """A door that stands open until the block ends."""
     door = Door(service, token, refusal)
-    thread = threading.Thread(target=door.serve_forever)
+    thread = threading.Thread(target=door.serve_forever, args=(0.02,))  # seconds until it sees that it is to close
     thread.start()
     try:
         yield door

@@ -2,7 +2,7 @@
 
 // `options` and `target` (a class index) are those of the explanation that is shown.
 const current = { picture: null, options: {}, target: null, waiting: null };
-const speed = { square: {}, projection: null }; // milliseconds, of the latest answer; squares by how they were computed
+let speed = unknownSpeed();
 
 async function take(file) {
   if (!file) return;
@@ -53,11 +53,11 @@ async function predict(signal) {
 async function explain(signal) {
   const values = written();
   const options = chosen();
-  showWork(work(values));
+  showWork(work(values, settings.size, speed));
   const response = await ask("explanations", current.picture, options, signal);
   const answer = await response.json();
   signal.throwIfAborted();
-  learn(answer, values);
+  speed = learned(speed, answer, values);
   Object.assign(current, { options, target: answer.target.class_index });
   cutSquare(current.picture, answer.image.crop);
   showPredictions(answer.predictions, current.target, explainClass);
@@ -65,7 +65,8 @@ async function explain(signal) {
   showProjections(answer, current.picture);
   showCheck(answer);
   showReading(answer);
-  $("curl").textContent = curlLine(current.picture, options);
+  const token = $("token").value.trim() !== "";
+  $("curl").textContent = curlLine({ name: current.picture.name, options, url: address("explanations"), token });
   show("take");
   markStale(false);
 }
@@ -81,31 +82,6 @@ function explainClass(prediction) {
   setOption("target", unique ? label : String(prediction.class_index));
   optionsChanged();
   run();
-}
-
-function kind(values) {
-  return `${values.precision} ${values.crosscheck}`;
-}
-
-/** What an explanation takes: squares, projections and, once one like it was answered, milliseconds. */
-function work(values) {
-  const methods = values.methods.split(",");
-  const squares = methods.includes("occlusion") ? squareCount(values) ?? 0 : 0;
-  const maps = values.feature ? values.feature.split(",").length : Number(values.features);
-  const projections = methods.includes("deconv") ? values.layer.split(",").length * maps : 0;
-  const known = (!squares || kind(values) in speed.square) && (!projections || speed.projection !== null);
-  const ms = known ? squares * (speed.square[kind(values)] ?? 0) + projections * (speed.projection ?? 0) : null;
-  return { squares, projections, ms };
-}
-
-function learn({ timing_ms: spent, occlusion, deconv }, values) {
-  if (occlusion) {
-    speed.square[kind(values)] = (spent.occlusion + (spent.crosscheck ?? 0)) / (occlusion.rows * occlusion.cols);
-  }
-  if (deconv) {
-    const projections = deconv.layers.reduce((sum, layer) => sum + layer.features.length, 0);
-    speed.projection = (spent.deconv + spent.encode) / projections;
-  }
 }
 
 function startClock() {

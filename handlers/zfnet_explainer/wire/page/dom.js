@@ -24,19 +24,3 @@ function terms(pairs) {
     .filter(([, text]) => text)
     .map(([term, text]) => element("div", null, element("dt", null, term), element("dd", null, text)));
 }
-
-function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-function number(value) {
-  return Number(value).toLocaleString("en", { maximumSignificantDigits: 3 });
-}
-
-function count(total, one, many) {
-  return `${total.toLocaleString("en")} ${total === 1 ? one : many}`;
-}
-
-function seconds(ms) {
-  return ms < 950 ? `${Math.max(1, Math.round(ms / 10)) / 100} s` : `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
-}

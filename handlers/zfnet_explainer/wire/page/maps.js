@@ -10,7 +10,7 @@ function showOcclusion(answer, picture) {
   const { occlusion, target } = answer;
   view.rowEdges = cellEdges(occlusion.tops, occlusion.window);
   view.colEdges = cellEdges(occlusion.lefts, occlusion.window);
-  view.legend = classLegend(occlusion.classes);
+  view.legend = classLegend(occlusion.classes, settings.colours);
   const { feature, unoccluded } = occlusion;
   view.activity = colourScale("activity-scale", occlusion.feature_activity, feature.unoccluded, settings.colours.viridis, number);
   view.probability = colourScale("probability-scale", occlusion.target_probability, unoccluded, settings.colours.cividis, percent);
@@ -22,38 +22,6 @@ function showOcclusion(answer, picture) {
   showLegend();
   $("spoken").textContent = "";
   goToWorst();
-}
-
-function inWords({ summary, unoccluded, window }, target) {
-  const { worst, best, flipped_share: flipped } = summary;
-  const lowest =
-    worst.drop > 0
-      ? `Covering one ${window}-pixel square takes the probability of ${target.label} from ${percent(unoccluded)} down to ${percent(worst.probability)} at worst.`
-      : `No square takes the probability of ${target.label} below its ${percent(unoccluded)}.`;
-  const highest = best.rise > 0.01 ? ` ${worst.drop > 0 ? "Another" : "One"} takes it up to ${percent(best.probability)}.` : "";
-  const flips = flipped > 0 ? `becomes another one at ${percent(flipped)} of the positions` : "stays the same wherever it stands";
-  return `${lowest}${highest} The most probable class ${flips}.`;
-}
-
-/** Borders of the cells around the squares' centres, half way between neighbours; a lone square is its own cell. */
-function cellEdges(starts, window) {
-  if (starts.length === 1) return [starts[0], starts[0] + window];
-  const centres = starts.map((start) => start + window / 2);
-  const between = centres.slice(1).map((centre, i) => (centre + centres[i]) / 2);
-  return [2 * centres[0] - between[0], ...between, 2 * centres.at(-1) - between.at(-1)];
-}
-
-/** In the answer's order, the prediction first; beyond the colours there are, one last entry holds all other classes. */
-function classLegend(classes) {
-  const { classes: colours, other } = settings.colours;
-  const kept = classes.length <= colours.length ? classes : classes.slice(0, colours.length - 1);
-  const entries = kept.map((c, i) => ({ colour: colours[i], label: c.label, positions: c.positions, indices: [c.class_index] }));
-  const rest = classes.slice(kept.length);
-  if (rest.length) {
-    const positions = rest.reduce((sum, c) => sum + c.positions, 0);
-    entries.push({ colour: other, label: `${rest.length} other classes`, positions, indices: rest.map((c) => c.class_index) });
-  }
-  return entries;
 }
 
 function showLegend() {
@@ -68,7 +36,7 @@ function showLegend() {
 
 /** Draw a map's colour scale, its dark end zero; gives the colour of a value. */
 function colourScale(id, grid, unoccluded, colours, format) {
-  const highest = Math.max(unoccluded, ...grid.flat()) || 1;
+  const highest = brightest(grid, unoccluded);
   const ramp = element("div", { className: "ramp" });
   ramp.style.background = `linear-gradient(to right, ${colours.filter((_, i) => i % 15 === 0).join(", ")})`;
   const mark = element("span", { className: "mark", title: `unoccluded ${format(unoccluded)}` });
@@ -77,7 +45,7 @@ function colourScale(id, grid, unoccluded, colours, format) {
   const ends = element("div", { className: "ends" }, element("span", null, "0"),
     element("span", null, `▲ unoccluded ${format(unoccluded)}`), element("span", null, format(highest)));
   $(id).replaceChildren(ramp, ends);
-  return (value) => colours[Math.round(255 * Math.min(1, Math.max(0, value / highest)))];
+  return (value) => shade(value / highest, colours);
 }
 
 /** Draw all four once before the next frame, however often the square moves until then. */
@@ -173,28 +141,8 @@ function select(row, col) {
   const { rows, cols } = view.answer.occlusion;
   view.row = Math.min(rows - 1, Math.max(0, row));
   view.col = Math.min(cols - 1, Math.max(0, col));
-  $("readout").replaceChildren(...terms(readings()));
+  $("readout").replaceChildren(...terms(readings(view.answer, view.row, view.col)));
   redrawMaps();
-}
-
-/** That position's numbers, with nothing covered beside them. */
-function readings() {
-  const { occlusion, target } = view.answer;
-  const at = (grid) => grid[view.row][view.col];
-  const { left, top, window } = here();
-  const probability = at(occlusion.target_probability);
-  const change = 100 * (probability - occlusion.unoccluded);
-  return [
-    ["Square", `rows ${top}–${top + window - 1}, columns ${left}–${left + window - 1}`],
-    [`Layer ${occlusion.feature.layer}, map ${occlusion.feature.feature}`,
-      `${number(at(occlusion.feature_activity))} of ${number(occlusion.feature.unoccluded)} unoccluded`],
-    [target.label, `${percent(probability)} (${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} points)`],
-    ["Most probable", classLabel(at(occlusion.most_probable_class))],
-  ];
-}
-
-function classLabel(index) {
-  return view.answer.occlusion.classes.find((c) => c.class_index === index).label;
 }
 
 function pointAt(event) {
@@ -202,10 +150,6 @@ function pointAt(event) {
   const { left, top, width } = event.currentTarget.getBoundingClientRect();
   const pixel = settings.size / width;
   select(cellAt(view.rowEdges, (event.clientY - top) * pixel), cellAt(view.colEdges, (event.clientX - left) * pixel));
-}
-
-function cellAt(edges, position) {
-  return edges.slice(1, -1).filter((edge) => edge <= position).length;
 }
 
 function moveByKey(event) {
@@ -223,7 +167,7 @@ function moveByKey(event) {
 
 /** Say that position's numbers to a screen reader; a pointer that moves would say too many. */
 function speak() {
-  $("spoken").textContent = readings().map((pair) => pair.join(": ")).join("; ");
+  $("spoken").textContent = readings(view.answer, view.row, view.col).map((pair) => pair.join(": ")).join("; ");
 }
 
 function prepareMaps() {

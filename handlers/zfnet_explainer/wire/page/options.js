@@ -1,4 +1,4 @@
-// The options: controls filled from the server's table, what differs from the defaults, the curl line.
+// The options: controls filled from the server's table, what is chosen, the control at fault.
 
 const form = $("options");
 const WORDS = {
@@ -59,34 +59,17 @@ function written() {
     if (grouped || fields.has(name)) values[name] = fields.getAll(name).join(",").trim();
   }
   if (values.fill === "colour") values.fill = form.elements.colour.value;
-  const methods = values.methods.split(",");
-  return Object.fromEntries(
-    Object.entries(values).filter(([name]) => !(name in settings.owners) || methods.includes(settings.owners[name])),
-  );
+  return inUse(values, settings.owners);
 }
 
 /** The options that differ from their defaults: what is sent, and what the curl line says. */
 function chosen() {
-  const values = written();
-  if (values.feature) delete values.features; // they exclude each other
-  return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== defaultOf(name, values)));
-}
-
-function defaultOf(name, values) {
-  const { default: value } = settings.options[name];
-  return name === "stride" ? String(Math.min(value, Number(values.window) || value)) : value;
-}
-
-/** Squares that a window and a stride give, or null where they are none. */
-function squareCount({ window, stride }) {
-  const [side, step] = [Number(window), Number(stride)];
-  if (!(side >= 1 && side <= settings.size && step >= 1 && step <= side)) return null;
-  return (Math.ceil((settings.size - side) / step) + 1) ** 2;
+  return differing(written(), settings.options);
 }
 
 function optionsChanged() {
   const { stride, feature, features, fill, colour } = form.elements;
-  if (!stride.dataset.edited) stride.value = defaultOf("stride", { window: form.elements.window.value });
+  if (!stride.dataset.edited) stride.value = defaultOf("stride", { window: form.elements.window.value }, settings.options);
   stride.max = form.elements.window.value;
   colour.hidden = fill.value !== "colour";
   features.disabled = feature.value.trim() !== "";
@@ -100,7 +83,7 @@ function optionsChanged() {
 }
 
 function showSquares(values) {
-  const squares = squareCount(values);
+  const squares = squareCount(values, settings.size);
   const limit = values.crosscheck === "captum" ? settings.max_squares_crosscheck : settings.max_squares;
   $("squares").textContent =
     squares === null
@@ -117,17 +100,4 @@ function markOption(name) {
   $("options-details").open = true;
   control.setAttribute("aria-invalid", "true");
   control.focus();
-}
-
-/** The request as one line for a shell; its answer goes into a file, since a terminal is no place for its pictures. */
-function curlLine(picture, options) {
-  const token = $("token").value.trim() ? ['-H "Authorization: Bearer $TOKEN"'] : [];
-  // curl itself splits a file name at ; and , unless it stands in double quotes.
-  const file = /[;,"\\]/.test(picture.name) ? `"${picture.name.replace(/["\\]/g, "\\$&")}"` : picture.name;
-  const fields = [["data", `@${file}`], ...Object.entries(options)].map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
-  return ["curl", ...token, ...fields, quoted(address("explanations")), "-o", quoted(fileName(picture, "json"))].join(" ");
-}
-
-function quoted(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

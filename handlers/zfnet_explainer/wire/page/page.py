@@ -34,7 +34,11 @@ from ..options import (
 
 FOLDER = Path(__file__).parent
 # One scope, in this order: each file uses only what stands above it.
-SCRIPTS = ("dom.js", "api.js", "options.js", "picture.js", "maps.js", "projections.js", "results.js", "app.js")
+# The first four touch neither the document nor the settings: what they need is handed to them.
+SCRIPTS = (
+    *("words.js", "grid.js", "choices.js", "shell.js"),
+    *("dom.js", "api.js", "options.js", "picture.js", "maps.js", "projections.js", "results.js", "app.js"),
+)
 
 
 def _read(*names: str) -> str:

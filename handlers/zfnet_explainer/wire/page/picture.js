@@ -9,12 +9,6 @@ async function readPicture(file) {
   return { blob, bitmap, name: file.name || "picture.png", square: null };
 }
 
-/** The centre square that the server cuts, before it has said so itself. */
-function centreCrop({ width, height }) {
-  const side = Math.min(width, height);
-  return { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), width: side, height: side };
-}
-
 function showOriginal(picture) {
   const { bitmap } = picture;
   show("original", bitmap !== null);
@@ -35,10 +29,6 @@ function showOriginal(picture) {
   context.fill("evenodd");
   $("caption").textContent = `${picture.name}, ${bitmap.width} × ${bitmap.height} pixels` +
     (bitmap.width === bitmap.height ? "." : "; the net sees the square in the middle.") + " Drop, paste or choose another at any time.";
-}
-
-function scaled(box, scale) {
-  return Object.fromEntries(Object.entries(box).map(([side, pixels]) => [side, pixels * scale]));
 }
 
 /** Keep the square that the answer says it explains. */

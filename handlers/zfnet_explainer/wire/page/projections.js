@@ -40,7 +40,8 @@ function tile(layer, feature) {
     embedded(feature.patch, ""),
     element("span", null, element("b", null, String(feature.feature)), " ", number(feature.activation)),
   );
-  for (const event of ["pointerenter", "focus", "click"]) {
+  // Not when the pointer enters: it also does where a tile scrolls under one that rests, away from what has the focus.
+  for (const event of ["pointermove", "focus", "click"]) {
     button.addEventListener(event, () => chooseField(layer, feature));
   }
   return button;
@@ -62,6 +63,7 @@ function embedded(png, text) {
 
 /** Show on the picture what a map's largest value saw. */
 function chooseField(layer, feature) {
+  if (fields.box === feature.receptive_field) return;
   fields.box = feature.receptive_field;
   const { top, left, bottom, right } = fields.box;
   const [row, col] = feature.position;

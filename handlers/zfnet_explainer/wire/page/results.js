@@ -2,13 +2,7 @@
 
 function showModel(model) {
   const { name, version, validation, device } = model;
-  $("model").textContent = `${name} ${version} · ${accuracy(validation)} · ${device}`;
-}
-
-/** Of pictures of its classes: whatever else the net is shown, it answers with one of these. */
-function accuracy({ top1, images }) {
-  const classes = count(settings.classes.length, "class", "classes");
-  return `${percent(top1)} right on ${count(images, "picture", "pictures")} of its ${classes}`;
+  $("model").textContent = `${name} ${version} · ${accuracy(validation, settings.classes.length)} · ${device}`;
 }
 
 /** Predictions as buttons: each explains the answer for its class. A focused one keeps the focus. */
@@ -37,12 +31,7 @@ function showPredictions(predictions, target, onChoose) {
 function showCheck({ crosscheck }) {
   const compared = ["deconv", "occlusion"].filter((method) => crosscheck?.[method]);
   const failed = compared.filter((method) => crosscheck[method].agrees === false);
-  const line = (method) => {
-    const { agrees, max_relative_difference: difference } = crosscheck[method];
-    const verdict = agrees === null ? "of a reduced precision, compared" : agrees ? "agree" : "do not agree";
-    return `${method === "deconv" ? "Projections" : "Occlusion maps"} ${verdict} with ${crosscheck.library} ` +
-      `${crosscheck.version}: largest difference ${difference.toExponential(1)} of the largest value.`;
-  };
+  const line = (method) => verdict(method, crosscheck);
   show("check", Boolean(crosscheck));
   show("disagreement", failed.length > 0);
   $("disagreement").textContent = ["The cross-check failed: do not rely on this explanation.", ...failed.map(line)].join(" ");
@@ -59,23 +48,8 @@ function showReading(answer) {
       element("dl", { className: "facts" }, ...terms(Object.entries(part.conventions).map(([name, text]) => [name.replaceAll("_", " "), text]))),
     ]),
   );
-  $("facts").replaceChildren(...terms(facts(answer)));
+  $("facts").replaceChildren(...terms(facts(answer, settings.classes.length)));
   show("reading");
-}
-
-function facts({ request_id, model, image, timing_ms, occlusion }) {
-  const { crop, preprocessing } = image;
-  const deviation = occlusion?.max_deviation;
-  return [
-    ["request", request_id],
-    ["model", `${model.name} ${model.version} on ${model.device}`],
-    ["weights", `sha256 ${model.weights_sha256}`],
-    ["validation", accuracy(model.validation)],
-    ["picture", `${image.width} × ${image.height} pixels, the square of ${crop.width} from row ${crop.top}, column ${crop.left}`],
-    ["preprocessing", `to ${preprocessing.size} × ${preprocessing.size}, less mean ${preprocessing.mean.join(", ")}, over ${preprocessing.std.join(", ")}`],
-    ["deviation", deviation == null ? "" : `at most ${deviation.toExponential(1)} from float32 where compared`],
-    ["time", Object.entries(timing_ms).map(([stage, ms]) => `${stage} ${seconds(ms)}`).join(", ")],
-  ];
 }
 
 /** A file of this explanation, computed anew; its name follows the picture's. */
@@ -83,12 +57,8 @@ async function download(picture, options, format) {
   const images = format === "json" && !$("images").checked ? { images: "false" } : {};
   const response = await ask("explanations", picture, { ...options, ...images, format });
   const url = URL.createObjectURL(await response.blob());
-  element("a", { href: url, download: fileName(picture, format) }).click();
+  element("a", { href: url, download: fileName(picture.name, format) }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-function fileName(picture, format) {
-  return `${picture.name.replace(/\.[^.]*$/, "")}-explanation.${format}`;
 }
 
 async function copyCurl() {

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { load } from "./scripts.mjs";
+
+const { accuracy, count, facts, inWords, number, percent, readings, seconds, verdict } = load("words.js");
+
+test("a share is a percentage with one decimal", () => {
+  assert.deepEqual([0, 0.0004, 0.5, 0.98765, 1].map(percent), ["0.0 %", "0.0 %", "50.0 %", "98.8 %", "100.0 %"]);
+});
+
+test("a number has three digits that count, and commas", () => {
+  assert.deepEqual([0, 0.00123456, 9.876, 1234.5, -1234567].map(number), ["0", "0.00123", "9.88", "1,230", "-1,230,000"]);
+});
+
+test("one is one, everything else many", () => {
+  assert.deepEqual([0, 1, 2, 12321].map((n) => count(n, "square", "squares")),
+    ["0 squares", "1 square", "2 squares", "12,321 squares"]);
+});
+
+test("a time is never none, in hundredths below a second, in tenths below ten and whole above", () => {
+  assert.deepEqual([0, 4, 96, 949, 960, 1000, 9949, 9950, 75_400].map(seconds),
+    ["0.01 s", "0.01 s", "0.1 s", "0.95 s", "1.0 s", "1.0 s", "9.9 s", "10 s", "75 s"]);
+});
+
+test("accuracy is said to be of the net's own classes", () => {
+  assert.equal(accuracy({ top1: 0.7531, images: 3925 }, 10), "75.3 % right on 3,925 pictures of its 10 classes");
+  assert.equal(accuracy({ top1: 1, images: 1 }, 1), "100.0 % right on 1 picture of its 1 class");
+});
+
+/** An occlusion of two positions. */
+function occlusion(found = {}) {
+  const summary = { worst: { drop: 0.6, probability: 0.2 }, best: { rise: 0.1, probability: 0.9 }, flipped_share: 0.5, ...found };
+  return {
+    window: 10, tops: [0], lefts: [0, 14], unoccluded: 0.8, summary,
+    feature: { layer: 5, feature: 17, unoccluded: 40 },
+    feature_activity: [[12.345, 40]], target_probability: [[0.2, 0.9]], most_probable_class: [[3, 1]],
+    classes: [{ class_index: 1, label: "tench" }, { class_index: 3, label: "beagle" }],
+  };
+}
+
+const TENCH = { label: "tench" };
+
+test("an occlusion is told by its worst square, its best one and how often the class changes", () => {
+  assert.equal(inWords(occlusion(), TENCH),
+    "Covering one 10-pixel square takes the probability of tench from 80.0 % down to 20.0 % at worst. " +
+    "Another takes it up to 90.0 %. The most probable class becomes another one at 50.0 % of the positions.");
+});
+
+test("a rise that is hardly one is not told, nor a change that is none", () => {
+  assert.equal(inWords(occlusion({ best: { rise: 0.01, probability: 0.81 }, flipped_share: 0 }), TENCH),
+    "Covering one 10-pixel square takes the probability of tench from 80.0 % down to 20.0 % at worst. " +
+    "The most probable class stays the same wherever it stands.");
+});
+
+test("where no square lowers the probability, that is said", () => {
+  assert.equal(inWords(occlusion({ worst: { drop: 0, probability: 0.8 }, flipped_share: 0 }), TENCH),
+    "No square takes the probability of tench below its 80.0 %. One takes it up to 90.0 %. " +
+    "The most probable class stays the same wherever it stands.");
+});
+
+test("a position's readings are its rows and columns, its numbers beside those with nothing covered, and its class", () => {
+  const answer = { occlusion: occlusion(), target: TENCH };
+  assert.deepEqual(readings(answer, 0, 0), [
+    ["Square", "rows 0–9, columns 0–9"],
+    ["Layer 5, map 17", "12.3 of 40 unoccluded"],
+    ["tench", "20.0 % (−60.0 points)"],
+    ["Most probable", "beagle"],
+  ]);
+  assert.deepEqual(readings(answer, 0, 1).map(([, text]) => text),
+    ["rows 0–9, columns 14–23", "40 of 40 unoccluded", "90.0 % (+10.0 points)", "tench"]);
+});
+
+test("a cross-check agrees, disagrees, or compares a reduced precision", () => {
+  const found = (agrees) => ({ library: "captum", version: "0.8",
+    deconv: { agrees, max_relative_difference: 0.000123 }, occlusion: { agrees, max_relative_difference: 0.5 } });
+  assert.equal(verdict("deconv", found(true)),
+    "Projections agree with captum 0.8: largest difference 1.2e-4 of the largest value.");
+  assert.equal(verdict("occlusion", found(false)),
+    "Occlusion maps do not agree with captum 0.8: largest difference 5.0e-1 of the largest value.");
+  assert.match(verdict("occlusion", found(null)), /^Occlusion maps of a reduced precision, compared with captum/);
+});
+
+test("facts say where an answer comes from, and a deviation only where one was measured", () => {
+  const answer = {
+    request_id: "r-1",
+    model: { name: "zfnet", version: "1.0.0", device: "cpu", weights_sha256: "ab12", validation: { top1: 0.5, images: 10 } },
+    image: {
+      width: 360, height: 240, crop: { left: 60, top: 0, width: 240, height: 240 },
+      preprocessing: { size: 224, mean: [0.5, 0.4, 0.3], std: [0.2, 0.2, 0.1] },
+    },
+    timing_ms: { decode: 12, occlusion: 1500 },
+  };
+  assert.deepEqual(facts(answer, 3), [
+    ["request", "r-1"],
+    ["model", "zfnet 1.0.0 on cpu"],
+    ["weights", "sha256 ab12"],
+    ["validation", "50.0 % right on 10 pictures of its 3 classes"],
+    ["picture", "360 × 240 pixels, the square of 240 from row 0, column 60"],
+    ["preprocessing", "to 224 × 224, less mean 0.5, 0.4, 0.3, over 0.2, 0.2, 0.1"],
+    ["deviation", ""],
+    ["time", "decode 0.01 s, occlusion 1.5 s"],
+  ]);
+  const deviation = (max_deviation) => Object.fromEntries(facts({ ...answer, occlusion: { max_deviation } }, 3)).deviation;
+  assert.equal(deviation(null), "");
+  assert.equal(deviation(0), "at most 0.0e+0 from float32 where compared");
+  assert.equal(deviation(0.0021), "at most 2.1e-3 from float32 where compared");
+});
