@@ -1,6 +1,7 @@
 """Pictures made for tests."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -22,3 +23,15 @@ def encoded(pixels: NDArray[np.uint8], file_format: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, file_format)
     return buffer.getvalue()
+
+
+def tiff(bits: int, samples: int, data: bytes) -> bytes:
+    """An uncompressed little-endian TIFF of 4 x 4 pixels: grey, or grey with premultiplied alpha."""
+    entries = [(256, 4), (257, 4), (258, bits), (259, 1), (262, 1), (273, 0), (277, samples), (278, 4)]
+    entries += [(279, len(data)), *([(338, 1)] if samples == 2 else [])]
+    start = 8 + 2 + 12 * len(entries) + 4
+    directory = b""
+    for tag, value in entries:
+        values = {258: [bits] * samples, 273: [start]}.get(tag, [value])
+        directory += struct.pack("<HHI", tag, 3, len(values)) + struct.pack(f"<{len(values)}H", *values).ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + data

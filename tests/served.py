@@ -1,6 +1,7 @@
 """A service of a random net with three classes, and requests as a server hands them over."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,9 +10,12 @@ from zfnet_explainer.atlas import Atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
 from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.training.recipe import FAST
 from zfnet_explainer.wire.observation import Observer, unobserved
 from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.service import Limits, Service
+
+from .chains import seeded
 
 RECORD = Record(
     "zfnet-random",
@@ -27,12 +31,10 @@ RECORD = Record(
 SMALL = {"window": "112", "stride": "112", "features": "2"}
 
 
+@cache
 def checkpoint() -> Checkpoint:
-    """The same random net every time."""
-    torch.manual_seed(0)
-    chain = zfnet(len(RECORD.classes), {})
-    chain.requires_grad_(False).eval()
-    return Checkpoint(chain, RECORD)
+    """The same random net every time, as thin as one that is trained; never to be changed."""
+    return Checkpoint(seeded(zfnet(len(RECORD.classes), FAST.ranks), 0), RECORD)
 
 
 def service(observer: Observer = unobserved, limits: Limits | None = None, atlas: Atlas | None = None) -> Service:

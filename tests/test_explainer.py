@@ -1,6 +1,7 @@
 """One picture and its options -> one explanation, of a small net and once of ZFNet."""
 
 import copy
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from zfnet_explainer.wire.image import centre_square
 from zfnet_explainer.wire.observation import Observation
 
 from .chains import like_zfnet, plain
+from .needs import hardware
 from .pictures import MODEL_STORE, noise
 
 SIDE = 37
@@ -37,7 +39,7 @@ OPTIONS = Options(
     precision="float32",
     crosscheck=False,
 )
-BFLOAT16 = pytest.mark.skipif("bfloat16" not in supported_precisions(CPU), reason="this CPU has no bfloat16")
+BFLOAT16 = hardware("bfloat16" in supported_precisions(CPU), "a processor with bfloat16")
 
 
 def record(classes: int, size: int) -> Record:
@@ -122,12 +124,14 @@ def test_a_given_target_is_explained_also_below_the_top(explainer: Explainer, pi
 
 @pytest.mark.parametrize("methods", [(), ("deconv",), ("occlusion",)], ids=str)
 def test_only_what_is_asked(explainer: Explainer, pixels: Pixels, methods: tuple[str, ...]) -> None:
+    start = time.perf_counter()
     explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset(methods)))
+    elapsed = time.perf_counter() - start
     assert (explanation.deconv is not None) == ("deconv" in methods)
     assert (explanation.occlusion is not None) == ("occlusion" in methods)
     assert explanation.crosscheck is None
     assert list(explanation.seconds) == ["predict", *methods]
-    assert all(seconds > 0 for seconds in explanation.seconds.values())
+    assert 0 < sum(explanation.seconds.values()) < elapsed, "one after the other, within the whole"
 
 
 def test_projections_of_the_strongest_maps(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:
@@ -200,7 +204,7 @@ def test_a_reduced_precision_says_how_far_it_is_from_float32(explainer: Explaine
     apart = np.abs(reduced.target_probability - exact.target_probability)
     assert reduced.max_deviation == pytest.approx(float(apart[sample].max()), abs=1e-6)
     assert 0 < apart.max() < 0.1
-    assert np.array_equal(again.target_probability, exact.target_probability), "float32 stays what it was"
+    np.testing.assert_allclose(again.target_probability, exact.target_probability, rtol=1e-5)  # stays what it was
 
 
 @BFLOAT16
@@ -259,7 +263,9 @@ def test_nothing_stays_changed(chain: Chain, explainer: Explainer, pixels: Pixel
     second = explainer.explain(pixels, options)
     assert np.array_equal(pixels, before)
     assert all(torch.equal(chain.state_dict()[key], value) for key, value in weights.items())
-    assert np.array_equal(occlusion_of(first).target_probability, occlusion_of(second).target_probability)
+    np.testing.assert_allclose(
+        occlusion_of(first).target_probability, occlusion_of(second).target_probability, rtol=1e-5
+    )
     assert not any(p.requires_grad for p in chain.parameters())
     assert not any(module._forward_hooks or module._backward_hooks for module in chain.modules())
 

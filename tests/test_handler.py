@@ -3,62 +3,26 @@
 import base64
 import io
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ts.context import Context
-from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.service import Service
 
-from zfnet_handler import ZFNetHandler, choose_device, occlusion_memory, retrieve_data
+from zfnet_handler import choose_device, occlusion_memory, retrieve_data
 
+from .door import Rows, ask, worker
+from .figures import FIGURE, kept, texts
 from .pictures import MODEL_STORE, encoded, noise
 
-METRICS = Path(__file__).parents[1] / "deploy" / "metrics.yaml"
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
-
-Rows = list[dict[str, Any]]
-
-
-def worker(model_dir: Path) -> Service:
-    """TorchServe's worker-side service around the handler, the way a worker builds it."""
-    manifest = {"model": {"modelName": "zfnet", "modelVersion": "1.0"}}
-    metrics = MetricsCacheYamlImpl(config_file_path=str(METRICS))
-    metrics.initialize_cache()
-    handler = ZFNetHandler()
-    service = Service("zfnet", str(model_dir), manifest, handler.handle, None, 8, metrics_cache=metrics)
-    service.set_cl_socket(None)
-    handler.initialize(service.context)
-    return service
 
 
 @pytest.fixture(scope="module")
 def service() -> Service:
     return worker(MODEL_STORE)
-
-
-def ask(service: Service, rows: Rows) -> tuple[list[bytes], Context]:
-    """Run a batch of rows {"fields", "explain", "headers"} through the handler."""
-    batch = [
-        {
-            "requestId": f"request-{i}".encode(),
-            "parameters": [{"name": name, "value": value, "contentType": ""} for name, value in row["fields"].items()],
-            "headers": [
-                {"name": name.encode(), "value": value.encode()}
-                for name, value in {"explain": str(row["explain"]), "url_path": "", **row.get("headers", {})}.items()
-                if value is not None
-            ],
-        }
-        for i, row in enumerate(rows)
-    ]
-    headers, inputs, ids = Service.retrieve_data_for_inference(batch)
-    service.context.request_ids, service.context.request_processor = ids, headers
-    service.context.metrics.request_ids = ids
-    return service._entry_point(inputs, service.context), service.context
 
 
 def scores(answer: dict[str, Any]) -> dict[int, float]:
@@ -95,24 +59,6 @@ def test_batch_of_eight_mixes_predictions_explanations_and_broken_requests(servi
     assert arrays["occlusion.target_probability"].shape == (2, 2)
     assert found[4]["error"]["option"] == "stride"
     assert found[6]["error"]["option"] == "window"
-
-
-def test_the_occlusion_grid_is_what_a_client_measures(service: Service) -> None:
-    pixels = noise(seed=2)
-    fields = {"data": bytearray(encoded(pixels)), "window": "100", "stride": "70", "methods": "occlusion"}
-    answers, _ = ask(service, [{"fields": fields, "explain": True}])
-    found = json.loads(answers[0])
-    occlusion, target = found["occlusion"], found["target"]["class_index"]
-    assert occlusion["tops"] == [0, 70, 124]
-    for row, top in enumerate(occlusion["tops"]):
-        for col, left in enumerate(occlusion["lefts"]):
-            painted = pixels.copy()
-            painted[top : top + 100, left : left + 100] = 0x80
-            body = {"data": bytearray(encoded(painted)), "top_k": "20"}
-            answer, _ = ask(service, [{"fields": body, "explain": False}])
-            ranked = scores(json.loads(answer[0]))
-            assert occlusion["target_probability"][row][col] == pytest.approx(ranked[target], abs=1e-5)
-            assert occlusion["most_probable_class"][row][col] == max(ranked, key=lambda c: ranked[c])
 
 
 def test_the_shipped_atlas_shows_a_map_in_other_pictures(service: Service) -> None:
@@ -154,11 +100,14 @@ def test_a_field_that_was_sent_several_times_is_a_list_of_its_values() -> None:
     assert ids == {0: "7"}
 
 
-def test_figure_seven_comes_as_a_picture(service: Service) -> None:
+def test_figure_seven_comes_as_a_picture(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = kept(monkeypatch)
     fields = {"data": bytearray(encoded(noise())), **CHEAP}
     answers, context = ask(service, [{"fields": fields, "explain": True, "headers": {"Accept": "image/png"}}])
     assert context.get_response_content_type(0) == "image/png"
-    assert Image.open(io.BytesIO(answers[0])).width > 1000
+    assert answers == [FIGURE]
+    [page] = pages
+    assert "(e) Most probable class" in texts(page)
 
 
 def test_a_batch_survives_a_pass_that_fails(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from zfnet_explainer.wire.observation import Observation
 from zfnet_explainer.wire.service import Service
 from zfnet_handler import cached_metrics, worker_name, write
 
+from .figures import kept
 from .pictures import encoded, noise
 from .served import RECORD, SMALL, sent, service
 
@@ -105,7 +106,10 @@ def test_instances_are_counted_where_their_errors_are_answered(observed: Service
 
 
 @pytest.mark.parametrize("format_name", ["json", "npz", "png"])
-def test_encoding_is_timed_in_every_format(observed: Service, format_name: str) -> None:
+def test_encoding_is_timed_in_every_format(
+    observed: Service, format_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(monkeypatch)
     fields = {"data": PNG, "format": format_name, "methods": "deconv", "features": "2"}
     observed.answer([sent(fields, explain=True)], ["a"])
     assert [stage for stage, _ in notebook.batch[0].seconds] == ["decode", "predict", "deconv", "encode"]

@@ -1,9 +1,10 @@
 """Work on one other thread: it is done, it fails as it would have, and its threads alone give way."""
 
+import json
 import os
+import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,11 @@ import torch
 
 from zfnet_explainer.threads import OneThread, Priority, here
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
+from .needs import hardware
+from .niceness import ORDER, TORCH_THREADS
 
-
-def nicenesses() -> dict[int, int]:
-    """The niceness of this process's threads by their ids."""
-    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
-    return {thread: os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
-
-
-def multiply() -> dict[int, int]:
-    """Work that torch divides among its threads; the nicenesses while it is done."""
-    for _ in range(3):
-        torch.randn(400, 400) @ torch.randn(400, 400)
-    return nicenesses()
+PROJECT = Path(__file__).parents[1]
+LINUX = hardware(sys.platform == "linux", "threads have a niceness of their own on Linux alone")
 
 
 def test_work_of_one_priority_is_done_by_one_other_thread() -> None:
@@ -53,27 +45,19 @@ def test_torch_has_its_threads_there_and_none_here() -> None:
 
 @LINUX
 def test_threads_give_way_by_the_works_priority_and_no_others_do() -> None:
-    before = nicenesses()
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    run = OneThread(3)
-    for priority in (Priority.URGENT, Priority.LOW, Priority.URGENT, Priority.LOW):
-        during = run(multiply, priority)
-        assert {thread: during[thread] for thread in before if thread in during} == before
+    """Those of one priority have ended when another's work."""
+    paths = os.pathsep.join(str(path) for path in (PROJECT / "handlers", PROJECT))
+    command = [sys.executable, "-m", "tests.niceness"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True)  # noqa: S603
+    found = json.loads(done.stdout)
+    before, own = found["before"], os.getpriority(os.PRIO_PROCESS, 0)
+    assert [one["priority"] for one in found["rounds"]] == list(ORDER)
+    for one in found["rounds"]:
+        during = one["during"]
+        assert {thread: during[thread] for thread in before} == before
         new = [niceness for thread, niceness in during.items() if thread not in before]
-        assert new.count(min(19, own + priority)) >= 3, "the thread itself, and torch's that it started"
-
-
-@LINUX
-def test_one_priority_s_threads_have_ended_when_another_s_work() -> None:
-    run = OneThread(3)
-    before = set(nicenesses())
-    for _ in range(3):
-        for priority in Priority:
-            run(multiply, priority)
-    deadline = time.monotonic() + 60  # torch's threads end a moment after the one that started them
-    while len(new := set(nicenesses()) - before) > 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(new) <= 3
+        expected = min(19, own + one["priority"])
+        assert new == [expected] * TORCH_THREADS, "the thread itself, and torch's that it started"
 
 
 def test_here_is_the_calling_thread() -> None:

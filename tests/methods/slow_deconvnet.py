@@ -54,8 +54,8 @@ def descend(steps: list[Step], signal: Maps) -> Maps:
         elif isinstance(step.layer, nn.ReLU):
             below = np.maximum(signal, 0)
         elif isinstance(step.layer, nn.MaxPool2d):
-            for cell, source in step.switches.items():
-                below[source] += signal[cell]
+            for cell in _lit(signal):
+                below[step.switches[cell]] += signal[cell]
         elif isinstance(step.layer, nn.AvgPool2d):
             below = _share(step.layer, signal, step.shape)
         else:
@@ -72,6 +72,11 @@ def slow_projection(layers: list[nn.Module], picture: Maps, feature: int) -> Map
     start = np.zeros(steps[-1].output.shape)
     start[(feature, *best)] = maps[best]
     return descend(steps, start)
+
+
+def _lit(signal: Maps) -> list[Switch]:
+    """The cells that are not zero: the others add nothing below them."""
+    return [(int(m), int(r), int(c)) for m, r, c in np.argwhere(signal)]
 
 
 def _pair(value: object) -> Pair:
@@ -105,7 +110,7 @@ def _filter(layer: nn.Conv2d, signal: Maps, shape: tuple[int, ...]) -> Maps:
     (sr, sc), (pr, pc), (kr, kc) = _pair(layer.stride), _pair(layer.padding), _pair(layer.kernel_size)
     wide = np.zeros((shape[0], shape[1] + 2 * pr, shape[2] + 2 * pc))
     weights = _weights(layer)
-    for o, r, c in np.ndindex(signal.shape):
+    for o, r, c in _lit(signal):
         wide[_group(layer, o), r * sr : r * sr + kr, c * sc : c * sc + kc] += signal[o, r, c] * weights[o]
     return wide[:, pr : pr + shape[1], pc : pc + shape[2]]
 
@@ -149,7 +154,7 @@ def _average(layer: nn.AvgPool2d, x: Maps) -> Maps:
 def _share(layer: nn.AvgPool2d, signal: Maps, shape: tuple[int, ...]) -> Maps:
     (sr, sc), (pr, pc), (kr, kc) = _pair(layer.stride), _pair(layer.padding), _pair(layer.kernel_size)
     wide = np.zeros((shape[0], shape[1] + 2 * pr, shape[2] + 2 * pc))
-    for m, r, c in np.ndindex(signal.shape):
+    for m, r, c in _lit(signal):
         wide[m, r * sr : r * sr + kr, c * sc : c * sc + kc] += signal[m, r, c] / (kr * kc)
     return wide[:, pr : pr + shape[1], pc : pc + shape[2]]
 

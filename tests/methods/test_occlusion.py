@@ -29,7 +29,7 @@ KINDS = pytest.mark.parametrize("kind", SMALL)
 
 def naive(chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int) -> OcclusionMaps:
     """One square after the other, painted with numpy, through torch's own layers."""
-    net, depth = plain(chain), list(chain._modules).index(layer) + 1
+    net, depth = plain(chain), [name for name, _ in chain.named_children()].index(layer) + 1
     logits = np.zeros((len(grid.tops), len(grid.lefts), chain.classes), np.float32)
     activity = np.zeros(logits.shape[:2], np.float32)
     for row, top in enumerate(grid.tops):
@@ -85,7 +85,8 @@ def test_full_equals_a_naive_loop(kind: str) -> None:
 def test_incremental_equals_full(kind: str, seed: int) -> None:
     chain = SMALL[kind](seed)
     image, fill = picture(chain, seed + 10), picture(chain, seed + 20)
-    for window, stride in ((1, 1), (5, 4), (12, 7), (13, 13)):
+    every_pixel = [(1, 1)] if seed == 0 else []
+    for window, stride in (*every_pixel, (5, 4), (12, 7), (13, 13)):
         grid = squares(*chain.input_size[1:], window, stride)
         for layer in chain.features:
             found, full = both(chain, image, fill, grid, layer, seed)
@@ -182,8 +183,7 @@ def test_one_occluder_for_many_pictures(kind: str) -> None:
     found = [maps(one, *case) for case in (*cases, *cases)]
     for ours, case in zip(found, (*cases, *cases), strict=True):
         expected = maps(Occluder(chain), *case)
-        assert torch.equal(ours.logits, expected.logits)
-        assert torch.equal(ours.feature_activity, expected.feature_activity)
+        assert_equal(ours, expected, 1e-6)
 
 
 @KINDS

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from zfnet_explainer.methods.deconvnet import down
 from zfnet_explainer.methods.incremental import Occluder
-from zfnet_explainer.methods.squares import squares
+from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.chain import Chain
 
 from ..chains import SMALL
@@ -44,11 +44,13 @@ def test_two_devices_and_a_value_are_errors_here() -> None:
             float(there.sum())
 
 
-@pytest.mark.parametrize("memory", [None, 1 << 16])
+@pytest.mark.parametrize("memory", [None, 1], ids=["many at a time", "one at a time"])
 @pytest.mark.parametrize("kind", SMALL)
 def test_an_occlusion_map_stays_there_and_waits_for_nothing(chain: Chain, memory: int | None) -> None:
     _, height, width = chain.input_size
-    grid = squares(height, width, height // 6, 2)
+    side = height // 6
+    few = Squares(side, side, (0, side, height - side), (0, width - side))
+    grid = squares(height, width, side, 2) if memory is None else few
     image, fill = (torch.ones(chain.input_size, device=GPU) for _ in range(2))
     clean = chain.run(image[None])
     found = Occluder(chain, memory)(image, clean, fill, grid, chain.features[-1], 0)

@@ -47,5 +47,4 @@ def test_groups_save_multiplications(random_zfnet: Chain, monkeypatch: pytest.Mo
 
 def test_few_squares_stay_together(random_zfnet: Chain) -> None:
     few = squares(224, 224, 32, 32)
-    assert len(few) < plans.GROUP * 4
     assert len(plan(random_zfnet, few, torch.float32, CPU)) == 1

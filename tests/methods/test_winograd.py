@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from zfnet_explainer.methods.winograd import Tiles, Tiling, WinogradConvolution, tilings, transforms
 from zfnet_explainer.methods.workspace import Workspace
 
+from ..chains import seeded
+
 
 def convolved(values: Tensor, weights: Tensor) -> Tensor:
     """The full convolution of a line of values with a kernel, multiplied out."""
@@ -41,15 +43,15 @@ def test_transforms_of_two_inputs_are_lavin_and_grays_transposed() -> None:
 def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
     kernels: tuple[int, int], strides: tuple[int, int]
 ) -> None:
-    torch.manual_seed(kernels[1])
-    layer = nn.Conv2d(3, 4, kernels, strides, bias=False).double().requires_grad_(False)
+    layer = seeded(nn.Conv2d(3, 4, kernels, strides, bias=False), kernels[1]).double()
+    generator = torch.Generator().manual_seed(kernels[1])
     ways = tilings(layer)
     assert bool(ways) == all(stride < kernel <= 5 * stride for kernel, stride in zip(kernels, strides, strict=True))
     for way in ways:
         axes = way.vertical, way.horizontal
         height, width = (t.inputs * t.stride for t in axes)
         tall, wide = ((t.kernel - 1) * t.stride for t in axes)
-        tiles = torch.randn(6, 3, height, width, dtype=torch.float64)
+        tiles = torch.randn(6, 3, height, width, generator=generator, dtype=torch.float64)
         expected = layer(nn.functional.pad(tiles, (wide, wide, tall, tall)))
         cells = tiles.unfold(2, strides[0], strides[0]).unfold(3, strides[1], strides[1])  # [6, 3, cells, cells, s, t]
         differences = cells.permute(0, 2, 3, 4, 5, 1).reshape(6, way.inputs, -1).contiguous()
@@ -83,9 +85,8 @@ def test_what_cannot_be_tiled(layer: nn.Conv2d) -> None:
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-2)], ids=str)
 def test_rounding_of_the_largest_tile(dtype: torch.dtype, bound: float) -> None:
     """It stays within `bound` of the largest output, at as many maps as ZFNet's widest layer reads."""
-    torch.manual_seed(0)
-    layer = nn.Conv2d(384, 8, 3, bias=False).to(dtype).requires_grad_(False)
-    tiles = torch.randn(50, 384, 4, 4).relu().to(dtype)
+    layer = seeded(nn.Conv2d(384, 8, 3, bias=False), 0).to(dtype)
+    tiles = torch.randn(50, 384, 4, 4, generator=torch.Generator().manual_seed(0)).relu().to(dtype)
     differences = tiles.permute(0, 2, 3, 1).reshape(50, 16, 384).contiguous()
     largest = Tiling(inputs=4, kernel=3, stride=1)
     added = WinogradConvolution(layer, Tiles(largest, largest))(differences, Workspace(differences))

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from zfnet_explainer.net.chain import Chain, UnsupportedLayer, as_chain
 from zfnet_explainer.net.norm import CrossMapNorm
 
-from ..chains import SMALL, named, picture, plain
+from ..chains import SMALL, named, picture, plain, seeded
 
 
 def test_zfnet_has_the_sizes_of_the_paper(random_zfnet: Chain) -> None:
@@ -79,6 +78,8 @@ def test_alexnet(random_alexnet: nn.Sequential) -> None:
 
 
 def test_vgg16() -> None:
+    import torchvision  # seconds, which few tests need
+
     with torch.device("meta"):
         vgg = torchvision.models.vgg16()
     chain = as_chain(nn.Sequential(vgg.features, vgg.avgpool, nn.Flatten(), vgg.classifier), (3, 224, 224))
@@ -89,7 +90,7 @@ def test_vgg16() -> None:
 
 def test_as_chain_takes_torchs_normalisation_and_gives_eval_mode() -> None:
     layers = [nn.Conv2d(2, 6, 3), nn.ReLU(inplace=True), nn.LocalResponseNorm(4, 0.5, 0.75, 1.5)]
-    net = nn.Sequential(nn.Sequential(*layers), nn.Flatten(), nn.Dropout(), nn.Linear(6 * 9 * 7, 3))
+    net = seeded(nn.Sequential(nn.Sequential(*layers), nn.Flatten(), nn.Dropout(), nn.Linear(6 * 9 * 7, 3)), 0).train()
     x = torch.randn(1, 2, 11, 9, generator=torch.Generator().manual_seed(0))
     chain = as_chain(net, (2, 11, 9))
     assert not chain.training

@@ -1,6 +1,5 @@
 """Every option at, below and above its bounds, in every type that JSON, a header or a form can bring."""
 
-import json
 import math
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.wire.errors import InvalidOption, RequestError, TooMuchWork, UnusableOption
-from zfnet_explainer.wire.options import Presentation, Rules, explain_options, predict_options
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Presentation, Rules, explain_options, predict_options
 
 CLASSES = (
     ClassName("n01440764", "tench"),
@@ -93,95 +92,65 @@ def test_integers_beyond_their_bounds(name: str) -> None:
             assert error.message.endswith(f", got {value}")
 
 
-WRONG_TYPES = [
-    True,
-    False,
-    1.5,
-    1.0,
-    math.nan,
-    math.inf,
-    None,
-    [],
-    [1],
-    {},
-    {"a": [1]},
-    [[[[[[[1]]]]]]],
-    10**400,
-    -(10**400),
-    "",
-    " ",
-    "1.0",
-    "1e1",
-    "0x1",
-    "+1",
-    "--1",
-    "1_0",
-    "1 2",
-    "٣",
-    "²",
-    "１",
-    "one",
-    "1" * 13,
-    "\n",
-    "\0",
-    "1\0",
-    "\x1b[31m",
-    "\ud800",
-    "é" * 500,
-    "nan",
-    "null",
-]
-
-
-@pytest.mark.parametrize("value", WRONG_TYPES, ids=ascii)
-@pytest.mark.parametrize(
-    "name", [*INTEGERS, "layer", "feature", "methods", "fill", "precision", "crosscheck", "format"]
-)
-def test_what_an_option_cannot_be_is_said_shortly_and_printably(name: str, value: Any) -> None:
-    if name in ("layer", "feature") and value == [1]:
-        assert getattr(explain(**{name: value}), {"layer": "layers"}.get(name, name)) == (1,)
-        return
-    error = refusal(**{name: value})
-    assert isinstance(error, InvalidOption)
-    assert error.option == name
-    assert len(error.message.partition(", got ")[2]) <= 60
-    assert json.dumps(error.payload("id")).isascii()
-
-
-@pytest.mark.parametrize("value", [v for v in WRONG_TYPES if not isinstance(v, bool)], ids=ascii)
-def test_images_is_true_or_false(value: Any) -> None:
-    error = refusal(images=value)
-    assert error.message.startswith("`images` must be true or false, got ")
-
-
-def test_images_are_told_as_they_were_written() -> None:
-    assert refusal(images="no").message == "`images` must be true or false, got 'no'"
-
-
 @pytest.mark.parametrize(("written", "value"), [(True, True), (False, False), ("true", True), (" FALSE ", False)])
 def test_images_as_json_and_as_text(written: Any, value: bool) -> None:
     assert shown(images=written).images is value
 
 
-@pytest.mark.parametrize("deep", [900, 960, 980, 5_000])
-@pytest.mark.parametrize("name", ["top_k", "methods", "layer", "feature", "target", "fill", "images", "format"])
-def test_a_deep_value_is_refused_like_any_other(name: str, deep: int) -> None:
+WINDOW = "1 to 224 (the picture's side)"
+COLOURS = "one of gray, mean, black, white, blur or a colour #rrggbb"
+LAYERS = "one or several of the layers 1 to 5, separated by commas, each once"
+MAPS = "map indices from 0 to 255 (layer 5), separated by commas, each once, at most 64"
+MESSAGES: list[tuple[dict[str, Any], str]] = [
+    ({"top_k": 6}, "`top_k` must be an integer from 1 to 5 (the number of classes), got 6"),
+    ({"window": 225}, f"`window` must be an integer from {WINDOW}, got 225"),
+    ({"window": "9" * 5000}, f"`window` must be an integer from {WINDOW}, got {'9' * 60}"),
+    ({"stride": 0}, "`stride` must be an integer from 1 to 32 (the window), got 0"),
+    ({"stride": "0"}, "`stride` must be an integer from 1 to 32 (the window), got 0"),
+    ({"stride": 9, "window": 8}, "`stride` must be an integer from 1 to 8 (the window), got 9"),
+    ({"features": -64}, "`features` must be an integer from 1 to 64, got -64"),
+    ({"others": 10}, "`others` must be an integer from 0 to 9, got 10"),
+    ({"crosscheck": "Shap"}, "`crosscheck` must be one of none, captum, got 'Shap'"),
+    ({"images": "no"}, "`images` must be true or false, got 'no'"),
+    ({"fill": "grey"}, f"`fill` must be {COLOURS}, got 'grey'"),
+    ({"layer": "1,1"}, f"`layer` must be {LAYERS}, got '1,1'"),
+    ({"feature": 256}, f"`feature` must be {MAPS}, got 256"),
+    (
+        {"methods": "gradcam"},
+        "`methods` must be deconv, occlusion or both, separated by a comma, each once, got 'gradcam'",
+    ),
+    ({"target": 5}, "`target` must be an integer from 0 to 4 (a synset or a label serve too), got 5"),
+    (
+        {"target": "church"},
+        "`target` must be a class index from 0 to 4, a synset or a label (such as n01440764 or 'tench'), got 'church'",
+    ),
+    ({"target": [0]}, "`target` must be a class index from 0 to 4, a synset or a label, got [0]"),
+    ({"target": "Crane"}, "`target` must be unique: n02012849, n03126707 share this label, got 'Crane'"),
+    (
+        {"precision": "float16"},
+        "`precision` must be one of float32, bfloat16 (that this device computes in), got 'float16'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), MESSAGES, ids=str)
+def test_a_refusal_says_what_the_option_may_be(given: dict[str, Any], message: str) -> None:
+    option = message.split("`")[1]
+    assert refusal(**given).payload("r") == {
+        "code": "invalid_option",
+        "message": message,
+        "option": option,
+        "request_id": "r",
+    }
+
+
+@pytest.mark.parametrize("deep", [900, 5_000])
+@pytest.mark.parametrize("name", [*EXPLAIN_OPTIONS])
+def test_a_value_too_deep_to_be_written_is_refused_like_any_other(name: str, deep: int) -> None:
     value: Any = "x"
     for _ in range(deep):
         value = [value]
     assert refusal(**{name: value}).option == name
-
-
-def test_messages_are_the_contracts() -> None:
-    assert refusal(stride=0).payload("r") == {
-        "code": "invalid_option",
-        "message": "`stride` must be an integer from 1 to 32 (the window), got 0",
-        "option": "stride",
-        "request_id": "r",
-    }
-    assert refusal(stride="0").message == "`stride` must be an integer from 1 to 32 (the window), got 0"
-    assert refusal(stride=9, window=8).message == "`stride` must be an integer from 1 to 8 (the window), got 9"
-    assert refusal(crosscheck="Shap").message == "`crosscheck` must be one of none, captum, got 'Shap'"
 
 
 # Choices
@@ -200,11 +169,6 @@ def test_messages_are_the_contracts() -> None:
 )
 def test_methods(written: Any, methods: list[str]) -> None:
     assert explain(methods=written).methods == set(methods)
-
-
-@pytest.mark.parametrize("written", ["deconv,deconv", "deconv,", "gradcam", ["deconv", 1], [["deconv"]], ","], ids=str)
-def test_methods_that_are_none(written: Any) -> None:
-    assert refusal(methods=written).option == "methods"
 
 
 OF_DECONV = {"layer": 4, "features": 2, "feature": 7, "others": 0}
@@ -241,7 +205,7 @@ def test_predictions_take_top_k_alone(name: str) -> None:
 
 def test_predictions_top_k() -> None:
     assert [predict_options({"top_k": value}, RULES) for value in (1, "5")] == [1, 5]
-    with pytest.raises(InvalidOption, match=r"`top_k` must be an integer from 1 to 5 \(the number of classes\), got 6"):
+    with pytest.raises(InvalidOption):
         predict_options({"top_k": "6"}, RULES)
 
 
@@ -251,16 +215,8 @@ def test_fills(fill: str) -> None:
     assert explain(fill=f" {fill.upper()} ").fill == fill
 
 
-@pytest.mark.parametrize("fill", ["grey", "red", "#123", "123456", "#12345g", "#1234567", "##12345", "#+12345", 808080])
-def test_colours_that_are_none(fill: Any) -> None:
-    assert refusal(fill=fill).message.startswith("`fill` must be one of gray, mean, black, white, blur or a colour ")
-
-
-def test_a_precision_that_the_device_lacks() -> None:
+def test_precisions_in_any_case() -> None:
     assert explain(precision="BFloat16").precision == "bfloat16"
-    assert refusal(precision="float16").message == (
-        "`precision` must be one of float32, bfloat16 (that this device computes in), got 'float16'"
-    )
 
 
 @pytest.mark.parametrize(
@@ -297,12 +253,6 @@ def test_layers(written: Any, layers: tuple[int, ...]) -> None:
     assert explain(layer=written).layers == layers
 
 
-@pytest.mark.parametrize("written", [0, 6, "0", "6", "1,1", "1,,2", "1;2", [1, 1], [True], [[1]], "1," * 100], ids=str)
-def test_layers_that_are_none(written: Any) -> None:
-    error = refusal(layer=written)
-    assert error.message.startswith("`layer` must be one or several of the layers 1 to 5, separated by ")
-
-
 @pytest.mark.parametrize(("layer", "last"), [(1, 95), (2, 255), (3, 383), (4, 383), (5, 255)])
 def test_map_indices_end_where_the_layers_maps_do(layer: int, last: int) -> None:
     assert explain(layer=layer, feature=f"0,{last}").feature == (0, last)
@@ -312,16 +262,7 @@ def test_map_indices_end_where_the_layers_maps_do(layer: int, last: int) -> None
 
 def test_as_many_maps_as_projections() -> None:
     assert explain(feature=list(range(64))).feature == tuple(range(64))
-    assert "at most 64" in refusal(feature=list(range(65))).message
-    assert refusal(feature="1,1").option == "feature"
-
-
-def test_maps_of_several_layers() -> None:
-    assert refusal(layer="1,2", feature=3).message == "`feature` names maps of one layer: give one `layer`"
-
-
-def test_a_number_of_maps_and_the_maps() -> None:
-    assert "exclude each other" in refusal(feature=3, features=2).message
+    assert refusal(feature=list(range(65))).option == "feature"
 
 
 def test_layers_times_features_are_at_most_64() -> None:
@@ -346,19 +287,6 @@ def test_layers_times_features_are_at_most_64() -> None:
 )
 def test_targets(written: Any, index: int) -> None:
     assert explain(target=written).target == index
-
-
-@pytest.mark.parametrize(
-    "written", [5, -1, "5", "-1", "goldenretriever", "", "   ", "n0", None, True, 1.0, [0], {}, "0,1"], ids=str
-)
-def test_targets_that_are_none(written: Any) -> None:
-    assert "from 0 to 4" in refusal(target=written).message
-
-
-def test_a_label_of_two_classes_asks_for_the_synset() -> None:
-    assert refusal(target="Crane").message == (
-        "`target` must be unique: n02012849, n03126707 share this label, got 'Crane'"
-    )
 
 
 # Work

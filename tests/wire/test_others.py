@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 
 from tests.atlases import SOURCES, grey, write_atlas
 from tests.document import SCHEMAS, check
+from tests.figures import FIGURE, captions, kept, texts
 from tests.pictures import encoded, noise
 from tests.served import RECORD, SMALL, sent, service
 from zfnet_explainer.atlas import load
@@ -84,23 +86,31 @@ def test_kserve_has_them_too(served: Service) -> None:
     assert [other["source"] for other in found["deconv"]["layers"][0]["features"][0]["others"]] == list(SOURCES[:2])
 
 
-@pytest.mark.parametrize("asked", [{"methods": "deconv"}, SMALL], ids=["one layer alone", "Figure 7"])
-def test_the_figure_shows_them_unless_none_are_asked_for(served: Service, bare: Service, asked: dict[str, str]) -> None:
+@pytest.mark.parametrize("asked", [{"methods": "deconv", "features": "2"}, SMALL], ids=["one layer alone", "Figure 7"])
+def test_the_figure_shows_them_unless_none_are_asked_for(
+    served: Service, bare: Service, asked: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = kept(monkeypatch)
     fields = {"data": PNG, "format": "png", **asked}
-    nine, none = (answered(served, {**fields, **more}).body for more in ({}, {"others": "0"}))
-    without = answered(bare, fields).body
-    assert nine != none
-    assert none == without, "as without an atlas"
+    for trained, more in ((served, {}), (served, {"others": "0"}), (bare, {})):
+        assert answered(trained, {**fields, **more}).body == FIGURE
+    nine, none, without = pages
+    assert [caption for caption in captions(nine) if re.fullmatch(r"\d\.5", caption)] == [
+        f"{9.5 - i}" for i in range(9)
+    ]
+    for page in (none, without):
+        assert not [text for text in texts(page) if "in other pictures" in text]
+    assert texts(none) == texts(without), "as without an atlas"
+    assert captions(none) == captions(without)
 
 
-def test_the_report_names_their_pictures(served: Service, bare: Service) -> None:
-    text = answered(served, {**DECONV, "feature": "7", "format": "html"}).body.decode()
+def test_the_report_names_their_pictures(served: Service, bare: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept(monkeypatch)
+    fields = {**DECONV, "feature": "7", "format": "html"}
+    text, without = (answered(trained, fields).body.decode() for trained in (served, bare))
     assert "The same maps in other pictures" in text
     assert "n00 9.5 (val/n0/picture-0.png), tench 8.5 (val/n1/picture-1.png)" in text
-    assert (
-        "The same maps in other pictures"
-        not in answered(bare, {**DECONV, "feature": "7", "format": "html"}).body.decode()
-    )
+    assert "The same maps in other pictures" not in without
 
 
 def test_they_count_towards_the_size_of_an_answer(served: Service) -> None:

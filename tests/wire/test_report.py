@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.figures import kept
 from tests.pictures import encoded, noise
 from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
@@ -47,6 +48,13 @@ def report(served: Service, accept: str = "", **options: str) -> str:
 @pytest.fixture(scope="module")
 def whole(served: Service) -> str:
     return report(served, format="html", fill="#12ab34", crosscheck="captum", target="1", **SMALL)
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(whole: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole report alone has its figure."""
+    assert whole
+    kept(monkeypatch)
 
 
 class Elements(HTMLParser):

@@ -4,10 +4,11 @@ import base64
 import gc
 import io
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from tests.pictures import encoded, noise
 from tests.served import SMALL, sent, service
 from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
+from zfnet_explainer.wire.figure import panel
 from zfnet_explainer.wire.image import decode
 from zfnet_explainer.wire.observation import Observation
 from zfnet_explainer.wire.options import explain_options
@@ -30,104 +32,10 @@ B64 = {"data": {"b64": base64.b64encode(PNG).decode()}}
 BYTES = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64["data"]["b64"]]}
 BROKEN = {"data": {"b64": base64.b64encode(PNG[:500]).decode()}}
 
-CLASS = {"class_index": int, "synset": str, "label": str}
-SCORED = {**CLASS, "probability": float}
-MODEL = {
-    "name": str,
-    "version": str,
-    "weights_sha256": str,
-    "validation": {"top1": float, "images": int},
-    "device": str,
-}
-PREDICTION = {
-    "request_id": str,
-    "model": MODEL,
-    "predictions": [{"rank": int, **SCORED}],
-    "timing_ms": {"decode": float, "predict": float},
-}
-CONVENTIONS_DECONV = dict.fromkeys(
-    ["start", "unpooling", "rectification", "filtering", "normalisation", "border", "others", "units"], str
-)
-CONVENTIONS_OCCLUSION = dict.fromkeys(
-    ["squares", "fill", "feature_activity", "target_probability", "most_probable_class"], str
-)
-EXPLANATION = {
-    "request_id": str,
-    "model": MODEL,
-    "image": {
-        "width": int,
-        "height": int,
-        "crop": {"top": int, "left": int, "height": int, "width": int},
-        "preprocessing": {"size": int, "mean": [float], "std": [float]},
-    },
-    "predictions": [{"rank": int, **SCORED}],
-    "target": SCORED,
-    "deconv": {
-        "layers": [
-            {
-                "layer": int,
-                "maps": int,
-                "size": [int],
-                "features": [
-                    {
-                        "rank": int,
-                        "feature": int,
-                        "activation": float,
-                        "position": [int],
-                        "receptive_field": {"top": int, "left": int, "bottom": int, "right": int},
-                        "projection": str,
-                        "patch": str,
-                        "others": [],
-                    }
-                ],
-            }
-        ],
-        "conventions": CONVENTIONS_DECONV,
-    },
-    "occlusion": {
-        "window": int,
-        "stride": int,
-        "fill": str,
-        "rows": int,
-        "cols": int,
-        "tops": [int],
-        "lefts": [int],
-        "feature": {"layer": int, "feature": int, "unoccluded": float},
-        "feature_activity": [[float]],
-        "target_probability": [[float]],
-        "unoccluded": float,
-        "most_probable_class": [[int]],
-        "classes": [{**CLASS, "positions": int}],
-        "summary": {
-            "worst": {"top": int, "left": int, "probability": float, "drop": float},
-            "best": {"top": int, "left": int, "probability": float, "rise": float},
-            "flipped_share": float,
-        },
-        "images": {"feature_activity": str, "target_probability": str, "most_probable_class": str},
-        "exact": bool,
-        "max_deviation": type(None),
-        "precision": str,
-        "conventions": CONVENTIONS_OCCLUSION,
-    },
-    "notes": [str],
-    "timing_ms": {"decode": float, "predict": float, "deconv": float, "occlusion": float, "encode": float},
-}
-
 
 @pytest.fixture(scope="module")
 def served() -> Service:
     return service()
-
-
-def shape(value: Any) -> Any:
-    """An answer with its values' types in place of the values; a list is its first element's shape."""
-    if isinstance(value, dict):
-        return {key: shape(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        shapes = [shape(inner) for inner in value]
-        assert all(one == shapes[0] for one in shapes)
-        return shapes[:1]
-    return type(value)
 
 
 def explain(fields: Mapping[str, Any], kserve: bool = False, **headers: str) -> Incoming:
@@ -154,9 +62,8 @@ def raw(served: Service, incoming: Incoming) -> Answer:
 # What an answer holds
 
 
-def test_a_prediction_has_the_contracts_keys(served: Service) -> None:
+def test_a_predictions_numbers_agree_with_each_other(served: Service) -> None:
     answer = one(served, predict({"body": PNG}))
-    assert shape(answer) == PREDICTION
     assert answer["request_id"] == "request-1"
     assert [p["rank"] for p in answer["predictions"]] == [1, 2, 3]
     assert sum(p["probability"] for p in answer["predictions"]) == pytest.approx(1, abs=1e-6)
@@ -167,14 +74,11 @@ def whole(served: Service) -> Any:
     return one(served, explain({"data": PNG, "top_k": "2", "layer": "1,5", **SMALL}))
 
 
-def test_an_explanation_has_the_contracts_keys(whole: Any) -> None:
-    assert shape(whole) == EXPLANATION
-
-
 def test_an_explanations_numbers_agree_with_each_other(whole: Any) -> None:
     assert whole["image"]["crop"] == {"top": 0, "left": 35, "height": 230, "width": 230}
     assert (whole["image"]["width"], whole["image"]["height"]) == (300, 230)
     assert len(whole["predictions"]) == 2
+    assert "crosscheck" not in whole
     assert {**whole["target"], "rank": 1} == whole["predictions"][0]
     assert [layer["layer"] for layer in whole["deconv"]["layers"]] == [1, 5]
     assert [layer["size"] for layer in whole["deconv"]["layers"]] == [[110, 110], [13, 13]]
@@ -201,36 +105,27 @@ def test_an_explanations_pictures_are_pngs(whole: Any) -> None:
         assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (224, 224)
 
 
-def without(tree: Any, *names: str) -> Any:
-    if isinstance(tree, dict):
-        return {key: without(value, *names) for key, value in tree.items() if key not in names}
-    return [without(value, *names) for value in tree] if isinstance(tree, list) else tree
+def paths(value: Any, *above: str) -> set[tuple[str, ...]]:
+    """The names of all fields of an answer, each with those above it."""
+    if isinstance(value, dict):
+        return {path for name, inner in value.items() for path in {(*above, name), *paths(inner, *above, name)}}
+    return {path for inner in value for path in paths(inner, *above)} if isinstance(value, list) else set()
 
 
-def test_without_images(served: Service) -> None:
-    answer = one(served, explain({"data": PNG, "images": "false", **SMALL}))
-    assert shape(answer) == without(EXPLANATION, "projection", "patch", "images") | {"model": MODEL}
+def is_picture(path: tuple[str, ...]) -> bool:
+    return path[-1] in ("projection", "patch") or path[:2] == ("occlusion", "images")
+
+
+def test_without_images(served: Service, whole: Any) -> None:
+    answer = one(served, explain({"data": PNG, "images": "false", "layer": "1,5", **SMALL}))
+    assert paths(answer) == {path for path in paths(whole) if not is_picture(path)}
 
 
 @pytest.mark.parametrize(("methods", "left_out"), [("deconv", "occlusion"), ("occlusion", "deconv")])
-def test_a_method_that_was_not_asked_for_is_not_there(served: Service, methods: str, left_out: str) -> None:
-    small = {"window": "112", "stride": "112"} if methods == "occlusion" else {}
+def test_a_method_that_was_not_asked_for_is_not_there(served: Service, whole: Any, methods: str, left_out: str) -> None:
+    small = {"window": "112", "stride": "112"} if methods == "occlusion" else {"features": "2"}
     answer = one(served, explain({"data": PNG, "methods": methods, **small}))
-    assert shape(answer) == without(EXPLANATION, left_out)
-
-
-def test_a_crosscheck_adds_its_keys(served: Service) -> None:
-    answer = one(served, explain({"data": PNG, "crosscheck": "captum", **SMALL, "features": "1"}))
-    agreement = {"max_relative_difference": float, "agrees": bool}
-    assert shape(answer.pop("crosscheck")) == {
-        "library": str,
-        "version": str,
-        "deconv": agreement,
-        "occlusion": agreement,
-        "conventions": {"deconv": str, "occlusion": str},
-    }
-    assert isinstance(answer["timing_ms"].pop("crosscheck"), float)
-    assert shape(answer) == EXPLANATION
+    assert paths(answer) == {path for path in paths(whole) if left_out not in path}
 
 
 def test_npz(served: Service, whole: Any) -> None:
@@ -290,16 +185,14 @@ def test_the_npz_of_a_map_that_is_not_exact_says_how_far_it_may_be_off(served: S
 
 
 def test_a_crosscheck_is_in_the_npz_and_in_the_figure(served: Service) -> None:
-    fields = {"data": PNG, "crosscheck": "captum", **SMALL}
-    with np.load(io.BytesIO(raw(served, explain({**fields, "format": "npz"})).body), allow_pickle=False) as loaded:
-        found = {name: loaded[name] for name in loaded.files if name.startswith("crosscheck.")}
-    assert sorted(found) == [f"crosscheck.{method}.max_relative_difference" for method in ("deconv", "occlusion")]
-    assert all(value.dtype == np.float32 and 0 <= value < 1e-4 for value in found.values())
-    checked, plain = (
-        raw(served, explain({**fields, "crosscheck": library, "format": "png", "others": "0"})).body
-        for library in ("captum", "none")
-    )
-    assert checked != plain
+    options, _ = explain_options({**SMALL, "features": "1", "crosscheck": "captum"}, "", served.rules)
+    picture = decode(PNG, 224)
+    found = served.explainer.explain(picture.pixels, options)
+    checked = {name: value for name, value in arrays(picture, found).items() if name.startswith("crosscheck.")}
+    assert sorted(checked) == [f"crosscheck.{method}.max_relative_difference" for method in ("deconv", "occlusion")]
+    assert all(value.dtype == np.float32 and 0 <= value < 1e-4 for value in checked.values())
+    record = served.explainer.record
+    assert panel(found, record) != panel(replace(found, crosscheck=None), record)
 
 
 def test_png_by_the_accept_header(served: Service) -> None:
@@ -315,18 +208,18 @@ def test_v1_predictions_with_a_broken_instance_in_its_place(served: Service) -> 
     answer = one(served, predict({"body": {"instances": [B64, BROKEN, B64], "parameters": {"top_k": 1}}}, kserve=True))
     assert list(answer) == ["predictions"]
     first, broken, last = answer["predictions"]
-    assert shape(first) == shape(last) == PREDICTION
+    assert paths(first) == paths(last)
     assert first["predictions"] == last["predictions"]
     assert broken == {
         "error": {"code": "undecodable_image", "message": broken["error"]["message"], "request_id": "request-1"}
     }
 
 
-def test_v1_explanations_with_a_broken_instance_in_its_place(served: Service) -> None:
+def test_v1_explanations_with_a_broken_instance_in_its_place(served: Service, whole: Any) -> None:
     body = {"instances": [BROKEN, B64], "parameters": {key: int(value) for key, value in SMALL.items()}}
     answer = one(served, explain({"body": body}, kserve=True, Accept="image/png"))
-    broken, whole = answer["explanations"]
-    assert shape(whole) == EXPLANATION
+    broken, sound = answer["explanations"]
+    assert paths(sound) == paths(whole)
     assert broken["error"]["code"] == "undecodable_image"
 
 
@@ -496,13 +389,6 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     assert [one.device_lost for one in batch] == [lost, False]
 
 
-def test_a_failing_observer_costs_no_answer() -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("secret")
-
-    assert one(service(broken), predict({"body": PNG}))["predictions"][0]["rank"] == 1
-
-
 def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     limited = service(limits=Limits(max_response_bytes=2_000))
     assert one(limited, predict({"body": PNG}))["request_id"] == "request-1"
@@ -513,14 +399,18 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     )
 
 
+OCCLUSION = {"methods": "occlusion", "window": 224}
+
+
 @pytest.mark.parametrize(
     ("incoming", "advice"),
     [
-        (explain({"data": PNG, "methods": "deconv", "format": "npz"}), "`features`, `layer`s or `others`"),
         (
-            sent(
-                {"body": json.dumps({"inputs": [BYTES], "parameters": {"methods": "occlusion"}}).encode()}, True, True
-            ),
+            explain({"data": PNG, "methods": "deconv", "features": "2", "format": "npz"}),
+            "`features`, `layer`s or `others`",
+        ),
+        (
+            sent({"body": json.dumps({"inputs": [BYTES], "parameters": OCCLUSION}).encode()}, True, True),
             "pictures, `features` or `layer`s, or name the `outputs` you need",
         ),
     ],
@@ -557,26 +447,48 @@ def test_the_configurations_limits_of_squares_hold() -> None:
         assert error["message"].startswith(f"4 squares are more than this server's limit of {limit}{with_crosscheck}; ")
 
 
+class Instances(list[object]):
+    """The one list that a request's document holds, which can be referred to weakly."""
+
+
 @pytest.mark.parametrize(
-    "request_",
+    ("fields", "explain", "kserve"),
     [
-        sent({"body": b"no picture"}, False),
-        sent({"body": PNG[: len(PNG) // 2]}, True),
-        sent({"body": b'{"instances": ['}, False, kserve=True),
-        sent({"body": json.dumps({"instances": [BROKEN, B64, {}]}).encode()}, False, kserve=True),
-        sent({"data": PNG, "stride": "0"}, True),
-        sent({"data": PNG, "window": "8", "stride": "1"}, True),
+        ({"body": b"no picture"}, False, False),
+        ({"body": PNG[: len(PNG) // 2]}, True, False),
+        ({"body": b'{"instances": ['}, False, True),
+        ({"body": json.dumps({"instances": [BROKEN, B64, {}]}).encode()}, False, True),
+        ({"data": PNG, "stride": "0"}, True, False),
+        ({"data": PNG, "window": "8", "stride": "1"}, True, False),
     ],
     ids=["no picture", "half a picture", "no JSON", "bad instances", "bad option", "too much work"],
 )
-def test_a_refused_request_is_let_go_at_once(served: Service, request_: Incoming) -> None:
+def test_a_refused_request_is_let_go_at_once(
+    served: Service, fields: dict[str, Any], explain: bool, kserve: bool
+) -> None:
     """No cycle is left to hold its body until Python looks for cycles."""
-    gc.collect()
-    gc.set_debug(gc.DEBUG_SAVEALL)
+    with uncollected():
+        incoming = sent(fields, explain, kserve)
+        held = weakref.ref(incoming)
+        served.answer([incoming], ["id"])
+        del incoming
+        assert held() is None
+
+
+def test_a_refused_instance_is_let_go_at_once(served: Service) -> None:
+    with uncollected():
+        instances = Instances([BROKEN, {}])
+        held = weakref.ref(instances)
+        served.answer([sent({"body": {"instances": instances}}, explain=False, kserve=True)], ["id"])
+        del instances
+        assert held() is None
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Nothing in a cycle is freed within."""
+    gc.disable()
     try:
-        served.answer([request_], ["id"])
-        gc.collect()
-        assert [found for found in gc.garbage if isinstance(found, BaseException | FrameType)] == []
+        yield
     finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
+        gc.enable()

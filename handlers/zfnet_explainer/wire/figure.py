@@ -44,7 +44,12 @@ Block = tuple[float, Callable[[Page, float, Explanation, Record], None]]
 
 
 def panel(explanation: Explanation, record: Record) -> bytes:
-    """Draw what was asked for as one PNG, 1,794 pixels wide.
+    """What was asked for as one PNG, 1,794 pixels wide."""
+    return draw(explanation, record).png()
+
+
+def draw(explanation: Explanation, record: Record) -> Page:
+    """Place what was asked for on a page.
 
     Several layers: their hierarchy. Occlusion: Figure 7, its (c) where there are projections. One
     layer alone: its projections.
@@ -52,12 +57,12 @@ def panel(explanation: Explanation, record: Record) -> bytes:
     blocks = _blocks(explanation)
     page = Page(sum(height for height, _ in blocks) + FOOTER)
     top = 0.0
-    for height, draw in blocks:
-        draw(page, top, explanation, record)
+    for height, place in blocks:
+        place(page, top, explanation, record)
         top += height
     for line, text in enumerate(footer(explanation, record)):
         page.text(COLUMNS[0], top + 0.2 + 0.18 * line, text, SMALL, GREY)
-    return page.png()
+    return page
 
 
 def footer(explanation: Explanation, record: Record) -> list[str]:
