@@ -255,7 +255,8 @@ def test_a_failed_instance_is_as_documented(served: Service, path: str, paramete
 
 
 def test_pixels_are_read_as_documented(served: Service) -> None:
-    tensor = {"name": "image", "shape": [1, 224, 224, 3], "datatype": "UINT8", "data": noise().reshape(-1).tolist()}
+    pixels = noise(5, 7)
+    tensor = {"name": "image", "shape": [1, *pixels.shape], "datatype": "UINT8", "data": pixels.flatten().tolist()}
     check(SCHEMAS["ImageTensor"], tensor)
     status, _ = ask(served, "/v2/models/zfnet/infer", {"body": json.dumps({"id": "a", "inputs": [tensor]}).encode()})
     assert status == 200

@@ -1,18 +1,17 @@
 """What Prometheus scrapes from the real server."""
 
-import shutil
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx
-import pytest
 
 from zfnet_explainer.serving.activity import activity
 from zfnet_explainer.serving.server import RunningServer
 
+from ..needs import needs
 from ..pictures import encoded, noise
+from ..waiting import wait_for
 
 ASKED = {"window": "112", "stride": "112", "features": "2", "crosscheck": "captum"}
 
@@ -26,12 +25,12 @@ def scraped(server: RunningServer) -> dict[str, float]:
 
 def grown(server: RunningServer, before: dict[str, float], series: str) -> float:
     """How far a series has grown; TorchServe reads a worker's output a moment after its answer."""
-    deadline = time.monotonic() + 10
-    while True:
-        difference = scraped(server).get(series, 0.0) - before.get(series, 0.0)
-        if difference or time.monotonic() > deadline:
-            return difference
-        time.sleep(0.1)
+
+    def difference() -> float:
+        return scraped(server).get(series, 0.0) - before.get(series, 0.0)
+
+    wait_for(lambda: difference() != 0, f"{series} does not grow")
+    return difference()
 
 
 def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx.Client) -> None:
@@ -65,15 +64,14 @@ def test_what_a_worker_has_in_hand_is_told(server: RunningServer, client: httpx.
     assert before.unanswered == 0
     with ThreadPoolExecutor(1) as thread:
         answer = thread.submit(client.post, "/explanations/zfnet", files={"data": encoded(noise())})
-        while activity(server).in_progress != 1:
-            assert not answer.done()
+        wait_for(lambda: activity(server).in_progress == 1 or answer.done(), "nothing is in hand")
         assert answer.result().status_code == 200
-    while activity(server).in_progress:
-        time.sleep(0.1)  # TorchServe reads a worker's output a moment after its answer
+    # TorchServe reads a worker's output a moment after its answer.
+    wait_for(lambda: not activity(server).in_progress, "something is still in hand")
     assert activity(server) == replace(before, asked=before.asked + 1, answered=before.answered + 1)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@needs("promtool")
 def test_promtool_has_nothing_to_say_of_ours(server: RunningServer) -> None:
     text = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).content
     found = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)  # noqa: S607

@@ -7,14 +7,18 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..pictures import tiff
 from .cases import Case, body
 from .odd_pictures import PICTURE, png_chunk, saved
 
 PNG = b"\x89PNG\r\n\x1a\n"
+MOST = 20 * 2**20
 SOUND = {
     "PNG": saved(PICTURE, "PNG"),
     "JPEG": saved(PICTURE, "JPEG"),
@@ -47,6 +51,9 @@ NO_PICTURES = {
     "a safetensors file": struct.pack("<Q", 2) + b"{}",
     "gzip": gzip.compress(bytes(10**6)),
     "ELF": b"\x7fELF\x02\x01\x01" + bytes(60),
+    "UTF-8 that is none": b"\xff",
+    "WAV": b"RIFF\x24\0\0\0WAVEfmt " + bytes(60),
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(60),
     "MP4": b"\0\0\0\x18ftypmp42" + bytes(40),
     "AVIF": b"\0\0\0\x1cftypavif" + bytes(40),
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40),
@@ -61,6 +68,7 @@ NO_PICTURES = {
     "control characters": bytes(range(32)),
     "half a signature": b"\x89PNG\r\n",
     "RIFF that is no WebP": b"RIFF\x04\0\0\0WAVE" + bytes(30),
+    **{f"a sound {name}": saved(Image.new("RGB", (9, 9)), name) for name in ("ICO", "PPM", "TGA", "PCX")},
 }  # fmt: skip
 
 
@@ -79,7 +87,9 @@ def _zip_of_death() -> bytes:
 
 def _bombs() -> Iterator[Case]:
     idat, end = png_chunk(b"IDAT", zlib.compress(bytes(1000))), png_chunk(b"IEND", b"")
-    for width, height in ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (50_000_001, 1), (7072, 7072), (2**31 - 1, 1)):
+    for width, height in (
+        (60_000, 60_000), (2**31 - 1, 2**31 - 1), (50_000_001, 1), (7072, 7072), (8000, 6251), (2**31 - 1, 1),
+    ):  # fmt: skip
         yield body(f"PNG header of {width} x {height}", _png(width, height, idat, end), 413, "too_large")
     yield body("PNG of one bit, 60,000 x 60,000", _png(60_000, 60_000, idat, end, bits=1, kind=0), 413, "too_large")
     gif = bytearray(SOUND["GIF"])
@@ -88,34 +98,64 @@ def _bombs() -> Iterator[Case]:
     bmp = bytearray(SOUND["BMP"])
     bmp[18:26] = struct.pack("<ii", 60_000, 60_000)
     yield body("BMP header of 60,000 x 60,000", bytes(bmp), 413, "too_large")
-    jpeg = bytearray(SOUND["JPEG"])
-    at = jpeg.index(b"\xff\xc0") + 5
-    jpeg[at : at + 4] = struct.pack(">HH", 65_500, 65_500)
-    yield body("JPEG header of 65,500 x 65,500", bytes(jpeg), 413, "too_large")
-    tiff = saved(Image.new("1", (8000, 8000)), "TIFF", compression="group4")
-    yield body("TIFF of 64 megapixels in a few bytes", tiff, 413, "too_large")
+    for side in (65_500, 7072):
+        jpeg = bytearray(SOUND["JPEG"])
+        at = jpeg.index(b"\xff\xc0") + 5
+        jpeg[at : at + 4] = struct.pack(">HH", side, side)
+        yield body(f"JPEG header of {side:,} x {side:,}", bytes(jpeg), 413, "too_large")
+    yield body("WEBP header of 16,383 x 16,383", _webp(16_383), 413, "too_large")
+    yield body("TIFF of 64 megapixels in a few bytes", _tiff_of_64_megapixels, 413, "too_large")
+    yield body("PNG of 50 megapixels that are not there", _png(8000, 6250, idat, end), 422, "undecodable_image")
     yield body("zip of death", _zip_of_death(), 415, "unsupported_image")
     for length in (2**32 - 1, 2**31 - 1, 2**31):
         chunk = struct.pack(">I", length) + b"IDAT" + bytes(100)
         yield body(f"PNG chunk of {length} bytes", _png(9, 9, chunk), 422, "undecodable_image")
-    text = png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(64 * 2**20)))
-    yield body("PNG whose text unfolds to 64 MiB", _png(9, 9, text, idat, end), 422, "undecodable_image")
-    profiles = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20))) * 40
-    yield body("PNG with forty profiles", _png(9, 9, profiles, idat, end), 422, "undecodable_image")
+    for kind, start, mebibytes in ((b"zTXt", b"a\0\0", 64), (b"iTXt", b"x\0\1\0\0\0", 10), (b"iCCP", b"x\0\0", 10)):
+        name = f"PNG whose {kind.decode()} unfolds to {mebibytes} MiB"
+        yield body(name, partial(_unfolding, kind, start, mebibytes), 422, "undecodable_image")
+    text = struct.pack(">I", 2**32 - 1) + b"tEXtx"
+    yield body("PNG whose text has 4 GB", _png(9, 9, text, idat, end), 422, "undecodable_image")
+    for many in (40, 100):
+        profiles = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20))) * many
+        yield body(f"PNG with {many} profiles", _png(9, 9, profiles, idat, end), 422, "undecodable_image")
     yield body("PNG without data", _png(9, 9, end), 422, "undecodable_image")
     yield body("PNG of size 0", _png(0, 0, idat, end), 422, "undecodable_image")
+    yield body("JPEG of endless scans", _endless_scans, 422, "undecodable_image")
+    for name, start in {"PNG": PNG, "JPEG": b"\xff\xd8\xff", "text": b"text", "TIFF": b"II*\0"}.items():
+        yield body(f"21 MiB that begin as {name}", partial(_filled, start, 21 * 2**20), 413, "too_large")
+    told = "the picture has 20,971,521 bytes; at most 20,971,520 (20 MiB) are read: send a smaller one"
+    yield body("a byte over 20 MiB", partial(_filled, PNG, MOST + 1), 413, "too_large", says=told)
+    yield body("20 MiB of zeros after a PNG's signature", partial(_filled, PNG, MOST), 422, "undecodable_image")
+
+
+def _filled(start: bytes, size: int) -> bytes:
+    return start + bytes(size - len(start))
+
+
+def _webp(side: int) -> bytes:
+    told = (side - 1).to_bytes(3, "little")
+    extended = b"VP8X" + struct.pack("<I", 10) + b"\x10\0\0\0" + told + told
+    return b"RIFF" + struct.pack("<I", 4 + len(extended)) + b"WEBP" + extended
+
+
+def _tiff_of_64_megapixels() -> bytes:
+    return saved(Image.new("1", (8000, 8000)), "TIFF", compression="group4")
+
+
+def _unfolding(kind: bytes, start: bytes, mebibytes: int) -> bytes:
+    chunk = png_chunk(kind, start + zlib.compress(bytes(mebibytes * 2**20)))
+    return _png(9, 9, chunk, png_chunk(b"IDAT", zlib.compress(bytes(1000))), png_chunk(b"IEND", b""))
+
+
+def _endless_scans() -> bytes:
     scans = saved(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
     scan = scans[scans.rindex(b"\xff\xda") : -2]
-    many = scans[:-2] + scan * 1300 + b"\xff\xd9"
-    yield body("JPEG of endless scans", many, 422, "undecodable_image")
-    for name, start in {"PNG": PNG, "JPEG": b"\xff\xd8\xff", "text": b"text", "TIFF": b"II*\0"}.items():
-        yield body(f"21 MiB that begin as {name}", start + bytes(21 * 2**20), 413, "too_large")
-    yield body("20 MiB of zeros after a PNG's signature", PNG + bytes(20 * 2**20 - 8), 422, "undecodable_image")
+    return scans[:-2] + scan * 1300 + b"\xff\xd9"
 
 
 def _damaged() -> Iterator[Case]:
     for name, sound in SOUND.items():
-        for cut in (13, len(sound) // 10, len(sound) // 2, len(sound) - 200):
+        for cut in (13, 16, len(sound) // 10, len(sound) // 3, len(sound) // 2, len(sound) - 200):
             yield body(f"{name} cut after {cut}", sound[:cut], 422, "undecodable_image")
     for name in ("PNG", "TIFF lzw"):  # the others have no checksum: such a file is another picture
         for share in (0.3, 0.6, 0.9):
@@ -123,12 +163,20 @@ def _damaged() -> Iterator[Case]:
             at = int(share * len(hurt))
             hurt[at : at + 64] = bytes(64)
             yield body(f"{name} with zeros at {share}", bytes(hurt), 422, "undecodable_image")
+    chance = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    lossless: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "TIFF": {"compression": "tiff_lzw"}}
+    for name, options in lossless.items():
+        hurt = bytearray(saved(chance, name, **options))
+        middle = len(hurt) // 2
+        hurt[middle : middle + 200] = b"\xff" * 200
+        yield body(f"{name} with ones in its middle", bytes(hurt), 422, "undecodable_image")
     for name in sorted(SOUND.keys() - {"GIF"}):  # whose header may well have ones
         hurt = bytearray(SOUND[name])
         hurt[12:40] = b"\xff" * 28
         yield body(f"{name} with a header of ones", bytes(hurt), 422, "undecodable_image")
     yield body("32 bits a channel", saved(Image.new("I", (9, 9)), "TIFF"), 415, "unsupported_image")
     yield body("floating point", saved(Image.new("F", (9, 9)), "TIFF"), 415, "unsupported_image")
+    yield body("12 bits a channel", tiff(12, 1, bytes(24)), 415, "unsupported_image")
 
 
 CASES = (

@@ -10,40 +10,176 @@ from .cases import EXPLAIN, PREDICT, SMALL, V1_EXPLAIN, V1_PREDICT, V2_EXPLAIN, 
 B64 = base64.b64encode(SMALL).decode()
 INSTANCE = {"data": {"b64": B64}}
 MALFORMED = (400, "malformed_body")
+SOUND = json.dumps({"instances": [INSTANCE]}).encode()
+NO_JSON = {
+    "depth 5,000": b'{"instances": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "objects of depth 5,000": b'{"instances": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001,
+    "objects of depth 100,000": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "depth 500,000, never closed": b"{" + b'"a":[' * 500_000,
+    "two million empty lists": b'{"instances": [' + b"[]," * 2_000_000 + b"[]]}",
+    "cut": SOUND[:-20],
+    "trailing comma": SOUND[:-1] + b",}",
+    "two documents": SOUND + SOUND,
+    "a letter after it": b"{}x",
+    "brackets that do not match": b'{"instances": [}',
+    "single quotes": SOUND.replace(b'"', b"'"),
+    "a comment": b"/**/" + SOUND[:1] + b"//\n" + SOUND[1:],
+    "no colon": b'{"instances" []}',
+    "a bare word": b'{"instances": undefined}',
+    "a brace": b"{",
+    "a brace and chance": b"{" + bytes(range(256)),
+    "UTF-8 that is none": b'{"instances": "\xff\xfe"}',
+    "overlong UTF-8": b'{"instances": "\xc0\xaf"}',
+    "control characters in JSON": b'{"instances": "\0\1\2"}',
+    "a line's end in JSON": b'{"a": "\n"}',
+    "a number of 10,000 digits": b'{"instances": ' + b"9" * 10_000 + b"}",
+    "1e999": b'{"instances": 1e999}',
+    "NaN": b'{"instances": NaN}',
+    "minus infinity": b'{"instances": -Infinity}',
+    "half a surrogate": b'{"instances": "\\ud800"}',
+    "a name of a megabyte": b'{"' + b"a" * 2**20 + b'": 1}',
+    "200,000 names": b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b"}",
+    "__proto__": b'{"__proto__": {"instances": []}}',
+}
+
+
+def _tensor(**more: Any) -> dict[str, Any]:
+    return {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64], **more}
+
+
+HOW_MANY = "`instances` is a list of 1 to 16 pictures"
+OUTPUTS = "`outputs` is a list of"
+ENVELOPES: dict[str, tuple[dict[str, Any], str]] = {
+    "no instances": ({}, HOW_MANY),
+    "no instance": ({"instances": []}, HOW_MANY),
+    "17 instances": ({"instances": [INSTANCE] * 17}, HOW_MANY),
+    "100,000 instances": ({"instances": [0] * 100_000}, HOW_MANY),
+    "instances are an object": ({"instances": INSTANCE}, HOW_MANY),
+    "instances are text": ({"instances": B64}, HOW_MANY),
+    "instances are null": ({"instances": None}, HOW_MANY),
+    "instances and inputs": ({"instances": [INSTANCE], "inputs": [_tensor()]}, "give either `instances`"),
+    "instances and a number": ({"instances": [INSTANCE], "inputs": 5}, "give either `instances`"),
+    "an unknown field": (
+        {"instances": [INSTANCE], "url": "http://169.254.169.254/"},
+        "unknown field `url`; options go into `parameters`",
+    ),
+    "an option beside": (
+        {"instances": [INSTANCE], "top_k": 3},
+        "unknown field `top_k`; options go into `parameters`",
+    ),
+    "a strange field": ({"instances": [INSTANCE], "\x00\ud800": 3}, "unknown field `\\x00\\ud800`"),
+    "a long field": ({"instances": [INSTANCE], "a" * 500: 3}, f"unknown field `{'a' * 26}"),
+    "parameters are a list": ({"instances": [INSTANCE], "parameters": []}, "`parameters` is an object of options"),
+    "parameters are text": (
+        {"instances": [INSTANCE], "parameters": "top_k=5"},
+        "`parameters` is an object of options",
+    ),
+    "id is a number": ({"inputs": [_tensor()], "id": 7}, "`id` is a string"),
+    "id is half a surrogate": ({"inputs": [_tensor()], "id": "\ud800"}, "`id` is a string"),
+    "id has a line's end": ({"inputs": [_tensor()], "id": "a\nb"}, "`id` is a string"),
+    "outputs are text": ({"inputs": [_tensor()], "outputs": "x"}, OUTPUTS),
+    "outputs are a number": ({"inputs": [_tensor()], "outputs": 5}, OUTPUTS),
+    "outputs are names": ({"inputs": [_tensor()], "outputs": ["classes"]}, OUTPUTS),
+    "an output without a name": ({"inputs": [_tensor()], "outputs": [{}]}, OUTPUTS),
+    "an output's name is a list": (
+        {"inputs": [_tensor()], "outputs": [{"name": [[]]}]},
+        "a `name` in `outputs` is a string",
+    ),
+    "another output": ({"inputs": [_tensor()], "outputs": [{"name": "secrets"}]}, "there is no output `secrets`"),
+}
+NO_PICTURES: dict[str, Any] = {
+    "URL-safe base64": B64.replace("+", "-").replace("/", "_") + "-_",
+    "base64 with spaces": B64[:40] + " " + B64[40:],
+    "base64 with lines": B64[:76] + "\n" + B64[76:],
+    "base64 without its end": B64.rstrip("=")[:-1],
+    "base64 with too much padding": B64 + "====",
+    "base64 with padding before it": "=" + B64,
+    "base64 of letters beyond ASCII": "ÄÖÜ",
+    "base64 of half a surrogate": "\ud800",
+    "percent signs": "%%%",
+    "empty text": "",
+    "a data URL": "data:image/png;base64," + B64,
+    "a path": "/etc/passwd",
+    "a URL": "http://169.254.169.254/",
+    "no text": 5,
+    "null": None,
+    "a list": [B64],
+    "an object": {"b64": B64},
+}
+STRANGE: dict[str, object] = {
+    "null": None,
+    "a number": 5,
+    "text": "x",
+    "a list": [],
+    "an empty object": {},
+    "data is null": {"data": None},
+    "data is a list": {"data": []},
+    "data is text": {"data": B64},
+    "data is an empty object": {"data": {}},
+    "data is missing": {"b64": B64},
+    "data is a URL": {"data": {"url": "x"}},
+    **{name: {"data": {"b64": text}} for name, text in NO_PICTURES.items()},
+}
+PIXELS: dict[str, Any] = {"datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
+TENSORS: dict[str, Any] = {
+    "no tensor": [],
+    "an object": {},
+    "null": None,
+    "text": "image",
+    "null in a list": [None],
+    "two tensors": [_tensor()] * 2,
+    "another name": [_tensor(name="picture")],
+    "no shape": [{"name": "image", "datatype": "BYTES", "data": [B64]}],
+    "a shape of null": [_tensor(shape=None)],
+    "another shape": [_tensor(shape=[2])],
+    "a shape of three": [_tensor(shape=[1, 1, 1])],
+    "a shape of hundreds": [_tensor(shape=list(range(1, 500)))],
+    "a negative shape": [_tensor(shape=[-1])],
+    "a shape of 0": [_tensor(shape=[0], data=[])],
+    "a huge shape": [_tensor(shape=[10**400])],
+    "a shape of text": [_tensor(shape=["1"])],
+    "a shape of booleans": [_tensor(shape=[True])],
+    "a shape with a point": [_tensor(shape=[1.0])],
+    "data that is text": [_tensor(data=B64)],
+    "FP32": [_tensor(datatype="FP32")],
+    "a datatype of null": [_tensor(datatype=None)],
+    "no datatype": [{"name": "image", "shape": [1], "data": [B64]}],
+    "17 encoded pictures": [_tensor(shape=[17], data=[B64] * 17)],
+    **{f"{name} as data": [_tensor(data=[text])] for name, text in NO_PICTURES.items()},
+}
+NO_PIXELS: dict[str, dict[str, Any]] = {
+    "past 255": {"data": [256] * 12},
+    "below 0": {"data": [-1] * 12},
+    "of text": {"data": ["0"] * 12},
+    "with a point": {"data": [0.5] * 12},
+    "with a point and nothing after it": {"data": [1.0] * 12},
+    "of booleans": {"data": [True] * 12},
+    "of null": {"data": [None] * 12},
+    "of objects": {"data": [{}] * 12},
+    "of 400 digits": {"data": [10**400] * 12},
+    "one too few": {"data": [0] * 11},
+    "one too many": {"data": [0] * 13},
+    "none": {"data": []},
+    "ragged": {"data": [[0], [0, 1]]},
+    "one in a list": {"data": [[0]] * 11 + [0]},
+    "of 17 pictures": {"shape": [17, 1, 1, 3], "data": [0] * 51},
+    "without channels": {"shape": [12]},
+    "without pictures": {"shape": [2, 2, 3]},
+    "of four channels": {"shape": [1, 2, 2, 4], "data": [0] * 16},
+    "of terabytes": {"shape": [1, 10**6, 10**6, 3]},
+    "of 3,600 megapixels": {"shape": [1, 60_000, 60_000, 3], "data": [0] * 3},
+    "of a shape that overflows": {"shape": [1, 2**62, 4, 3]},
+    "of a shape of 400 digits": {"shape": [1, 10**400, 1, 3], "data": [0] * 3},
+}
 
 
 def _syntax() -> Iterator[Case]:
-    sound = json.dumps({"instances": [INSTANCE]}).encode()
-    texts = {
-        "depth 5,000": b'{"instances": ' + b"[" * 5000 + b"]" * 5000 + b"}",
-        "objects of depth 5,000": b'{"instances": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001,
-        "depth 500,000, never closed": b"{" + b'"a":[' * 500_000,
-        "two million empty lists": b'{"instances": [' + b"[]," * 2_000_000 + b"[]]}",
-        "cut": sound[:-20],
-        "trailing comma": sound[:-1] + b",}",
-        "two documents": sound + sound,
-        "single quotes": sound.replace(b'"', b"'"),
-        "a comment": b"/**/" + sound[:1] + b"//\n" + sound[1:],
-        "no colon": b'{"instances" []}',
-        "a bare word": b'{"instances": undefined}',
-        "a brace": b"{",
-        "a brace and chance": b"{" + bytes(range(256)),
-        "UTF-8 that is none": b'{"instances": "\xff\xfe"}',
-        "overlong UTF-8": b'{"instances": "\xc0\xaf"}',
-        "control characters in JSON": b'{"instances": "\0\1\2"}',
-        "a number of 10,000 digits": b'{"instances": ' + b"9" * 10_000 + b"}",
-        "1e999": b'{"instances": 1e999}',
-        "NaN": b'{"instances": NaN}',
-        "minus infinity": b'{"instances": -Infinity}',
-        "half a surrogate": b'{"instances": "\\ud800"}',
-        "a name of a megabyte": b'{"' + b"a" * 2**20 + b'": 1}',
-        "200,000 names": b"{" + b",".join(b'"%d":1' % i for i in range(200_000)) + b"}",
-        "__proto__": b'{"__proto__": {"instances": []}}',
-    }
-    for name, text in texts.items():
+    for name, text in NO_JSON.items():
         yield document(name, text, *MALFORMED)
-    yield document("the same name twice", sound[:-1] + b', "instances": []}', 400, "invalid_option")
-    for name, text in {"UTF-16": sound.decode().encode("utf-16"), "a byte order mark": b"\xef\xbb\xbf" + sound}.items():
+        if text.startswith(b"{"):
+            yield document(f"{name} on a route of pictures", text, *MALFORMED, path=PREDICT)
+    yield document("the same name twice", SOUND[:-1] + b', "instances": []}', 400, "invalid_option", option="instances")
+    for name, text in {"UTF-16": SOUND.decode().encode("utf-16"), "a byte order mark": b"\xef\xbb\xbf" + SOUND}.items():
         yield document(f"{name} on a route of pictures", text, 415, "unsupported_image", PREDICT)
         yield document(f"{name} on a route of JSON", text, *MALFORMED)
     for name, text in {
@@ -51,114 +187,59 @@ def _syntax() -> Iterator[Case]:
         "a string": b'"a"',
         "null": b"null",
         "nothing": b"",
+        "no UTF-8": b"\xff\xfe{",
         "a picture": SMALL,
     }.items():
-        yield document(f"{name} on a route of JSON", text, *MALFORMED)
-    yield document("space before", b" \r\n\t" + sound, 200, None)
+        yield document(f"{name} on a route of JSON", text, *MALFORMED, says="this route takes KServe JSON")
+    yield document("space before", b" \r\n\t" + SOUND, 200, None)
     yield document("surrogates that belong together", {"instances": [INSTANCE], "id": "\U0001f41f"}, 200, None)
 
 
 def _envelope() -> Iterator[Case]:
-    for name, content in {
-        "no instances": {},
-        "instances and inputs": {"instances": [INSTANCE], "inputs": []},
-        "an unknown field": {"instances": [INSTANCE], "url": "http://169.254.169.254/"},
-        "parameters are a list": {"instances": [INSTANCE], "parameters": []},
-        "parameters are text": {"instances": [INSTANCE], "parameters": "top_k=5"},
-        "no instance": {"instances": []},
-        "17 instances": {"instances": [INSTANCE] * 17},
-        "100,000 instances": {"instances": [0] * 100_000},
-        "instances are an object": {"instances": INSTANCE},
-        "instances are text": {"instances": B64},
-        "id is a number": {"instances": [INSTANCE], "inputs": 5},
-    }.items():
-        yield document(name, content, *MALFORMED)
-    yield document("two instances on a route of one", {"instances": [INSTANCE] * 2}, *MALFORMED, path=PREDICT)
+    for name, (content, says) in ENVELOPES.items():
+        yield document(name, content, *MALFORMED, says=says)
+    two = {"instances": [INSTANCE] * 2}
+    yield document("two instances on a route of one", two, *MALFORMED, path=PREDICT, says="this route answers one")
     yield document("one instance on a route of one", {"instances": [INSTANCE]}, 200, None, path=PREDICT)
-    yield document("V2 on a route of pictures", {"inputs": [_tensor()]}, *MALFORMED, path=EXPLAIN)
-    wrong: dict[str, Any] = {
-        "URL-safe base64": B64.replace("+", "-").replace("/", "_") + "-_",
-        "base64 with spaces": B64[:40] + " " + B64[40:],
-        "base64 with lines": B64[:76] + "\n" + B64[76:],
-        "base64 without its end": B64.rstrip("=")[:-1],
-        "base64 with too much padding": B64 + "====",
-        "base64 of letters beyond ASCII": "ÄÖÜ",
-        "a data URL": "data:image/png;base64," + B64,
-        "a path": "/etc/passwd",
-        "a URL": "http://169.254.169.254/",
-        "no text": 5,
-        "null": None,
-        "an object": {"b64": B64},
-    }
-    for name, text in wrong.items():
-        content = {"instances": [{"data": {"b64": text}}]}
-        yield document(f"{name} on a route of one", content, *MALFORMED, path=PREDICT)
-        tensor = {**_tensor(), "data": [text]}
-        yield document(f"{name} in a tensor", {"inputs": [tensor]}, *MALFORMED, path=V2_PREDICT)
+    to_v2 = "Open Inference Protocol requests go to /v2/models"
+    yield document("V2 on a route of pictures", {"inputs": [_tensor()]}, *MALFORMED, path=EXPLAIN, says=to_v2)
 
 
 def _instances() -> Iterator[Case]:
-    """An instance that is wrong has its error in its place, in an answer of 200."""
-    strange: tuple[object, ...] = (
-        None,
-        5,
-        "x",
-        [],
-        {},
-        {"data": None},
-        {"data": []},
-        {"b64": B64},
-        {"data": {"url": "x"}},
-    )
-    for number, instance in enumerate(strange):
-        for path in (V1_PREDICT, V1_EXPLAIN):
-            yield document(f"strange instance {number} {path[-7:]}", {"instances": [instance]}, 200, None, path)
-    yield document("16 instances, one damaged", {"instances": [INSTANCE] * 15 + [{"data": {"b64": "AAAA"}}]}, 200, None)
+    """An instance that is wrong has its error in its place, in an answer of 200; alone, it is the answer."""
+    for name, instance in STRANGE.items():
+        yield _among(name, instance, "malformed_body", V1_PREDICT)
+        yield document(f"{name} on a route of one", {"instances": [instance]}, *MALFORMED, path=PREDICT)
+    for name in ("null", "data is a list", "a path"):
+        yield _among(f"{name} to explain", STRANGE[name], "malformed_body", V1_EXPLAIN)
+    no_picture = {"data": {"b64": base64.b64encode(b"<svg/>").decode()}}
+    half = {"data": {"b64": base64.b64encode(SMALL[:200]).decode()}}
+    yield _among("no picture", no_picture, "unsupported_image", V1_PREDICT)
+    yield _among("half a picture", half, "undecodable_image", V1_PREDICT)
+    yield document("15 instances and a damaged one", {"instances": [INSTANCE] * 15 + [no_picture]}, 200, None)
+    yield document("no sound instance", {"instances": [half, {}]}, 200, None)
 
 
-def _tensor(**more: Any) -> dict[str, Any]:
-    return {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64], **more}
+def _among(name: str, instance: object, inside: str, path: str) -> Case:
+    cheap = {"parameters": {"methods": "occlusion", "window": 224}} if path == V1_EXPLAIN else {}
+    content = {"instances": [INSTANCE, instance, INSTANCE], **cheap}
+    return document(f"{name} among instances", content, 200, None, path, inside=inside)
 
 
 def _tensors() -> Iterator[Case]:
-    pixels = {"datatype": "UINT8", "shape": [1, 2, 2, 3], "data": [0] * 12}
-    wrong = {
-        "no tensor": [],
-        "two tensors": [_tensor()] * 2,
-        "another name": [_tensor(name="picture")],
-        "no shape": [{"name": "image", "datatype": "BYTES", "data": [B64]}],
-        "another shape": [_tensor(shape=[2])],
-        "a negative shape": [_tensor(shape=[-1])],
-        "a shape of 0": [_tensor(shape=[0], data=[])],
-        "a huge shape": [_tensor(shape=[10**400])],
-        "a shape of text": [_tensor(shape=["1"])],
-        "a shape of booleans": [_tensor(shape=[True])],
-        "FP32": [_tensor(datatype="FP32")],
-        "no datatype": [{"name": "image", "shape": [1], "data": [B64]}],
-        "pixels past 255": [_tensor(**{**pixels, "data": [256] * 12})],
-        "pixels below 0": [_tensor(**{**pixels, "data": [-1] * 12})],
-        "pixels of text": [_tensor(**{**pixels, "data": ["0"] * 12})],
-        "pixels with a point": [_tensor(**{**pixels, "data": [0.5] * 12})],
-        "too few pixels": [_tensor(**{**pixels, "data": [0] * 11})],
-        "pixels that are ragged": [_tensor(**{**pixels, "data": [[0], [0, 1]]})],
-        "17 pictures of pixels": [_tensor(**{**pixels, "shape": [17, 1, 1, 3], "data": [0] * 51})],
-        "pixels without channels": [_tensor(**{**pixels, "shape": [12]})],
-        "terabytes of pixels": [_tensor(**{**pixels, "shape": [1, 10**6, 10**6, 3]})],
-        "a shape that overflows": [_tensor(**{**pixels, "shape": [1, 2**62, 4, 3]})],
-        "17 encoded pictures": [_tensor(shape=[17], data=[B64] * 17)],
-    }
-    for name, inputs in wrong.items():
-        yield document(name, {"inputs": inputs}, *MALFORMED, path=V2_PREDICT)
-    for name, outputs in {"another output": [{"name": "secrets"}], "outputs are text": "x", "no name": [{}]}.items():
-        yield document(name, {"inputs": [_tensor()], "outputs": outputs}, *MALFORMED, path=V2_PREDICT)
-    yield document("an id with a line's end", {"id": "a\nb", "inputs": [_tensor()]}, *MALFORMED, path=V2_PREDICT)
-    yield document("pixels", {"inputs": [_tensor(**pixels)]}, 200, None, path=V2_PREDICT)
+    for name, inputs in TENSORS.items():
+        yield document(f"{name} for tensors", {"inputs": inputs}, *MALFORMED, path=V2_PREDICT)
+    for name, wrong in NO_PIXELS.items():
+        yield document(f"pixels {name}", {"inputs": [_tensor(**PIXELS | wrong)]}, *MALFORMED, path=V2_PREDICT)
+    yield document("pixels", {"inputs": [_tensor(**PIXELS)]}, 200, None, path=V2_PREDICT)
     broken = [_tensor(data=[base64.b64encode(SMALL[:200]).decode()])]
     yield document("half a picture in a tensor", {"inputs": broken}, 422, "undecodable_image", V2_PREDICT)
     many = {"inputs": [_tensor(shape=[16], data=[B64] * 16)], "parameters": {"features": 16, "methods": "deconv"}}
     yield document("tensors over the limit of an answer", many, 400, "too_much_work", V2_EXPLAIN)
     figure = {"inputs": [_tensor()], "parameters": {"format": "png"}}
-    yield document("a figure as tensors", figure, 400, "invalid_option", V2_EXPLAIN)
+    yield document("a figure as tensors", figure, 400, "invalid_option", V2_EXPLAIN, option="format")
+    figure = {"instances": [INSTANCE], "parameters": {"format": "png"}}
+    yield document("a figure as instances", figure, 400, "invalid_option", V1_EXPLAIN, option="format")
 
 
 CASES = (*_syntax(), *_envelope(), *_instances(), *_tensors())

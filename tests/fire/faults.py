@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +11,16 @@ import httpx
 import psutil
 
 from zfnet_explainer.serving.archive import HANDLER, WEIGHTS, WorkerOptions, archive_members, pack
-from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.devices import Device
+from zfnet_explainer.serving.health import check_alive, check_staying
+from zfnet_explainer.serving.management import NotHealthy
 from zfnet_explainer.serving.server import RunningServer, running_server
 
 from ..pictures import MODEL_STORE
+from ..serving.archives import one_worker
+from ..waiting import PATIENCE_S, wait_for
 from .cases import PREDICT, SMALL
 
-READY_AGAIN_S = 300
 # Explanations with these windows meet the memory's or the GPU's end; the net itself is the shipped one.
 NO_GPU_MEMORY, NO_MEMORY, NO_GPU = "13", "14", "15"
 FAILING = f"""
@@ -43,6 +43,25 @@ def _meet_an_end():
 
 _meet_an_end()
 """
+# Without torch: it does not start while the file `held` is there, and a request may wait for the file `go`.
+WITHOUT_TORCH = """
+from pathlib import Path
+from time import sleep
+
+FOLDER = Path({folder!r})
+
+class WithoutTorch:
+    def initialize(self, context):
+        while (FOLDER / "held").exists():
+            sleep(0.01)
+
+    def handle(self, rows, context):
+        if rows[0]["body"] == b"wait":
+            (FOLDER / "begun").touch()
+            while not (FOLDER / "go").exists():
+                sleep(0.01)
+        return ["ok"] * len(rows)
+"""
 
 
 def members() -> dict[str, bytes]:
@@ -56,42 +75,64 @@ def members() -> dict[str, bytes]:
 def breakable(folder: Path) -> Iterator[RunningServer]:
     """The shipped net, one worker."""
     pack(members(), folder / "zfnet.mar")
-    with running_server(folder / "zfnet.mar", folder / "run", ServerOptions.on_free_ports()) as running:
+    with running_server(folder / "zfnet.mar", folder / "run") as running:
         yield running
 
 
-def worker_of(server: RunningServer) -> int:
-    """The process id of the one worker."""
-    [worker] = psutil.Process(server.process.pid).children()
-    return int(worker.pid)
+@contextmanager
+def without_torch(folder: Path) -> Iterator[RunningServer]:
+    """A handler that can be held up, one worker."""
+    archive = one_worker(folder / "held.mar", WITHOUT_TORCH.format(folder=str(folder)).encode())
+    with running_server(archive, folder / "run") as running:
+        yield running
+
+
+def worker_of(server: RunningServer) -> int | None:
+    """The process id of the one worker, where there is one."""
+    workers = psutil.Process(server.process.pid).children()
+    assert len(workers) <= 1
+    return int(workers[0].pid) if workers else None
 
 
 def kill_worker(server: RunningServer) -> float:
     """Kill the worker as the kernel does where memory has run out; the moment."""
-    os.kill(worker_of(server), signal.SIGKILL)
+    worker = worker_of(server)
+    assert worker is not None
+    os.kill(worker, signal.SIGKILL)
     return time.monotonic()
+
+
+def is_replaced(server: RunningServer, worker: int | None) -> None:
+    """Wait until TorchServe has started another worker: until it notices, requests are lost."""
+    wait_for(lambda: worker_of(server) not in (None, worker), "no other worker was started")
 
 
 def says_ready(server: RunningServer) -> bool:
     """What a container's probe says."""
-    run = "from zfnet_explainer.serving.health import main; main()"
-    command = [sys.executable, "-c", run, "--run-dir", str(server.folder.root), "ready"]
-    return subprocess.run(command, capture_output=True).returncode == 0  # noqa: S603
+    try:
+        check_alive(server.folder)
+        check_staying(server.folder)
+    except NotHealthy:
+        return False
+    return True
 
 
 def becomes(server: RunningServer, ready: bool) -> None:
-    """Wait until the probe says so. Raises TimeoutError where it never does."""
-    deadline = time.monotonic() + READY_AGAIN_S
-    while says_ready(server) is not ready:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"ready is still {not ready}")
-        time.sleep(0.05)
+    """Wait until the probe says so."""
+    wait_for(lambda: says_ready(server) is ready, f"ready is still {not ready}")
 
 
-def predict(server: RunningServer) -> httpx.Response:
+def predict(server: RunningServer, content: bytes = SMALL) -> httpx.Response:
     """A good request's answer, however long it waits."""
     url = f"{server.inference_url}{PREDICT}"
-    return httpx.post(url, content=SMALL, timeout=READY_AGAIN_S, trust_env=False)
+    return httpx.post(url, content=content, timeout=PATIENCE_S, trust_env=False)
+
+
+def waiting(server: RunningServer) -> int:
+    """How many requests wait for a worker."""
+    [model] = httpx.get(f"{server.management_url}/models/zfnet", timeout=PATIENCE_S, trust_env=False).json()
+    found: int = model["jobQueueStatus"]["pendingRequests"]
+    return found
 
 
 def report(fault: str, since: float) -> None:

@@ -3,7 +3,8 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def later(image: Image.Image, file_format: str, **options: Any) -> Callable[[], bytes]:
+    """The file's bytes, made when they are asked for."""
+    return partial(saved, image, file_format, **options)
+
+
 def png_chunk(kind: bytes, data: bytes) -> bytes:
     """A chunk of a PNG with its length and checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -50,22 +56,22 @@ def _lossless() -> Iterator[Case]:
     }  # fmt: skip
     for file_format, options in ways.items():
         name = next(part for part in file_format.split() if part.isupper())
-        yield good(file_format, saved(PICTURE, name, **options), alike=True)
+        yield good(file_format, later(PICTURE, name, **options), alike=True)
     for mode in ("RGBA", "RGBX"):
         for file_format in ("PNG", "TIFF") if mode == "RGBA" else ("TIFF",):
-            yield good(f"{mode} {file_format}", saved(PICTURE.convert(mode), file_format), alike=True)
+            yield good(f"{mode} {file_format}", later(PICTURE.convert(mode), file_format), alike=True)
     for orientation, turned in TURNED.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         image = PICTURE if turned is None else PICTURE.transpose(turned)
         for file_format in ("PNG", "WEBP", "TIFF"):
             options = {"lossless": True} if file_format == "WEBP" else {}
-            yield good(f"EXIF {orientation} {file_format}", saved(image, file_format, exif=exif, **options), alike=True)
-        yield good(f"EXIF {orientation} JPEG", saved(image, "JPEG", exif=exif))
+            yield good(f"EXIF {orientation} {file_format}", later(image, file_format, exif=exif, **options), alike=True)
+        yield good(f"EXIF {orientation} JPEG", later(image, "JPEG", exif=exif))
     transparent = Image.fromarray(np.dstack([PIXELS, np.full(PIXELS.shape[:2], 255, np.uint8)]))
-    yield good("fully opaque PNG", saved(transparent, "PNG"), alike=True)
-    yield good("PNG with rubbish after it", saved(PICTURE, "PNG") + b"\0rubbish" * 1000, alike=True)
-    yield good("16 bits RGB PNG", _png16(PIXELS), alike=True)
+    yield good("fully opaque PNG", later(transparent, "PNG"), alike=True)
+    yield good("PNG with rubbish after it", lambda: saved(PICTURE, "PNG") + b"\0rubbish" * 1000, alike=True)
+    yield good("16 bits RGB PNG", partial(_png16, PIXELS), alike=True)
 
 
 def _png16(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
@@ -82,42 +88,42 @@ def _png16(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 
 def _modes() -> Iterator[Case]:
-    grey = PICTURE.convert("L")
+    grey, palette = PICTURE.convert("L"), PICTURE.quantize(40)
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     for file_format in ("JPEG", "TIFF"):
-        yield good(f"CMYK {file_format}", saved(PICTURE.convert("CMYK"), file_format))
-        yield good(f"YCbCr {file_format}", saved(PICTURE.convert("YCbCr"), file_format))
+        yield good(f"CMYK {file_format}", later(PICTURE.convert("CMYK"), file_format))
+        yield good(f"YCbCr {file_format}", later(PICTURE.convert("YCbCr"), file_format))
     for file_format in ("PNG", "TIFF"):
-        yield good(f"16 bits grey {file_format}", saved(deep, file_format))
+        yield good(f"16 bits grey {file_format}", later(deep, file_format))
     for file_format in ("PNG", "BMP", "TIFF", "GIF", "JPEG", "WEBP"):
-        yield good(f"grey {file_format}", saved(grey, file_format))
+        yield good(f"grey {file_format}", later(grey, file_format))
     for file_format in ("PNG", "GIF", "TIFF", "BMP"):
-        yield good(f"palette {file_format}", saved(PICTURE.quantize(40), file_format))
-        yield good(f"one bit {file_format}", saved(PICTURE.convert("1"), file_format))
+        yield good(f"palette {file_format}", later(palette, file_format))
+        yield good(f"one bit {file_format}", later(PICTURE.convert("1"), file_format))
     for transparency in (0, 7, bytes(range(40))):
         yield good(
             f"palette with transparency {transparency!r:.12}",
-            saved(PICTURE.quantize(40), "PNG", transparency=transparency),
+            later(palette, "PNG", transparency=transparency),
         )
-    yield good("GIF with transparency", saved(PICTURE.quantize(40), "GIF", transparency=3))
-    yield good("grey with alpha", saved(PICTURE.convert("LA"), "PNG"))
-    yield good("RGB with one transparent colour", saved(PICTURE, "PNG", transparency=(0, 0, 0)))
+    yield good("GIF with transparency", later(palette, "GIF", transparency=3))
+    yield good("grey with alpha", later(PICTURE.convert("LA"), "PNG"))
+    yield good("RGB with one transparent colour", later(PICTURE, "PNG", transparency=(0, 0, 0)))
     for quality in (1, 100):
-        yield good(f"JPEG of quality {quality}", saved(PICTURE, "JPEG", quality=quality))
-    yield good("progressive JPEG", saved(PICTURE, "JPEG", progressive=True))
-    yield good("JPEG without subsampling", saved(PICTURE, "JPEG", subsampling=0))
-    yield good("JPEG with restarts", saved(PICTURE, "JPEG", restart_marker_rows=1))
-    yield good("JPEG with a second one (MPO)", saved(PICTURE, "MPO", save_all=True, append_images=[PICTURE]))
-    yield good("animated GIF", saved(PICTURE, "GIF", save_all=True, append_images=[Image.new("RGB", (9, 9))]))
+        yield good(f"JPEG of quality {quality}", later(PICTURE, "JPEG", quality=quality))
+    yield good("progressive JPEG", later(PICTURE, "JPEG", progressive=True))
+    yield good("JPEG without subsampling", later(PICTURE, "JPEG", subsampling=0))
+    yield good("JPEG with restarts", later(PICTURE, "JPEG", restart_marker_rows=1))
+    yield good("JPEG with a second one (MPO)", later(PICTURE, "MPO", save_all=True, append_images=[PICTURE]))
+    yield good("animated GIF", later(PICTURE, "GIF", save_all=True, append_images=[Image.new("RGB", (9, 9))]))
 
 
 def _sizes() -> Iterator[Case]:
     for file_format in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
-        yield good(f"1 x 1 {file_format}", saved(Image.new("RGB", (1, 1), "red"), file_format))
+        yield good(f"1 x 1 {file_format}", later(Image.new("RGB", (1, 1), "red"), file_format))
     sizes = [(1, 100_000), (100_000, 1), (2, 3), (3, 40_000), (40_000, 3), (223, 225), (1, 2), (5000, 1), (225, 224)]
     for width, height in sizes:
-        yield good(f"{width} x {height}", saved(Image.new("L", (width, height), 77), "PNG"))
-    yield good("49 megapixels of one bit", saved(Image.new("1", (7000, 7000)), "PNG"))
+        yield good(f"{width} x {height}", later(Image.new("L", (width, height), 77), "PNG"))
+    yield good("49 megapixels of one bit", lambda: saved(Image.new("1", (7000, 7000)), "PNG"))
 
 
 CASES = (*_lossless(), *_modes(), *_sizes())

@@ -1,12 +1,12 @@
 """A client that leaves before its answer."""
 
 import socket
-import time
 
 import httpx
 
 from zfnet_explainer.serving.server import RunningServer
 
+from ..waiting import wait_for
 from .cases import BOUNDARY, EXPLAIN, PREDICT, SMALL, Case, form, workers
 
 BEGUN = "Backend received inference"
@@ -16,12 +16,11 @@ def test_a_client_that_leaves_costs_the_others_its_one_request(target: RunningSe
     before = workers(target)
     log = target.folder.logs / "model_log.log"
     begun = log.read_text().count(BEGUN)
-    case = form("", [("data", SMALL), ("window", "56"), ("stride", "14")], 200, None)
+    case = form("", [("data", SMALL), ("window", "56"), ("stride", "28"), ("methods", "occlusion")], 200, None)
     url = httpx.URL(target.inference_url)
     with socket.create_connection((url.host, url.port or 80)) as connection:
         connection.sendall(head(case) + case.content)
-        while log.read_text().count(BEGUN) == begun:
-            time.sleep(0.01)
+        wait_for(lambda: log.read_text().count(BEGUN) > begun, "the request did not reach the worker")
     assert attacker.post(PREDICT, content=SMALL).status_code == 200
     assert "request gone: 200" in log.read_text(), "it was answered before, though nobody heard"
     assert workers(target) == before

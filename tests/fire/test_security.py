@@ -251,11 +251,13 @@ def test_the_log_has_nothing_of_a_picture(target: RunningServer, attacker: httpx
     info.add_text("Comment", MARK)
     picture = saved(PICTURE, "PNG", pnginfo=info)
     half = picture[: len(picture) // 2]
+    cheap = {"window": "224", "methods": "occlusion"}
     text = base64.b64encode(MARK.encode() * 30).decode()
     for content in (picture, half, MARK.encode()):
         attacker.post(PREDICT, content=content)
-        attacker.post(EXPLAIN, files={"data": content}, data={"window": "224", "methods": "occlusion"})
-        attacker.post(V1_EXPLAIN, json={"instances": [{"data": {"b64": base64.b64encode(content).decode()}}]})
+        attacker.post(EXPLAIN, files={"data": content}, data=cheap)
+        instances = [{"data": {"b64": base64.b64encode(content).decode()}}]
+        attacker.post(V1_EXPLAIN, json={"instances": instances, "parameters": {**cheap, "window": 224}})
     attacker.post(V1_PREDICT, json={"instances": [{"data": {"b64": text}}]})
     attacker.post(V1_PREDICT, content=b'{"instances": "' + MARK.encode() + b'"')
     answered = attacker.post(PREDICT, content=half, headers={"X-Request-Id": "the-last-one"})

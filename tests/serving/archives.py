@@ -4,6 +4,8 @@ from pathlib import Path
 
 from zfnet_explainer.serving.archive import HANDLER, MODEL_CONFIG, pack
 
+# All that TorchServe's worker asks of torch is whether an answer is a tensor: with this it is ready at once.
+NO_TORCH = {"torch.py": b"class Tensor: ...\n"}
 # Answers the body, and tells as ours does what it has in hand; an explanation's body is a file's name, and its answer
 # waits for that file, beside which it leaves another, `.started`.
 ECHO_OR_WAIT = b"""
@@ -49,11 +51,17 @@ class Tiny:
     return one_worker(out, handler.encode(), config)
 
 
-def waiting_archive(out: Path) -> Path:
+def waiting_archive(out: Path, config: str = "") -> Path:
     """Pack the handler whose explanations wait."""
-    return one_worker(out, ECHO_OR_WAIT)
+    return one_worker(out, ECHO_OR_WAIT, config)
 
 
 def one_worker(out: Path, handler: bytes, config: str = "") -> Path:
-    pack({HANDLER: handler, MODEL_CONFIG: f"minWorkers: 1\nmaxWorkers: 1\n{config}".encode()}, out)
+    """Pack a handler of which one worker runs."""
+    return packed(out, handler, f"minWorkers: 1\nmaxWorkers: 1\n{config}")
+
+
+def packed(out: Path, handler: bytes, config: str) -> Path:
+    """Pack a handler that needs no torch, with this model-config.yaml."""
+    pack({HANDLER: handler, MODEL_CONFIG: config.encode(), **NO_TORCH}, out)
     return out

@@ -6,10 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.serving.archive import HANDLER, MODEL_CONFIG, WorkerOptions, model_config, pack
+from zfnet_explainer.serving.archive import WorkerOptions, model_config
 from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.devices import Device
 from zfnet_explainer.serving.server import running_server
+
+from ..waiting import PATIENCE_S, wait_for
+from .archives import packed
 
 GPUS = 3
 SAYS_ITS_GPU = b"""
@@ -28,9 +31,14 @@ def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     smi.write_text("#!/bin/sh\nprintf 'index\\n" + "".join(f"{i}\\n" for i in range(GPUS)) + "'\n")
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", os.pathsep.join([str(smi.parent), os.environ["PATH"]]))
-    config = model_config(WorkerOptions(workers=GPUS, device=Device.CUDA))
-    pack({HANDLER: SAYS_ITS_GPU, MODEL_CONFIG: config.encode()}, tmp_path / "gpus.mar")
-    with running_server(tmp_path / "gpus.mar", tmp_path / "run", ServerOptions.on_free_ports(gpus=GPUS)) as server:
+    archive = packed(tmp_path / "gpus.mar", SAYS_ITS_GPU, model_config(WorkerOptions(workers=GPUS, device=Device.CUDA)))
+    answers: set[str] = set()
+    with running_server(archive, tmp_path / "run", ServerOptions.on_free_ports(gpus=GPUS)) as server:
         url = f"{server.inference_url}/predictions/zfnet"
-        answers = {httpx.post(url, content=b"x", trust_env=False).text for _ in range(20 * GPUS)}
+
+        def all_have_answered() -> bool:
+            answers.add(httpx.post(url, content=b"x", timeout=PATIENCE_S, trust_env=False).text)
+            return len(answers) >= GPUS
+
+        wait_for(all_have_answered, f"these alone have answered: {answers}")
     assert answers == {str(gpu) for gpu in range(GPUS)}
