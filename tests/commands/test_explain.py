@@ -24,6 +24,7 @@ from zfnet_explainer.serving.config import LOOPBACK
 from ..deploy.upstream import Reply, Upstream, running_upstream, torchserve_error
 from ..pictures import encoded, noise
 from ..served import RECORD, service
+from ..waiting import PATIENCE_S
 
 BROKEN = b"no picture"
 
@@ -150,9 +151,11 @@ def test_a_killed_run_leaves_whole_files_only(folder: Path, tmp_path: Path, upst
     url = f"http://{upstream.address}"
     line = [sys.executable, "-c", run, str(folder), "--out", str(tmp_path / "out"), "--url", url]
     with subprocess.Popen(line, stderr=subprocess.DEVNULL) as process:  # noqa: S603
-        assert asked.wait(60)
-        process.kill()
-    killed.set()
+        try:
+            assert asked.wait(PATIENCE_S)
+        finally:
+            process.kill()
+            killed.set()
     before = files(tmp_path / "out")
     assert len(before.keys() - {MADE_WITH}) == 2
     explain([folder], tmp_path / "out", url=url)

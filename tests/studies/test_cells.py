@@ -24,7 +24,7 @@ def painted(image: Tensor, fill: Tensor, cells: list[int]) -> Tensor:
 
 
 def test_cover_paints_cells() -> None:
-    image, fill = torch.randn(SIZE), torch.randn(SIZE)
+    image, fill = torch.randn(2, *SIZE, generator=torch.Generator().manual_seed(0))
     covered = torch.zeros(2, *GRID, dtype=torch.bool)
     covered[0, 0, 1] = covered[0, 5, 4] = covered[1, 2, 0] = True
     found = cover(image, fill, covered)

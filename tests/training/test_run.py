@@ -3,25 +3,43 @@
 import csv
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from zfnet_explainer.commands.main import app
+from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import ClassName, load
+from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.training import run
 from zfnet_explainer.training.data import channel_statistics, read_split
 from zfnet_explainer.training.evaluate import top1
-from zfnet_explainer.training.run import class_names
+from zfnet_explainer.training.recipe import FAST
 
+from .. import narrow
+from ..door import ask, worker
 from ..pictures import noise
-from ..test_handler import ask, worker
 
-SIZES = ["--phases", "64:5,224:1", "--batch", "8", "--device", "cpu", "--loaders", "0"]
+SIZES = [
+    *("--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),
+    *("--device", "cpu", "--loaders", "0", "--precision", "float32"),
+]
 LABELS = {"n00": "tench", "n01": "beagle", "n02": "church", "n03": "unused"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _narrow() -> Iterator[None]:
+    """A net with ZFNet's layers that learns in a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "zfnet", narrow.zfnet)
+        patch.setitem(checkpoint.ARCHITECTURES, "zfnet", narrow.zfnet)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(30):
         file = folder / ("train" if i < 24 else "val") / f"n0{i % 3}" / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        pixels = noise(90, 110, seed=i)
+        pixels = 128 + noise(90, 110, seed=i) // 2
         pixels[..., i % 3] //= 8
         Image.fromarray(pixels).save(file)
     return folder
@@ -53,33 +71,39 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_record_says_what_the_weights_are(data: Path, trained: Path) -> None:
-    checkpoint = load(trained / "zfnet.safetensors")
-    record = checkpoint.record
+    found = load(trained / "zfnet.safetensors")
+    record = found.record
     pictures, val = read_split(data, "train", 224), read_split(data, "val", 224)
     assert (record.name, record.architecture, record.licence) == ("tiny", "zfnet", "CC0-1.0")
     assert record.classes == tuple(ClassName(synset, LABELS[synset]) for synset in ("n00", "n01", "n02"))
     assert record.preprocessing.size == 224
     assert (record.preprocessing.mean, record.preprocessing.std) == channel_statistics(pictures.images)
-    share = top1(checkpoint.chain, val, record.preprocessing, 224)
+    share = top1(found.chain, val, record.preprocessing, 224)
     assert (record.validation["top1"], record.validation["images"]) == (share, 6)
 
 
 def test_the_record_says_how_they_were_trained(trained: Path) -> None:
     training = load(trained / "zfnet.safetensors").record.training
     assert training["images"] == 24
-    assert training["recipe"]["phases"] == [{"side": 64, "epochs": 5}, {"side": 224, "epochs": 1}]
+    assert training["recipe"]["phases"] == [{"side": 64, "epochs": 12}, {"side": 224, "epochs": 1}]
     assert (training["recipe"]["learning_rate"], training["start"]) == (0.02, None)
     with (trained / "log.csv").open() as file:
         rows = [{name: float(row[name]) for name in training["log"][0]} for row in csv.DictReader(file)]
     assert training["log"] == rows
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["epoch"] for row in rows] == [*range(1, 14)]
 
 
-def test_the_weights_are_stored_small(trained: Path) -> None:
-    assert (trained / "zfnet.safetensors").stat().st_size < 12 * 2**20
-    shapes = {name: tuple(t.shape) for name, t in load_file(trained / "zfnet.safetensors").items()}
-    assert shapes["fc6.weight.up"] == (4096, 128)
-    assert shapes["fc7.weight.down"] == (80, 4096)
+def test_the_weights_are_stored_thin_and_in_half_precision(trained: Path) -> None:
+    stored = load_file(trained / "zfnet.safetensors")
+    assert tuple(stored["fc6.weight.up"].shape) == (narrow.UNITS, 128)
+    assert tuple(stored["fc7.weight.down"].shape) == (80, narrow.UNITS)
+    assert {value.dtype for name, value in stored.items() if "weight" in name} == {torch.float16}
+
+
+def test_zfnet_as_thin_as_that_is_small() -> None:
+    with torch.device("meta"):
+        chain = zfnet(len(LABELS), FAST.ranks)
+    assert sum(2 * parameter.numel() for parameter in chain.parameters()) < 12 * 2**20
 
 
 def test_two_commands_make_a_model_that_is_served(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -147,11 +171,11 @@ def test_splits_must_hold_the_same_classes(data: Path, tmp_path: Path, monkeypat
 def test_class_names(tmp_path: Path) -> None:
     labels = tmp_path / "labels.json"
     labels.write_text('{"a": "ant", "b": "bee"}')
-    assert class_names(("b", "a"), None) == (ClassName("b", "b"), ClassName("a", "a"))
-    assert class_names(("b", "a"), labels) == (ClassName("b", "bee"), ClassName("a", "ant"))
+    assert run.class_names(("b", "a"), None) == (ClassName("b", "b"), ClassName("a", "a"))
+    assert run.class_names(("b", "a"), labels) == (ClassName("b", "bee"), ClassName("a", "ant"))
     with pytest.raises(ValueError, match="has no label for 'c'"):
-        class_names(("a", "c"), labels)
+        run.class_names(("a", "c"), labels)
     for text in ("{", "[]", '"a"'):
         labels.write_text(text)
         with pytest.raises(ValueError, match="is not a JSON object"):
-            class_names(("a",), labels)
+            run.class_names(("a",), labels)

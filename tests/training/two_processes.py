@@ -1,4 +1,4 @@
-"""What each of two processes does in `test_processes.py`: OUT is where the run and each one's weights go."""
+"""What `test_processes.py` runs in two processes: OUT is where the runs and each process's weights go."""
 
 import sys
 from dataclasses import replace
@@ -6,28 +6,39 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from zfnet_explainer.training.place import joined
-from zfnet_explainer.training.recipe import Precision
 
-from .test_loop import RECIPE, trainer
+from .runs import RECIPE, trainer
 
-PLAIN = replace(
-    RECIPE, batch_norm=False, dropout=0.0, mixing=0.0, precision=Precision.FLOAT32, learning_rate=0.08, warm_up=0.1
-)
+PLAIN = replace(RECIPE, batch_norm=False, dropout=0.0, mixing=0.0, learning_rate=0.08, warm_up=0.1)
 NORMALISED = replace(PLAIN, batch_norm=True)
+COUNT = 61
 
 
-def main(out: Path) -> None:
+def train(out: Path) -> None:
+    """One process's part in both runs; the second one fails in the end, while the first waits for it."""
     with joined(torch.device("cpu"), Console(width=200), loaders=0) as place:
         for name, recipe in (("plain", PLAIN), ("normalised", NORMALISED)):
-            run = trainer(out / name, recipe, count=61, place=place)
+            run = trainer(out / name, recipe, count=COUNT, place=place)
             run.run()
             torch.save(run.net.state_dict(), out / name / f"rank{place.rank}.pt")
         if place.rank == 1:
             raise RuntimeError("the second process fails")
         place.total(torch.zeros(1))  # waits for the other
+        (out / "went-on").touch()
+
+
+def launch(out: Path) -> None:
+    """As `torchrun --standalone --nproc-per-node 2` does it, but for processes that have imported torch already."""
+    config = LaunchConfig(
+        1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0, start_method="fork",
+        logs_specs=DefaultLogsSpecs(str(out / "logs")),
+    )  # fmt: skip
+    elastic_launch(config, train)(out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    launch(Path(sys.argv[1]))

@@ -35,7 +35,11 @@ def crosscheck(
     table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
     all_agree = True
     for picture, relative in track(found_pictures(pictures), "comparing", console=Console(stderr=True)):
-        content = json.loads(ask(service, picture.read_bytes(), options).body)
+        try:
+            encoded = picture.read_bytes()
+        except OSError as error:
+            raise typer.BadParameter(f"{picture}: it cannot be read: {error.strerror}") from error
+        content = json.loads(ask(service, encoded, options).body)
         if "error" in content:
             raise typer.BadParameter(f"{picture}: {content['error']['message']}")
         found = [content["crosscheck"][method] for method in METHODS]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from tests.chains import like_zfnet, plain
-from zfnet_explainer.atlas import INDEX, NINE, load, read_sheet
+from zfnet_explainer.atlas import INDEX, NINE, Atlas, load, read_sheet
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.studies.gallery import files, search
 from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
@@ -49,6 +48,20 @@ def whole(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_alike(found: Atlas, expected: Atlas | None) -> None:
+    """The same but for the rounding of another process."""
+    assert expected is not None
+    assert found.index["made"] == expected.index["made"]
+    for number, layer in expected.layers.items():
+        assert found.layers[number].maps.keys() == layer.maps.keys()
+        for feature in layer.maps:
+            ours, theirs = (atlas.others(number, feature, NINE) for atlas in (found, expected))
+            assert [one.source for one in ours] == [one.source for one in theirs]
+            for one, other in zip(ours, theirs, strict=True):
+                assert one.activation == pytest.approx(other.activation, rel=1e-5)
+                assert np.abs(one.pixels.astype(float) - other.pixels).mean() < 1
 
 
 def standardised(weights: Path, data: Path) -> dict[str, Tensor]:
@@ -124,36 +137,6 @@ def test_projections_of_several_pictures_at_once_are_those_of_each_alone() -> No
             torch.testing.assert_close(ours.projection, alone.projection, rtol=1e-4, atol=1e-5)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tests.studies.gallery import tiny
-from zfnet_explainer.studies.gallery import files
-
-left, decode = int(sys.argv[4]), files.decode
-
-def until(encoded, size):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return decode(encoded, size)
-
-files.decode = until
-tiny.built(*map(Path, sys.argv[1:4]))
-"""
-
-
-def killed(weights: Path, data: Path, out: Path, pictures: int) -> None:
-    """Build an atlas in a process of its own, which is killed when it has decoded so many pictures."""
-    line = [sys.executable, "-c", KILLED, str(weights), str(data), str(out), str(pictures)]
-    path = os.pathsep.join([str(PROJECT), str(PROJECT / "handlers")])
-    done = subprocess.run(  # noqa: S603
-        line, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many pictures have been decoded since."""
     calls: list[int] = []
@@ -166,21 +149,31 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: len(calls)
 
 
+@pytest.fixture(scope="module")
+def killed(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An atlas whose making was killed after 20 decoded pictures, and later again while it projected."""
+    out = tmp_path_factory.mktemp("killed")
+    counts = (20, PICTURES - 16 + PICTURES + 2)
+    line = [sys.executable, "-m", "tests.studies.gallery.killed", *map(str, (weights, data, out, *counts))]
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "handlers")])
+    subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, check=True)  # noqa: S603
+    return out / "0", out / "1"
+
+
 def test_killed_while_it_searches_and_while_it_projects_it_goes_on(
-    weights: Path, data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, data: Path, whole: Path, killed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unfinished = tmp_path / "out" / UNFINISHED
-    killed(weights, data, tmp_path / "out", 20)
-    assert {path.name for path in unfinished.iterdir()} == {"search.safetensors"}, "two batches of 8 are done"
-    killed(weights, data, tmp_path / "out", PICTURES - 16 + PICTURES + 2)
-    left = [layer for layer in (1, 2, 3) if not (unfinished / f"layer{layer}.json").exists()]
+    first, out = killed
+    assert {path.name for path in (first / UNFINISHED).iterdir()} == {"search.safetensors"}, "two batches of 8 are done"
+    left = [layer for layer in (1, 2, 3) if not (out / UNFINISHED / f"layer{layer}.json").exists()]
     assert left in ([2, 3], [3])
-    assert not (tmp_path / "out" / INDEX).exists()
+    assert not (out / INDEX).exists()
     decoded = counted(monkeypatch)
-    atlas = tiny.built(weights, data, tmp_path / "out")
+    atlas = tiny.built(weights, data, out)
     sources = [{one.source for nine in atlas.layers[layer].maps.values() for one in nine} for layer in left]
     assert decoded() == sum(map(len, sources)), "neither the search nor a finished layer again"
-    assert contents(tmp_path / "out") == contents(whole)
+    assert contents(out).keys() == contents(whole).keys()
+    assert_alike(atlas, load(whole, tiny.checkpoint(weights).record.weights_sha256))
 
 
 def test_what_is_finished_is_not_built_again(

@@ -1,0 +1,110 @@
+"""`zfnet-explainer crosscheck` as a person runs it: what agrees, what does not, what cannot be compared."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from zfnet_explainer.commands.main import app
+from zfnet_explainer.methods import deconvnet
+from zfnet_explainer.methods.incremental import Occluder
+from zfnet_explainer.net import checkpoint
+
+from .. import narrow
+from ..chains import seeded
+from ..pictures import encoded, noise
+from ..served import RECORD
+
+OPTIONS = ("--device", "cpu", "--layer", "1,5", "--features", "2", "--window", "100", "--stride", "60")
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(checkpoint.ARCHITECTURES, "zfnet", narrow.zfnet)
+    monkeypatch.setenv("COLUMNS", "500")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Weights and two pictures, one in a folder below the other."""
+    checkpoint.save(seeded(narrow.zfnet(3, {}), 0), RECORD, tmp_path / "net.safetensors")
+    for seed, name in enumerate(["a.png", "cats/b.png"]):
+        file = tmp_path / "pictures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encoded(noise(90, 100, seed=seed)))
+    return tmp_path
+
+
+def crosscheck(folder: Path) -> Result:
+    arguments = ["crosscheck", folder / "pictures", "--weights", folder / "net.safetensors", *OPTIONS]
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def cells(result: Result) -> dict[str, list[str]]:
+    """What the table says, by picture: differences of projections and maps, and whether they agree."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines()]
+    return {row[0]: row[1:] for row in rows if row and row[0].endswith(".png")}
+
+
+def test_what_agrees_ends_with_0_and_says_how_closely(folder: Path) -> None:
+    result = crosscheck(folder)
+    assert result.exit_code == 0, result.output
+    found = cells(result)
+    assert list(found) == ["a.png", "cats/b.png"]
+    for deconv, occlusion, agrees in found.values():
+        assert max(float(deconv), float(occlusion)) <= 1e-4
+        assert agrees == "yes"
+    assert "largest difference over the largest value" in result.stdout
+
+
+def a_hundredth_off_in_projections(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = deconvnet.project
+
+    def off(*arguments: Any) -> list[deconvnet.Feature]:
+        return [replace(found, projection=1.01 * found.projection) for found in project(*arguments)]
+
+    monkeypatch.setattr(deconvnet, "project", off)
+
+
+def a_logit_off_in_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    occlude = Occluder.__call__
+
+    def off(*arguments: Any) -> object:
+        found = occlude(*arguments)
+        found.logits[..., 0] += 0.01
+        return found
+
+    monkeypatch.setattr(Occluder, "__call__", off)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wrong", "least"), [(a_hundredth_off_in_projections, 0, 0.0099), (a_logit_off_in_maps, 1, 2e-4)]
+)
+def test_what_does_not_agree_ends_with_1_and_says_where(
+    folder: Path, monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[pytest.MonkeyPatch], None], wrong: int, least: float,
+) -> None:  # fmt: skip
+    spoil(monkeypatch)
+    result = crosscheck(folder)
+    assert result.exit_code == 1
+    assert len(cells(result)) == 2, "all pictures are compared"
+    for *differences, agrees in cells(result).values():
+        assert least <= float(differences[wrong]) <= 0.011
+        assert float(differences[1 - wrong]) <= 1e-4
+        assert agrees == "NO"
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"no picture", "not a picture"), (None, "it cannot be read: No such")])
+def test_a_picture_that_cannot_be_read_is_one_line(folder: Path, content: bytes | None, why: str) -> None:
+    broken = folder / "pictures" / "broken.png"
+    if content is None:
+        broken.symlink_to(folder / "nowhere")
+    else:
+        broken.write_bytes(content)
+    result = crosscheck(folder)
+    assert result.exit_code == 2
+    [line] = [line for line in result.output.splitlines() if str(broken) in line]
+    assert why in line

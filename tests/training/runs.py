@@ -1,0 +1,53 @@
+"""A training run of seconds, on pictures that a colour tells apart."""
+
+import csv
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.training.data import Pictures
+from zfnet_explainer.training.loop import Trainer
+from zfnet_explainer.training.place import Place
+from zfnet_explainer.training.recipe import Phase, Precision, Recipe
+
+from ..chains import like_zfnet
+
+SIDE = 37
+PREPROCESSING = Preprocessing(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+RECIPE = Recipe(
+    (Phase(29, 1), Phase(SIDE, 2)),
+    batch=4,
+    learning_rate=0.05,
+    dropout=0.5,
+    seed=3,
+    norm_epochs=2,
+    mixing=0.5,
+    averaging=0.9,
+    ranks={"fc1": 6},
+    precision=Precision.FLOAT32,  # the other one takes ten times as long on a processor without its instructions
+)
+HERE = Place(torch.device("cpu"), Console(quiet=True), loaders=0)
+
+
+def pictures(count: int) -> Pictures:
+    """Five classes of one colour each, and noise."""
+    generator = torch.Generator().manual_seed(count)
+    labels = torch.arange(count) % 5
+    noise = torch.randint(0, 120, (count, 3, SIDE, SIDE), generator=generator)
+    images = noise + torch.tensor([0, 60, 120])[torch.stack([labels % 3, labels // 3, labels % 2], 1)][..., None, None]
+    return Pictures(images.to(torch.uint8), labels, tuple(map(str, range(count))), tuple("abcde"))
+
+
+def trainer(
+    out: Path, recipe: Recipe = RECIPE, start: Path | None = None, count: int = 10, place: Place = HERE
+) -> Trainer:
+    chain = like_zfnet(size=(3, SIDE, SIDE)).requires_grad_()
+    return Trainer(chain, recipe, pictures(count), pictures(7), PREPROCESSING, out, place, start)
+
+
+def log(out: Path) -> list[dict[str, str]]:
+    """The rows of a run's log as they are written."""
+    with (out / "log.csv").open() as file:
+        return list(csv.DictReader(file))
