@@ -1,6 +1,6 @@
 """A prediction's latency while explanations run, in the other pool and in the same server; and a stop under load.
 
-    python -m tests.load.pools --out docs/pools.md
+    python -m tools.load.pools --out docs/pools.md
 
 Two servers behind one gateway, a core for predictions and the others for explanations; and one server on all cores
 behind another. Blocks of predictions are interleaved, so that what else runs on the machine falls on all of them.
@@ -18,6 +18,8 @@ from typing import Annotated
 
 import httpx
 import typer
+from tests.deploy.gateway import Config, routes_of, running_gateway, without_budgets
+from tests.pictures import MODEL_STORE
 
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
@@ -25,8 +27,6 @@ from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
 from zfnet_explainer.serving.devices import Device
 from zfnet_explainer.serving.server import running_server
 
-from ..deploy.gateway import Config, routes_of, running_gateway, without_budgets
-from ..pictures import MODEL_STORE
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
 from .drained import Stop, drained_stop, paragraph
 
@@ -103,7 +103,7 @@ def summary(seen: dict[str, dict[str, list[Seen]]]) -> list[dict[str, object]]:
 def page(facts: dict[str, str], rows: list[dict[str, object]], stop: Stop) -> str:
     """The page of figures."""
     lines = ["# A prediction beside explanations, as measured", ""]
-    lines += ["Written by `python -m tests.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about.", ""]
+    lines += ["Written by `python -m tools.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about.", ""]
     lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [
         "| servers | beside it | predictions | median ms | p99 ms | median over idle |",
@@ -135,7 +135,8 @@ def main(
     out.write_text(page(facts, rows, stop))
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
     app()

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from tests.pictures import MODEL_STORE
 
 from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
 from zfnet_explainer.serving.devices import Device
 from zfnet_explainer.serving.server import RunningServer, running_server
-
-from ..pictures import MODEL_STORE
 
 MIB = 2**20
 

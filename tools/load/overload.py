@@ -1,6 +1,6 @@
 """Ten times as many requests as can be answered: the rest is refused at once, and afterwards all is as before.
 
-    python -m tests.load.overload --out docs/overload.md
+    python -m tools.load.overload --out docs/overload.md
 
 First the server's capacity is measured with a few clients that ask without a pause. Then new requests begin ten times
 as often as it can answer, each on its own, whether the ones before are answered or not. Then a client asks as before.
@@ -27,6 +27,7 @@ from .service import served
 
 WORKERS = 2
 TIMES = 10
+MEASURE_S = 10.0
 AGAIN_S = 5.0
 PATIENCE_S = 120
 
@@ -54,7 +55,7 @@ async def flood(url: str, rate: float, seconds: float) -> list[Outcome]:
             return Outcome(status, time.perf_counter() - start)
 
         tasks, start = [], time.perf_counter()
-        for number in range(round(rate * seconds)):
+        for number in range(max(1, round(rate * seconds))):
             await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
             tasks.append(asyncio.create_task(one()))
         return await asyncio.gather(*tasks)
@@ -74,7 +75,7 @@ def main(
     """Measure, and write the page; exit with 1 where a request hung or the speed did not come back."""
     with served(WORKERS) as server, httpx.Client(base_url=server.inference_url, timeout=600, trust_env=False) as client:
         in_turn(client, PREDICT, 10 * WORKERS)
-        capacity = at_once(client, PREDICT, 2 * WORKERS, 10)
+        capacity = at_once(client, PREDICT, 2 * WORKERS, MEASURE_S)
         before = in_turn(client, PREDICT, 100)
         began = time.perf_counter()
         outcomes = asyncio.run(flood(f"{server.inference_url}{PREDICT}", TIMES * capacity.rate, seconds))
@@ -91,7 +92,7 @@ def main(
         "first quick answer": "none in 100" if recovered is None else f"{recovered:.2f} s after the last of them",
         "in the 5 s after": f"{after.rate:.1f} answers/s",
     }
-    lines = ["# Overload, as measured", "", "Written by `python -m tests.load.overload`.", ""]
+    lines = ["# Overload, as measured", "", "Written by `python -m tools.load.overload`.", ""]
     lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["| | requests | median ms | p99 ms | slowest ms |", "|---|---|---|---|---|"]
     lines.append(row("before, one client", before.seconds))
@@ -104,7 +105,8 @@ def main(
         raise typer.Exit(1)
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
     app()

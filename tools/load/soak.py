@@ -1,6 +1,6 @@
 """Half an hour of mixed load: no good request may fail, and nothing may grow.
 
-    python -m tests.load.soak --minutes 30 --out docs/soak.md
+    python -m tools.load.soak --minutes 30 --out docs/soak.md
 
 Three clients ask without a pause, each with a mix of predictions, explanations in every format, and bad requests. Every
 minute is a step whose figures are written down.
@@ -20,10 +20,10 @@ from typing import Annotated
 
 import httpx
 import typer
+from tests.pictures import encoded, noise
 
 from zfnet_explainer.cores import usable_cores
 
-from ..pictures import encoded, noise
 from .clients import EXPLAIN, PICTURE, PREDICT, processor
 from .service import Held, held, served, worker_pids
 
@@ -103,7 +103,7 @@ def growth(values: Sequence[float]) -> float:
 
 def page(facts: dict[str, str], steps: Sequence[Step]) -> str:
     """The page of figures."""
-    lines = ["# Soak, as measured", "", "Written by `python -m tests.load.soak`.", ""]
+    lines = ["# Soak, as measured", "", "Written by `python -m tools.load.soak`.", ""]
     lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += ["| minute | answered | wrongly | median s | slowest s | MiB workers | MiB Java | open files |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
@@ -147,7 +147,8 @@ def main(
         raise typer.Exit(1)
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
     app()

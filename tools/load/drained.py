@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from tests.deploy.gateway import Config, Discovery, Gateway, running_gateway, without_budgets
+from tests.serving.running import ask, serve, started
+from tests.waiting import PATIENCE_S, wait_for
 
 from zfnet_explainer.serving.config import ServerOptions
 
-from ..deploy.gateway import Config, Discovery, Gateway, running_gateway, wait_until, without_budgets
-from ..serving.test_health import ask
-from ..serving.test_serve_command import serve, started
 from .clients import EXPLAIN, PICTURE, PREDICT
 
 PREDICTING, EXPLAINING = 3, 1
 BESIDE_S = 5  # of load before the stop, and after it
-PATIENCE_S = 120
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def drained_stop(folder: Path, archive: Path) -> Stop:
         before = len(gateway.log())
         leaving.send_signal(signal.SIGTERM)
         began = time.perf_counter()
-        wait_until(lambda: ask(folder / "0" / "run", "ready")[0] == 1)
+        wait_for(lambda: ask(folder / "0" / "run", "ready")[0] == 1, "the server is still ready")
         not_ready = time.perf_counter() - began
         for pool in pools:
             pool.list(addresses[1:])

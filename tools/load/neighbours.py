@@ -1,6 +1,6 @@
 """How long predictions take while other clients explain without a pause, in one server with two workers.
 
-    python -m tests.load.neighbours --out docs/neighbours.md
+    python -m tools.load.neighbours --out docs/neighbours.md
 
 With one explaining client a worker is always free for predictions, and explanations give way to them on the cores; with
 as many as there are workers, predictions wait for explanations.
@@ -67,7 +67,7 @@ def row(explaining: int, found: Beside, idle: Seen) -> dict[str, object]:
 def page(facts: Mapping[str, str], rows: list[dict[str, object]]) -> str:
     """The page of figures."""
     lines = ["# Predictions beside explanations in one server, as measured", ""]
-    lines += ["Written by `python -m tests.load.neighbours`.", ""]
+    lines += ["Written by `python -m tools.load.neighbours`.", ""]
     lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [
         "| explaining clients | predictions | median ms | p99 ms | p99 over idle | explanations/s |",
@@ -105,7 +105,8 @@ def main(
         raise typer.Exit(1)
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
     app()

@@ -1,6 +1,6 @@
 """What one server does here: answers a second, latencies, memory; and what follows for replicas and their cost.
 
-    python -m tests.load.capacity --out docs/capacity-measured.md
+    python -m tools.load.capacity --out docs/capacity-measured.md
 
 Writes that page and, beside it, the figures as JSON. docs/capacity.md says what the figures mean.
 """
@@ -20,6 +20,7 @@ import psutil
 import torch
 import typer
 import yaml
+from tests.pictures import MODEL_STORE
 
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.serving.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
@@ -27,7 +28,6 @@ from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES, ServerOptions
 from zfnet_explainer.serving.devices import Device, visible_gpus
 from zfnet_explainer.serving.server import RunningServer, running_server
 
-from ..pictures import MODEL_STORE
 from .clients import EXPLAIN, PREDICT, at_once, in_turn, processor
 from .plan import Machine, Prices, replicas_table
 
@@ -121,7 +121,7 @@ def page(facts: dict[str, Any], layouts: Sequence[Layout], machines: Sequence[Ma
     lines = [
         "# Capacity, as measured",
         "",
-        "Written by `python -m tests.load.capacity`; [capacity.md](capacity.md) explains it.",
+        "Written by `python -m tools.load.capacity`; [capacity.md](capacity.md) explains it.",
     ]
     lines += ["", *(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [
@@ -174,7 +174,8 @@ def main(
     out.write_text(page(facts, layouts, machines, prices))
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(main)
     app()

@@ -1,0 +1,160 @@
+"""The measurements of tools/load: what they work out, by hand; and that they start, measure something and end."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+from tools.load import capacity, neighbours, overload, pools, soak
+from tools.load.clients import EXPLAIN, PREDICT, Seen, at_once, in_turn
+from tools.load.drained import Stop, paragraph
+from tools.load.plan import Machine, Prices, per_million, replicas, replicas_table
+from typer.testing import CliRunner
+
+from zfnet_explainer.serving.server import RunningServer
+
+from ..deploy.manifests import built, of_kind, serve_options
+from ..deploy.manifests import server as container_of
+from ..deploy.upstream import Reply, Upstream, running_upstream
+
+MACHINE = Machine(cores=2, gpus=0, workers=2, threads=1, predictions_per_s=20, explanations_per_s=0.5)
+TOOLS = ("capacity", "neighbours", "overload", "pools", "soak")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What a tool asks of a server that it has started."""
+
+    inference_url: str
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with running_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def asker(upstream: Upstream) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://{upstream.address}", trust_env=False) as client:
+        yield client
+
+
+def in_front_of(found: object, tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the tool measure this server instead of one that it starts."""
+
+    @contextmanager
+    def served(_: int) -> Iterator[object]:
+        yield found
+
+    monkeypatch.setattr(tool, "served", served)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_each_tool_says_what_it_writes(name: str) -> None:
+    done = CliRunner().invoke(import_module(f"tools.load.{name}").app, ["--help"])
+    assert done.exit_code == 0
+    assert "--out" in done.output
+
+
+@pytest.mark.parametrize(("wanted", "gives", "servers"), [(10, 20, 2), (14, 20, 2), (15, 20, 3), (1000, 20, 73)])
+def test_servers_have_room_and_one_to_spare(wanted: float, gives: float, servers: int) -> None:
+    assert replicas(wanted, gives) == servers
+
+
+def test_the_table_has_both_pools_and_their_cost() -> None:
+    lines = replicas_table(MACHINE, Prices(core=0.1, gib=0.05, gpu=3))
+    assert lines[0] == "## Servers of 2 x 1 (workers x threads)"
+    assert "2 cores, 5 GiB and 0 GPUs one costs 0.450 an hour" in lines[2]
+    # 10/s: 10/14 -> 1 + 1 servers; 10/0.35 -> 29 + 1; 0.2/0.35 -> 1 + 1 beside the 2 for predictions.
+    assert lines[6] == "| 10 | 2 | 0.90 | 25.00 | 30 | 13.50 | 375.00 | 4 |"
+    assert len(lines) == 9
+
+
+def test_the_pools_have_the_memory_of_the_plan() -> None:
+    for pool in ("predict", "explain"):
+        container = container_of(of_kind(built("kubernetes/overlays/cpu"), "Deployment")[f"zfnet-{pool}"])
+        workers = serve_options(container["args"])["workers"] or 1  # on a CPU
+        assert container["resources"]["limits"]["memory"] == f"{replace(MACHINE, workers=workers).gib}Gi"
+
+
+def test_a_million_answers() -> None:
+    assert per_million(3.6, 1) == "1000.00"
+
+
+def test_rates_and_percentiles() -> None:
+    seen = Seen([0.1] * 99 + [2], elapsed=10)
+    assert (seen.rate, seen.median) == (10, 0.1)
+    assert seen.p99 == pytest.approx(0.1 + 0.01 * 1.9)
+    assert overload.row("all", [0.001, 0.002, 0.004]) == "| all | 3 | 2.0 | 4.0 | 4.0 |"
+
+
+def test_growth_is_that_after_warming_up() -> None:
+    assert soak.growth([1, 100, 100, 100, 110, 110, 110]) == pytest.approx(0.1)
+    assert soak.growth([7]) == 0
+
+
+def test_rows_and_pages_tell_what_was_seen() -> None:
+    idle, busy = [Seen([0.01, 0.01], 1)], [Seen([0.02, 0.04], 1)]
+    rows = pools.summary({"two pools": {"idle": idle, "explaining": busy}})
+    assert [(row["median_ms"], row["times_idle"]) for row in rows] == [(10, 1), (30, 3)]
+    stop = Stop({200: 90, 503: 2}, by_the_leaving=7, not_ready_s=0.5, ended_s=4, exit_code=0)
+    assert "| requests failed | 2 |" in paragraph(stop)
+    assert "| two pools | explaining | 2 | 30.0 | 39.8 | 3.0 |" in pools.page({}, rows, stop)
+    point = capacity.Point(PREDICT, 4, 80, 10.0, 40.0, 90.0)
+    layout = capacity.Layout(2, 1, 5.0, [800, 900], 300, [point, replace(point, clients=1, rate=8), explained(point)])
+    page = capacity.page({}, [layout], [MACHINE], Prices(0.1, 0.05, 3))
+    assert "| 2 x 1 | 5.0 | 900 | 300 | predictions | 4 | 10.00 | 40 | 90 |" in page
+    assert capacity.best([layout], PREDICT, cores=2) == "10/s, 5/s a core, with 2 x 1"
+
+
+def explained(point: capacity.Point) -> capacity.Point:
+    return replace(point, path=EXPLAIN, rate=0.5)
+
+
+def test_clients_ask_so_often_or_so_long(upstream: Upstream, asker: httpx.Client) -> None:
+    assert len(in_turn(asker, PREDICT, 3).seconds) == len(upstream.seen) == 3
+    seen = at_once(asker, EXPLAIN, clients=2, seconds=0.1)
+    assert len(seen.seconds) == len(upstream.seen) - 3 >= 2
+    assert seen.elapsed >= 0.1
+    assert len(asyncio.run(overload.flood(f"http://{upstream.address}{PREDICT}", rate=100, seconds=0.1))) == 10
+    upstream.reply = Reply(503)
+    with pytest.raises(RuntimeError, match=r"^/predictions/zfnet: 503"):
+        in_turn(asker, PREDICT, 1)
+
+
+def test_neighbours_ends_with_a_page(upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_front_of(StandIn(f"http://{upstream.address}"), neighbours, monkeypatch)
+    line = ["--out", str(tmp_path / "page.md"), "--rounds", "1", "--predictions", "10"]
+    done = CliRunner().invoke(neighbours.app, line)
+    rows = json.loads((tmp_path / "page.json").read_text())["rows"]
+    assert [(row["explaining"], row["predictions"]) for row in rows] == [(0, 10), (1, 10), (2, 10), (4, 10)]
+    slower = rows[1]["p99_over_idle"]
+    assert slower == 3 or done.exit_code == (slower > 3), "3 may be rounded"
+    assert "| 4 | 10 | " in (tmp_path / "page.md").read_text()
+
+
+def test_overload_ends_with_a_page(upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_front_of(StandIn(f"http://{upstream.address}"), overload, monkeypatch)
+    monkeypatch.setattr(overload, "MEASURE_S", 0.1)
+    monkeypatch.setattr(overload, "AGAIN_S", 0.1)
+    monkeypatch.setattr(overload, "TIMES", 0.2)
+    CliRunner().invoke(overload.app, ["--out", str(tmp_path / "page.md"), "--seconds", "1"])
+    statuses = json.loads((tmp_path / "page.json").read_text())["statuses"]
+    assert statuses.keys() == {"200"}
+    assert f"| flooded: 200 | {statuses['200']} | " in (tmp_path / "page.md").read_text()
+
+
+def test_soak_finds_a_real_server_well(server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_front_of(server, soak, monkeypatch)
+    done = CliRunner().invoke(soak.app, ["--out", str(tmp_path / "page.md"), "--minutes", "1", "--step-seconds", "1"])
+    assert done.exit_code == 0, done.output
+    [step] = json.loads((tmp_path / "page.json").read_text())["steps"]
+    assert step["answered"] > 0 == step["failed"]
+    assert min(step["held"].values()) > 0
