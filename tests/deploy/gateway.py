@@ -1,13 +1,10 @@
 """The real gateway on the loopback, with the configuration of deploy/ in front of servers of the test's own."""
 
 import json
-import os
-import shutil
 import ssl
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +20,9 @@ from zfnet_explainer.serving.archive import PROJECT
 from zfnet_explainer.serving.config import LOOPBACK, free_ports
 
 from ..document import SCHEMAS, check
+from ..needs import program
+from ..waiting import wait_for
+from .upstream import Upstream
 
 FILES = PROJECT / "deploy" / "gateway"
 CROWD = tuple(f"client-{number}" for number in range(25))
@@ -30,6 +30,7 @@ CLIENTS = ("alice", "bob", "carol", "dave", *CROWD)
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 
 Config = dict[str, Any]
+Asked = Future[httpx.Response]
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,9 @@ class Gateway:
         return httpx.Client(base_url=self.url, headers=headers, verify=self.trust, trust_env=False, timeout=60)
 
     def log(self) -> list[dict[str, Any]]:
-        """What the access log has so far."""
-        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
-
-
-def envoy() -> str | None:
-    """The gateway's program, where it is installed: beside this Python or on the PATH."""
-    return shutil.which("envoy", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        """What the access log has so far; a line may be half written."""
+        whole, _, _ = (self.folder / "access.log").read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager
@@ -84,7 +81,7 @@ def running_gateway(
     tokens = issue_tokens(folder / "keys.yaml")
     gateway = Gateway(f"https://{LOOPBACK}:{public}", f"http://{LOOPBACK}:{internal}", folder, tokens, authority, trust)
     with _process(folder) as process:
-        wait_until(lambda: _ready(gateway, process))
+        wait_for(lambda: _ready(gateway, process), "the gateway does not get ready")
         yield gateway
 
 
@@ -174,18 +171,10 @@ def refusal(answer: httpx.Response) -> dict[str, str]:
     return error
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Return once the condition holds; fail where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 @contextmanager
 def _process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [
-        envoy() or "envoy",
+        program("envoy"),
         "-c", str(folder / "envoy.json"),
         "--disable-hot-restart",
         "--concurrency", "1",
@@ -199,6 +188,28 @@ def _process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def waiting(gateway: Gateway, pool: str) -> int:
+    """How many requests wait for a place in the pool."""
+    name = f'envoy_cluster_upstream_rq_pending_active{{envoy_cluster_name="{pool}"}} '
+    lines = httpx.get(f"{gateway.internal_url}/metrics", trust_env=False).text.splitlines()
+    return next(int(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+
+def fill(gateway: Gateway, explain: Upstream, ask: Callable[[], Asked]) -> list[Asked]:
+    """Two requests that the pool for explanations works on, and one that waits.
+
+    One after the other: a request counts as one that waits also while its connection is made.
+    """
+    before = len(explain.seen)
+    asked = [ask()]
+    wait_for(lambda: len(explain.seen) == before + 1, "the first is not taken")
+    asked.append(ask())
+    wait_for(lambda: len(explain.seen) == before + 2, "the second is not taken")
+    asked.append(ask())
+    wait_for(lambda: waiting(gateway, "explain") == 1, "the third does not wait")
+    return asked
 
 
 def _ready(gateway: Gateway, process: subprocess.Popen[bytes]) -> bool:

@@ -1,16 +1,16 @@
 """What kubectl makes of deploy/, and the command lines in it as the programs read them."""
 
-import shutil
 import subprocess
 from functools import cache
 from typing import Any
 
-import pytest
 import typer
 import yaml
 
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.serving.archive import PROJECT
+
+from ..needs import program
 
 DEPLOY = PROJECT / "deploy"
 OVERLAYS = ("cpu", "gpu", "gpu-mig", "gpu-shared")
@@ -23,9 +23,7 @@ Manifest = dict[str, Any]
 @cache
 def built(folder: str) -> list[Manifest]:
     """The objects of a kustomization, named by its path in deploy/."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    command = ["kubectl", "kustomize", str(DEPLOY / folder)]
+    command = [program("kubectl"), "kustomize", str(DEPLOY / folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     return list(yaml.safe_load_all(done.stdout))
 

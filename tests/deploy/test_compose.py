@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ..needs import program
 from .gateway import FILES, Gateway
 from .manifests import DEPLOY, serve_options
 
@@ -86,14 +87,13 @@ def test_the_gateways_health_is_that_of_envoy(gateway: Gateway) -> None:
         assert subprocess.run(line, capture_output=True, timeout=10).returncode == code  # noqa: S603
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
 def test_prometheus_reads_its_files_and_scrapes_services(tmp_path: Path) -> None:
     config = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())
     for volume in SERVICES["prometheus"]["volumes"]:
         source, target = volume.split(":")[:2]
         if source.startswith("./"):
             shutil.copy(DEPLOY / source, tmp_path / Path(target).name)
-    line = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    line = [program("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)  # noqa: S603
     assert done.returncode == 0, done.stderr
     hosts = [

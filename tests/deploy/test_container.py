@@ -3,7 +3,7 @@
 Opt-in, since an image of several gigabytes has to be built first. ZFNET_RUN says how a container is run on this
 machine, on the network of the host:
 
-    ZFNET_RUN="podman run --network host" pytest tests/deploy/test_container.py
+    ZFNET_RUN="podman run --network host" make container
 """
 
 import os
@@ -27,9 +27,7 @@ RUN = shlex.split(os.environ.get("ZFNET_RUN", ""))
 IMAGE = os.environ.get("ZFNET_IMAGE", "zfnet-explainer")
 PICTURE = (MODEL_STORE / "samples" / "church.jpg").read_bytes()
 
-pytestmark = pytest.mark.skipif(
-    not RUN or shutil.which(RUN[0]) is None, reason="ZFNET_RUN does not say how to run a container: docs/deployment.md"
-)
+pytestmark = pytest.mark.container
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ class Container:
 @contextmanager
 def running_container() -> Iterator[Container]:
     """The container, ready."""
+    if not RUN or shutil.which(RUN[0]) is None:
+        pytest.fail("ZFNET_RUN does not say how to run a container: docs/deployment.md")
     options = ServerOptions.on_free_ports()
     name = f"zfnet-{options.port}"
     hardened = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]

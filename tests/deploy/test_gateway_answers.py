@@ -1,10 +1,13 @@
 """What the gateway makes of the servers' answers."""
 
+from typing import Any
+
 import httpx
 import pytest
 
+from ..waiting import wait_for
 from .conftest import Pools
-from .gateway import EXPLAIN, PREDICT, Gateway, refusal, wait_until
+from .gateway import EXPLAIN, PREDICT, Gateway, refusal
 from .upstream import Reply, torchserve_error
 
 TORCHSERVE = [
@@ -76,8 +79,12 @@ def test_other_names_are_replaced(pools: Pools, alice: httpx.Client, sent: str) 
 
 def test_the_log_says_who_asked_what_and_no_secret(gateway: Gateway, pools: Pools, alice: httpx.Client) -> None:
     alice.post(f"{PREDICT}?password=hunter2", content=b"picture", headers={"X-Request-Id": "logged-1"})
-    wait_until(lambda: any(line["request_id"] == "logged-1" for line in gateway.log()))
-    [line] = [line for line in gateway.log() if line["request_id"] == "logged-1"]
+
+    def logged() -> list[dict[str, Any]]:
+        return [line for line in gateway.log() if line["request_id"] == "logged-1"]
+
+    wait_for(lambda: bool(logged()), "it is not logged")
+    [line] = logged()
     assert (line["client"], line["method"], line["path"], line["status"]) == ("alice", "POST", PREDICT, 200)
     assert (line["pool"], line["server"]) == ("predict", pools["predict"].address)
     text = (gateway.folder / "access.log").read_text()

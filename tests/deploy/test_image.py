@@ -1,18 +1,16 @@
 """The container image: its recipe, and the container itself where one has been built."""
 
 import re
-import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 from packaging.requirements import Requirement
 
 from zfnet_explainer.serving.archive import PROJECT
 from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
 
+from ..needs import program
 from .manifests import DEPLOY, serve_options
 
 DOCKERFILE = DEPLOY / "Dockerfile"
@@ -25,10 +23,7 @@ def instruction(name: str) -> list[str]:
 
 
 def test_hadolint_finds_nothing() -> None:
-    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
-    if hadolint is None:
-        pytest.skip("hadolint is not installed: pip install .[test]")
-    done = subprocess.run([hadolint, str(DOCKERFILE)], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([program("hadolint"), str(DOCKERFILE)], capture_output=True, text=True)  # noqa: S603
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -1,7 +1,6 @@
 """The Kubernetes objects: valid, and in agreement with the server, the gateway and the metrics."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from zfnet_explainer.serving.config import ServerOptions
 from zfnet_explainer.serving.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
 from zfnet_explainer.wire.metrics import METRICS
 
+from ..needs import program
 from .gateway import FILES, routes_of
 from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, of_kind, pod, serve_options, server
 
@@ -154,8 +154,6 @@ def test_autoscalers_ask_for_metrics_that_the_adapter_supplies(cpu: list[Manifes
 
 
 def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("promtool is not installed")
     matchers, by = 'namespace="zfnet",pod=~"a|b"', "pod"
     expressions = {
         rule["name"]["as"]: rule["metricsQuery"].replace("<<.LabelMatchers>>", matchers).replace("<<.GroupBy>>", by)
@@ -191,7 +189,7 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
         ]
     }
     (tmp_path / "test.yaml").write_text(yaml.safe_dump(tests))
-    command = ["promtool", "test", "rules", str(tmp_path / "test.yaml")]
+    command = [program("promtool"), "test", "rules", str(tmp_path / "test.yaml")]
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,27 +3,24 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, Route
 
 from zfnet_explainer.serving.server import RunningServer
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+from ..chromium import running_chromium
 
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 SAMPLE = PROJECT / "model_store" / "samples" / "dingo.jpg"
 DEEPEST = 103, 0, 31  # RdBu_r at its red end
-CHROMIUM = shutil.which("chromium")
 TIMEOUT_MS = 120_000
 
 
@@ -59,40 +56,39 @@ def dashboard(address: str) -> str:
     return written.replace("http://localhost:8080", address)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_chromium() as chromium:
+        yield chromium
+
+
 @pytest.fixture
-def tab(server: RunningServer) -> "Iterator[Page]":
+def tab(server: RunningServer, browser: Browser) -> Iterator[Page]:
     """A tab for which a proxy serves the page and a picture beside the server."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the page is tried with Playwright: pip install .[test]"
-    )
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened: Page = chromium.new_page(base_url=server.inference_url)
-        opened.set_default_timeout(TIMEOUT_MS)
-        opened.route("**/dashboard.html", lambda route: route.fulfill(body=dashboard(""), content_type="text/html"))
-        opened.route("**/photos/a%20dingo.jpg", lambda route: route.fulfill(path=SAMPLE))
-        opened.route("**/photos/none.jpg", lambda route: route.fulfill(status=404))
-        yield opened
-        chromium.close()
+    opened = browser.new_page(base_url=server.inference_url)
+    opened.set_default_timeout(TIMEOUT_MS)
+    opened.route("**/dashboard.html", lambda route: route.fulfill(body=dashboard(""), content_type="text/html"))
+    opened.route("**/photos/a%20dingo.jpg", lambda route: route.fulfill(path=SAMPLE))
+    opened.route("**/photos/none.jpg", lambda route: route.fulfill(status=404))
+    yield opened
+    opened.close()
 
 
-def wait_for_figure(tab: "Page") -> None:
+def wait_for_figure(tab: Page) -> None:
     """Return once the explanation is drawn, at the size a figure has."""
     tab.wait_for_function(
         "() => { const f = document.getElementById('figure'); return !f.hidden && f.naturalWidth > 600 }"
     )
 
 
-def test_the_page_shows_the_figure_of_a_chosen_picture(tab: "Page") -> None:
+def test_the_page_shows_the_figure_of_a_chosen_picture(tab: Page) -> None:
     tab.goto("/dashboard.html")
     tab.set_input_files("#file", SAMPLE)
     wait_for_figure(tab)
     assert tab.inner_text("#status") == ""
 
 
-def test_the_page_says_why_there_is_no_figure(tab: "Page") -> None:
+def test_the_page_says_why_there_is_no_figure(tab: Page) -> None:
     tab.goto("/dashboard.html")
     tab.set_input_files("#file", {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"})
     tab.wait_for_function("document.getElementById('status').textContent.startsWith('No explanation: ')")
@@ -101,8 +97,8 @@ def test_the_page_says_why_there_is_no_figure(tab: "Page") -> None:
     tab.wait_for_function("document.getElementById('status').textContent === 'There is no picture at /photos/none.jpg'")
 
 
-def test_the_page_gives_the_gateway_its_token(tab: "Page") -> None:
-    def gateway(route: "Route") -> None:
+def test_the_page_gives_the_gateway_its_token(tab: Page) -> None:
+    def gateway(route: Route) -> None:
         if route.request.headers.get("authorization") == "Bearer sesame":
             route.continue_()
         else:
@@ -122,7 +118,7 @@ def test_the_page_gives_the_gateway_its_token(tab: "Page") -> None:
     wait_for_figure(tab)
 
 
-def test_the_page_says_that_nothing_answers(tab: "Page") -> None:
+def test_the_page_says_that_nothing_answers(tab: Page) -> None:
     tab.route("**/explanations/zfnet", lambda route: route.abort("connectionrefused"))
     tab.goto("/dashboard.html")
     tab.set_input_files("#file", SAMPLE)
@@ -131,7 +127,7 @@ def test_the_page_says_that_nothing_answers(tab: "Page") -> None:
     tab.wait_for_function("said => document.getElementById('status').textContent === said", arg=said)
 
 
-def test_the_page_says_that_the_server_does_not_let_it_in(tab: "Page", server: RunningServer, tmp_path: Path) -> None:
+def test_the_page_says_that_the_server_does_not_let_it_in(tab: Page, server: RunningServer, tmp_path: Path) -> None:
     """As a file, whose origin is `null`; the server has not been told to let it in."""
     file = tmp_path / "as-a-file.html"
     file.write_text(dashboard(server.inference_url))
@@ -141,7 +137,7 @@ def test_the_page_says_that_the_server_does_not_let_it_in(tab: "Page", server: R
     tab.wait_for_function("said => document.getElementById('status').textContent === said", arg=said)
 
 
-def test_the_data_link_opens_the_explanation_of_its_row(tab: "Page") -> None:
+def test_the_data_link_opens_the_explanation_of_its_row(tab: Page) -> None:
     written = re.findall(r"```json\n(.+?)```", (EXAMPLES / "grafana-link.md").read_text(), re.DOTALL)
     [link] = json.loads(written[0])["links"]
     field = "${__data.fields.picture:percentencode}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))}
@@ -41,6 +43,12 @@ def panels() -> Iterator[Panel]:
     """Every panel that shows something, rows left out."""
     for name, board in BOARDS.items():
         yield from (Panel(name, fields) for fields in board["panels"] if fields["type"] != "row")
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    """The rules of one of Prometheus' files, out of their groups."""
+    groups = yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def variables(board: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ import pytest
 
 from zfnet_explainer.serving.server import RunningServer
 
+from ..waiting import wait_for
 from .load import send
-from .prometheus import Prometheus, running_prometheus, wait_for
+from .prometheus import Prometheus, running_prometheus
 
 # A rule of the last group: those of the others are there when it is.
 LAST_RECORDED = "instance:zfnet_occlusion_drop_ratio:mean1d"

