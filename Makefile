@@ -6,17 +6,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
+PAGE := handlers/zfnet_explainer/wire/page
 
-.PHONY: help serve accuracy bench test check audit clean
+# Packages are compiled when they are first imported. An environment that keeps Python from writing that down would have
+# every process compile torch anew: five seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help serve accuracy bench install test tests check coverage container audit clean
 
 help:
-	@echo "make serve   install what is missing and start the server; ARGS=\"--port 9090\" passes options"
+	@echo "make serve      install what is missing and start the server; ARGS=\"--port 9090\" passes options"
 	@echo "make accuracy DATA=folder   measure the shipped weights on folder/val/CLASS/* or tar shards of it"
-	@echo "make bench   time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
-	@echo "make test    ruff, mypy and all tests"
-	@echo "make check   ruff and mypy only"
-	@echo "make audit   look for known holes in the pinned packages; needs the network"
-	@echo "make clean   remove the environment, the run folder and caches"
+	@echo "make bench      time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
+	@echo "make test       what is checked, and all tests; ARGS=\"-k occlusion\" for some"
+	@echo "make check      ruff, mypy and the page's syntax: before a commit"
+	@echo "make coverage   all tests, and which lines and branches they reach"
+	@echo "make container  the tests of the image, which is built first: docs/deployment.md"
+	@echo "make audit      look for known holes in the pinned packages; needs the network"
+	@echo "make clean      remove the environment, the run folder and caches"
 
 serve: $(INSTALLED)
 	@$(BIN)/zfnet-explainer serve $(ARGS)
@@ -27,13 +34,27 @@ accuracy: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(BIN)/zfnet-explainer bench $(ARGS)
 
-# Two at a time with a thread each: on two cores a third faster than one after the other with two threads.
-test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+install: $(INSTALLED_TEST)
+
+test: check tests
+
+# A thread each: on two cores two processes are a third faster than one with two threads. Tests that share a server
+# stay together, and what starts servers comes first (tests/conftest.py).
+tests: $(INSTALLED_TEST)
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(INSTALLED_TEST)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	@command -v node > /dev/null || { echo "not checked: the page's scripts, for want of node"; exit 0; }; \
+	  for script in $(PAGE)/*.js; do node --check $$script || exit 1; done
 	$(BIN)/mypy
+
+coverage: ARGS += --cov --cov-report term --cov-report html:build/coverage
+coverage: tests
+
+container: $(INSTALLED_TEST)
+	$(BIN)/pytest -m container tests/deploy/test_container.py
 
 # In an environment of its own; a package that could not be looked up is a failure too.
 audit:
@@ -42,7 +63,7 @@ audit:
 	build/audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement deploy/constraints.txt
 
 clean:
-	rm -rf build/audit $(VENV) .run .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
+	rm -rf build/audit build/coverage $(VENV) .run .coverage .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

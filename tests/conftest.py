@@ -1,11 +1,12 @@
 """What is too costly to have for every test: large nets, never to be changed, and one real server."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from zfnet_explainer.net.chain import Chain
@@ -14,9 +15,41 @@ from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
 from zfnet_explainer.serving.devices import Device
 from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.training.recipe import FAST
 
 from .chains import seeded
+from .left_out import LeftOut
 from .pictures import MODEL_STORE
+
+# Folders whose tests start servers: first, so that a run ends with small pieces, which processes share evenly.
+FIRST = ("fire", "monitoring", "end_to_end", "serving", "deploy", "examples", "training")
+# Session fixtures that are a process each: their tests stay together, so that it is started once.
+SHARED = ("server", "target", "gateway", "browser")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A test's server lives for seconds: what a compiler that optimises costs at the start never comes back.
+    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+    config.pluginmanager.register(LeftOut(), "left_out")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for `--dist loadgroup`: those of one shared process, else those of one file."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_turn)
+
+
+def _group(item: pytest.Item) -> str:
+    assert isinstance(item, pytest.Function)
+    shared = (name for name in SHARED if name in item.fixturenames and not hasattr(item.module, name))
+    return next(shared, item.nodeid.partition("::")[0])
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return FIRST.index(folder) if folder in FIRST else len(FIRST)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,15 +62,20 @@ def _torch_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def random_zfnet() -> Chain:
-    """ZFNet with ten classes and seeded weights."""
-    return seeded(zfnet(10, {}), 0)
+    """ZFNet with ten classes and seeded weights, as thin as one that is trained."""
+    return seeded(zfnet(10, FAST.ranks), 0)
 
 
 @pytest.fixture(scope="session")
 def random_alexnet() -> nn.Sequential:
-    """Torchvision's AlexNet with seeded weights, from pixels to logits."""
+    """Torchvision's AlexNet with seeded weights and fewer hidden units, from pixels to logits."""
+    import torchvision  # seconds, which few tests need
+
     with torch.device("meta"):
         net = torchvision.models.alexnet()
+        net.classifier[1], net.classifier[4], net.classifier[6] = (
+            nn.Linear(256 * 6 * 6, 64), nn.Linear(64, 64), nn.Linear(64, 1000),
+        )  # fmt: skip
     return seeded(nn.Sequential(net.features, net.avgpool, nn.Flatten(), net.classifier), 1)
 
 
