@@ -25,6 +25,7 @@ def train(out: Path) -> None:
             run = trainer(out / name, recipe, count=COUNT, place=place)
             run.run()
             torch.save(run.net.state_dict(), out / name / f"rank{place.rank}.pt")
+        place.total(torch.zeros(1))  # both have saved
         if place.rank == 1:
             raise RuntimeError("the second process fails")
         place.total(torch.zeros(1))  # waits for the other
