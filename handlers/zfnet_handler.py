@@ -19,12 +19,11 @@ from ts.metrics.metric_cache_errors import MetricsCacheKeyError
 from ts.metrics.metric_type_enum import MetricTypes
 from ts.service import Service as TorchServeWorker
 
-from zfnet_explainer import atlas
-from zfnet_explainer.cores import threads_per_worker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.threads import OneThread, Priority
-from zfnet_explainer.wire.metrics import (
+from zfnet_explainer.pictures import atlas
+from zfnet_explainer.service.cores import threads_per_worker
+from zfnet_explainer.service.metrics import (
     METRICS,
     Metric,
     Sample,
@@ -33,9 +32,10 @@ from zfnet_explainer.wire.metrics import (
     model_sample,
     progress_sample,
 )
-from zfnet_explainer.wire.observation import Observation
+from zfnet_explainer.service.observation import Observation
+from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.threads import OneThread, Priority
 from zfnet_explainer.wire.request import Incoming
-from zfnet_explainer.wire.service import Limits, Service
 
 log = logging.getLogger(__name__)
 read_batch = TorchServeWorker.retrieve_data_for_inference

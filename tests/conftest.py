@@ -11,18 +11,18 @@ from torch import nn
 
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
-from zfnet_explainer.serving.devices import Device
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 from zfnet_explainer.training.recipe import FAST
 
 from .chains import seeded
 from .left_out import LeftOut
-from .pictures import MODEL_STORE
+from .samples import MODEL_STORE
 
 # Folders whose tests start servers: first, so that a run ends with small pieces, which processes share evenly.
-FIRST = ("fire", "monitoring", "end_to_end", "serving", "deploy", "examples", "training")
+FIRST = ("fire", "monitoring", "end_to_end", "torchserve", "deploy", "examples", "training")
 # Session fixtures that are a process each: their tests stay together, so that it is started once.
 SHARED = ("server", "target", "gateway", "browser")
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from zfnet_explainer.errors import RequestError
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.wire.errors import RequestError
-from zfnet_explainer.wire.image import Picture, decode
+from zfnet_explainer.pictures.decode import Picture, decode
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Rules, explain_options, predict_options
 from zfnet_explainer.wire.request import Incoming, read
 from zfnet_explainer.wire.response import json_bytes

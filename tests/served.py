@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from zfnet_explainer.atlas import Atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
 from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.pictures.atlas import Atlas
+from zfnet_explainer.service.observation import Observer, unobserved
+from zfnet_explainer.service.service import Limits, Service
 from zfnet_explainer.training.recipe import FAST
-from zfnet_explainer.wire.observation import Observer, unobserved
 from zfnet_explainer.wire.request import Incoming
-from zfnet_explainer.wire.service import Limits, Service
 
 from .chains import seeded
 

@@ -16,12 +16,12 @@ from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record, load
-from zfnet_explainer.wire.image import centre_square
-from zfnet_explainer.wire.observation import Observation
+from zfnet_explainer.pictures.decode import centre_square
+from zfnet_explainer.service.observation import Observation
 
 from .chains import like_zfnet, plain
 from .needs import hardware
-from .pictures import MODEL_STORE, noise
+from .samples import MODEL_STORE, noise
 
 SIDE = 37
 CPU = torch.device("cpu")

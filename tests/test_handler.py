@@ -14,8 +14,8 @@ from ts.service import Service
 from zfnet_handler import choose_device, occlusion_memory, retrieve_data
 
 from .door import Rows, ask, worker
-from .figures import FIGURE, kept, texts
-from .pictures import MODEL_STORE, encoded, noise
+from .pictures.figures import FIGURE, kept, texts
+from .samples import MODEL_STORE, encoded, noise
 
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
 

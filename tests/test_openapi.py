@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
+from zfnet_explainer.errors import RequestError
 from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.service.service import Answer, Limits, Service
 from zfnet_explainer.wire import options
 from zfnet_explainer.wire.document import MAX_INSTANCES
-from zfnet_explainer.wire.errors import RequestError
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
-from zfnet_explainer.wire.service import Answer, Limits, Service
 
 from .document import DOCUMENT, SCHEMAS, check, response
-from .pictures import encoded, noise
+from .samples import encoded, noise
 from .served import SMALL, sent, service
 
 PROJECT = Path(__file__).parents[1]

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .atlas import Atlas, Other
 from .explanation import (
     Agreement,
     CrossCheck,
@@ -18,15 +17,17 @@ from .explanation import (
     LayerProjections,
     Occlusion,
     Options,
+    Other,
     Pixels,
     Prediction,
 )
 from .methods import deconvnet
-from .methods.fill import fill_pixels
-from .methods.incremental import Occluder
+from .methods.incremental.occluder import Occluder
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
+from .pictures.atlas import Atlas
+from .pictures.fill import fill_pixels
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What a processor needs for them, any of these, as torch names it: without, they are slower than float32.
@@ -177,17 +178,17 @@ class Explainer:
         target: Prediction,
         options: Options,
     ) -> CrossCheck:
-        from .methods import crosscheck  # Captum takes a second to import and few requests ask for it
+        from .methods import captum  # Captum takes a second to import and few requests ask for it
 
         image = self._standardised(pixels)
-        name, version = crosscheck.library()
+        name, version = captum.library()
         projections = grid = None
         if deconv is not None:
             found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
-            projections = Agreement(crosscheck.check_deconv(self.chain, image, found))
+            projections = Agreement(captum.check_deconv(self.chain, image, found))
         if occlusion is not None:
             grid = Agreement(
-                crosscheck.check_occlusion(
+                captum.check_occlusion(
                     self.chain,
                     image,
                     self._fill(pixels, options),
@@ -198,7 +199,7 @@ class Explainer:
                 ),
                 occlusion.exact,
             )
-        return CrossCheck(name, version, projections, grid, crosscheck.CONVENTIONS)
+        return CrossCheck(name, version, projections, grid, captum.CONVENTIONS)
 
     def _fill(self, pixels: Pixels, options: Options) -> Tensor:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)

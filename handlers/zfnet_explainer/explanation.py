@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atlas import Other
-from .methods.deconvnet import Feature
-from .methods.squares import Squares
 from .net.geometry import Box
+
+if TYPE_CHECKING:  # these import torch, which who only reads or draws pictures need not wait for
+    from .methods.deconvnet import Feature
+    from .methods.squares import Squares
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -44,6 +46,17 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A map's projection in another picture: uint8 [rows, columns, 3] as shown, its activation, that picture's name
+    and class (its synset)."""
+
+    pixels: Pixels
+    activation: float
+    source: str
+    synset: str
+
+
+@dataclass(frozen=True)
 class LayerProjections:
     """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first or as named.
 
@@ -54,7 +67,7 @@ class LayerProjections:
     layer: int
     maps: int
     size: tuple[int, int]
-    features: tuple[Feature, ...]
+    features: "tuple[Feature, ...]"
     ranks: Mapping[int, int]
     others: Mapping[int, tuple[Other, ...]]
 
@@ -67,7 +80,7 @@ class Occlusion:
     spread squares, at most 16; None where the evaluation is exact.
     """
 
-    squares: Squares
+    squares: "Squares"
     fill: str
     layer: int
     feature: int

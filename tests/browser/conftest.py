@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.wire.service import Service
+from zfnet_explainer.service.service import Service
 
 from ..chromium import running_chromium
-from ..pictures import MODEL_STORE
+from ..samples import MODEL_STORE
 from ..waiting import PATIENCE_S
 from .door import Door, opened, serving
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from tests.waiting import PATIENCE_S
-from zfnet_explainer.atlas import Atlas
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.pictures.atlas import Atlas
+from zfnet_explainer.service.service import Limits, Service
 from zfnet_explainer.wire.request import Incoming
-from zfnet_explainer.wire.service import Limits, Service
 
 ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")
 # How a request without the token is refused: by TorchServe, and by the gateway (deploy/gateway/envoy.yaml).

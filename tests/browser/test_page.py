@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
-from tests.atlases import SOURCES, write_atlas
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
-from tests.pictures import encoded, noise
-from zfnet_explainer.atlas import load as load_atlas
+from tests.pictures.atlases import SOURCES, write_atlas
+from tests.samples import encoded, noise
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
-from zfnet_explainer.wire.display import CIVIDIS, VIRIDIS
+from zfnet_explainer.pictures.atlas import load as load_atlas
+from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.page.page import page as page_file
-from zfnet_explainer.wire.service import Service
 
 WIDE: FilePayload = {"name": "it's wide.png", "mimeType": "image/png", "buffer": encoded(noise(240, 360))}
 NO_PICTURE: FilePayload = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import sent, service
 
 

@@ -10,12 +10,12 @@ from typer.testing import CliRunner, Result
 
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.methods import deconvnet
-from zfnet_explainer.methods.incremental import Occluder
+from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net import checkpoint
 
 from .. import narrow
 from ..chains import seeded
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 from ..served import RECORD
 
 OPTIONS = ("--device", "cpu", "--layer", "1,5", "--features", "2", "--window", "100", "--stride", "60")

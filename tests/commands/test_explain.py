@@ -19,10 +19,10 @@ import typer
 from zfnet_explainer.commands.bulk import MADE_WITH, claim
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.remote import PROBES, TRIES_GONE, WAIT_S
-from zfnet_explainer.serving.config import LOOPBACK
+from zfnet_explainer.torchserve.config import LOOPBACK
 
 from ..deploy.upstream import Reply, Upstream, running_upstream, torchserve_error
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 from ..served import RECORD, service
 from ..waiting import PATIENCE_S
 

@@ -16,8 +16,8 @@ import trustme
 import yaml
 from deploy.gateway.tokens import add_token
 
-from zfnet_explainer.serving.archive import PROJECT
-from zfnet_explainer.serving.config import LOOPBACK, free_ports
+from zfnet_explainer.torchserve.archive import PROJECT
+from zfnet_explainer.torchserve.config import LOOPBACK, free_ports
 
 from ..document import SCHEMAS, check
 from ..needs import program

@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.serving.archive import PROJECT
+from zfnet_explainer.torchserve.archive import PROJECT
 
 from ..needs import program
 

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.torchserve.config import ServerOptions
 
-from ..pictures import MODEL_STORE
+from ..samples import MODEL_STORE
 
 RUN = shlex.split(os.environ.get("ZFNET_RUN", ""))
 IMAGE = os.environ.get("ZFNET_IMAGE", "zfnet-explainer")

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.torchserve.config import ServerOptions
 
 from ..needs import needs
-from ..serving.archives import waiting_archive
-from ..serving.running import ask, serve, started
+from ..torchserve.archives import waiting_archive
+from ..torchserve.running import ask, serve, started
 from ..waiting import PATIENCE_S, wait_for
 from .gateway import EXPLAIN, PREDICT, Config, Discovery, Gateway, routes_of, running_gateway, without_budgets
 

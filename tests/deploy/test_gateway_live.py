@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from ..document import check, response
 from ..needs import needs
-from ..pictures import encoded, noise
-from ..serving.archives import one_worker
+from ..samples import encoded, noise
+from ..torchserve.archives import one_worker
 from ..waiting import wait_for
 from .gateway import EXPLAIN, PREDICT, Gateway, refusal, running_gateway
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from zfnet_explainer.serving.archive import PROJECT
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.archive import PROJECT
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
 
 from ..needs import program
 from .manifests import DEPLOY, serve_options

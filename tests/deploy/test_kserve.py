@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator
 
-from zfnet_explainer.serving.archive import MODEL
+from zfnet_explainer.torchserve.archive import MODEL
 
 from .manifests import KSERVE, Manifest, built, of_kind, serve_options
 

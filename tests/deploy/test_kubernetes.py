@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from zfnet_explainer.serving.config import ServerOptions
-from zfnet_explainer.serving.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
-from zfnet_explainer.wire.metrics import METRICS
+from zfnet_explainer.service.metrics import METRICS
+from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
 
 from ..needs import program
 from .gateway import FILES, routes_of
@@ -104,7 +104,7 @@ def test_probes_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path)
     container = server(of_kind(cpu, "Deployment")["zfnet-predict"])
     for command in (container[probe]["exec"]["command"] for probe in PROBES):
         assert command[:3] == ["zfnet-health", "--run-dir", container["volumeMounts"][0]["mountPath"]]
-        run = "from zfnet_explainer.serving.health import main; main()"
+        run = "from zfnet_explainer.torchserve.health import main; main()"
         asked = [sys.executable, "-c", run, "--run-dir", str(tmp_path / "none"), *command[3:]]
         done = subprocess.run(asked, capture_output=True, text=True, timeout=60)  # noqa: S603
         assert (done.returncode, done.stderr[:4]) == (1, "not "), "2 would say that it did not understand"

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from zfnet_explainer.serving.config import LOOPBACK
+from zfnet_explainer.torchserve.config import LOOPBACK
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from ..document import DOCUMENT, check, response
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 
 PREDICT = "/predictions/zfnet"
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import httpx
 
-from zfnet_explainer.serving.activity import activity
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.activity import activity
+from zfnet_explainer.torchserve.server import RunningServer
 
 from ..needs import needs
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 from ..waiting import wait_for
 
 ASKED = {"window": "112", "stride": "112", "features": "2", "crosscheck": "captum"}

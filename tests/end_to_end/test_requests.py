@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..pictures import SAMPLE, encoded, noise
+from ..samples import SAMPLE, encoded, noise
 
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pictures import tiff
+from ..samples import tiff
 from .cases import Case, body
 from .odd_pictures import PICTURE, png_chunk, saved
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 V1_PREDICT, V1_EXPLAIN = "/v1/models/zfnet:predict", "/v1/models/zfnet:explain"

@@ -6,12 +6,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES, ServerOptions
-from zfnet_explainer.serving.devices import Device
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
-from ..pictures import MODEL_STORE
+from ..samples import MODEL_STORE
 
 FRIEND = "https://dashboards.example.com"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import psutil
 
-from zfnet_explainer.serving.archive import HANDLER, WEIGHTS, WorkerOptions, archive_members, pack
-from zfnet_explainer.serving.devices import Device
-from zfnet_explainer.serving.health import check_alive, check_staying
-from zfnet_explainer.serving.management import NotHealthy
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.archive import HANDLER, WEIGHTS, WorkerOptions, archive_members, pack
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.health import check_alive, check_staying
+from zfnet_explainer.torchserve.management import NotHealthy
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
-from ..pictures import MODEL_STORE
-from ..serving.archives import one_worker
+from ..samples import MODEL_STORE
+from ..torchserve.archives import one_worker
 from ..waiting import PATIENCE_S, wait_for
 from .cases import PREDICT, SMALL
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..pictures import noise
+from ..samples import noise
 from .cases import Case, good
 
 PIXELS = noise()

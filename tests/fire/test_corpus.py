@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
-from ..pictures import encoded
+from ..samples import encoded
 from . import messages, odd_pictures
 from .cases import PREDICT, V2_EXPLAIN, V2_PREDICT, Case, workers
 from .corpus import HTTP, judge, judge_instances, one_of_each_class

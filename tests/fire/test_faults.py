@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.serving.archive import WEIGHTS, pack
-from zfnet_explainer.serving.errors import ServingError
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.archive import WEIGHTS, pack
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
-from ..serving.archives import tiny_archive
+from ..torchserve.archives import tiny_archive
 from ..waiting import PATIENCE_S, wait_for
 from .cases import EXPLAIN, SMALL
 from .faults import (

@@ -4,7 +4,7 @@ import socket
 
 import httpx
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
 from ..waiting import wait_for
 from .cases import BOUNDARY, EXPLAIN, PREDICT, SMALL, Case, form, workers

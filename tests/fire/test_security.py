@@ -15,9 +15,9 @@ import httpx
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 from .cases import EXPLAIN, PREDICT, SMALL, V1_EXPLAIN, V1_PREDICT, V2_PREDICT, form
 from .conftest import FRIEND
 from .odd_pictures import PICTURE, saved

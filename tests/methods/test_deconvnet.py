@@ -8,7 +8,7 @@ from captum.attr import NeuronDeconvolution
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zfnet_explainer.methods import crosscheck
+from zfnet_explainer.methods import captum
 from zfnet_explainer.methods.deconvnet import down, project, strongest
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.norm import CrossMapNorm
@@ -208,4 +208,4 @@ def test_zfnet_equals_captum(random_zfnet: Chain, layer: int) -> None:
     name = random_zfnet.features[layer - 1]
     found = project(random_zfnet, activations, name, strongest(activations.outputs[name][0], 2))
     assert all(f.activation > 0 for f in found)
-    assert crosscheck.check_deconv(random_zfnet, x, {name: found}) <= 1e-6
+    assert captum.check_deconv(random_zfnet, x, {name: found}) <= 1e-6

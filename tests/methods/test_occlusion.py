@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods import incremental, plan
-from zfnet_explainer.methods.incremental import Occluder
+from zfnet_explainer.methods.incremental import occluder, plan
+from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.chain import Chain, as_chain
@@ -21,7 +21,7 @@ from ..chains import SMALL, chain_of, picture, plain
 @pytest.fixture(autouse=True)
 def _always_incremental(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much of these small pictures a square changes."""
-    monkeypatch.setattr(incremental, "SHARE", math.inf)
+    monkeypatch.setattr(occluder, "SHARE", math.inf)
 
 
 KINDS = pytest.mark.parametrize("kind", SMALL)
@@ -61,7 +61,7 @@ def differs(maps: OcclusionMaps) -> bool:
 def both(
     chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, feature: int, memory: int | None = None
 ) -> tuple[OcclusionMaps, OcclusionMaps]:
-    """(incremental, full)."""
+    """(occluder, full)."""
     clean = chain.run(image[None])
     return (
         Occluder(chain, memory)(image, clean, fill, grid, layer, feature),

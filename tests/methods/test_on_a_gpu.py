@@ -12,7 +12,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from zfnet_explainer.methods.deconvnet import down
-from zfnet_explainer.methods.incremental import Occluder
+from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.chain import Chain
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
 from ..waiting import wait_for
 from .load import send

@@ -2,7 +2,7 @@
 
 import httpx
 
-from ..pictures import encoded, noise
+from ..samples import encoded, noise
 
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 PICTURES = [encoded(noise(seed=seed)) for seed in range(3)]

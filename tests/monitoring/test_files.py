@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from zfnet_explainer.serving.config import METRICS_CONFIG
-from zfnet_explainer.wire.metrics import METRICS
+from zfnet_explainer.service.metrics import METRICS
+from zfnet_explainer.torchserve.config import METRICS_CONFIG
 
 from ..needs import needs
 from .boards import BOARDS, DEPLOY, Panel, panels, rules, substituted

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods.incremental import Occluder
+from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain, as_chain

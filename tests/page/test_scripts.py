@@ -14,8 +14,8 @@ from PIL import Image
 from tests.needs import needs, program
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.wire.display import VIRIDIS, cell_edges, legend, map_pixels, upper
-from zfnet_explainer.wire.image import centre_square
+from zfnet_explainer.pictures.decode import centre_square
+from zfnet_explainer.pictures.display import VIRIDIS, cell_edges, legend, map_pixels, upper
 from zfnet_explainer.wire.options import Rules
 from zfnet_explainer.wire.page.page import FOLDER, SCRIPTS, page
 

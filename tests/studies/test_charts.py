@@ -5,8 +5,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from zfnet_explainer.studies.charts import draw_curves, draw_learning_curve
-from zfnet_explainer.studies.curves import CENTRE, MAP, PROJECTION, RANDOM, Curves, Protocol, faithfulness
-from zfnet_explainer.studies.explanations import Explanations
+from zfnet_explainer.studies.faithfulness.curves import CENTRE, MAP, PROJECTION, RANDOM, Curves, Protocol, faithfulness
+from zfnet_explainer.studies.faithfulness.study import Explanations
 
 
 def values(data: ArrayLike) -> list[float]:

@@ -17,7 +17,7 @@ from tools.load.drained import Stop, paragraph
 from tools.load.plan import Machine, Prices, per_million, replicas, replicas_table
 from typer.testing import CliRunner
 
-from zfnet_explainer.serving.server import RunningServer
+from zfnet_explainer.torchserve.server import RunningServer
 
 from ..deploy.manifests import built, of_kind, serve_options
 from ..deploy.manifests import server as container_of

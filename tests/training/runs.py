@@ -7,9 +7,9 @@ import torch
 from rich.console import Console
 
 from zfnet_explainer.net.checkpoint import Preprocessing
-from zfnet_explainer.training.data import Pictures
+from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training.loop import Trainer
-from zfnet_explainer.training.place import Place
+from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 
 from ..chains import like_zfnet
@@ -28,7 +28,7 @@ RECIPE = Recipe(
     ranks={"fc1": 6},
     precision=Precision.FLOAT32,  # the other one takes ten times as long on a processor without its instructions
 )
-HERE = Place(torch.device("cpu"), Console(quiet=True), loaders=0)
+HERE = Process(torch.device("cpu"), Console(quiet=True), loaders=0)
 
 
 def pictures(count: int) -> Pictures:
@@ -41,10 +41,10 @@ def pictures(count: int) -> Pictures:
 
 
 def trainer(
-    out: Path, recipe: Recipe = RECIPE, start: Path | None = None, count: int = 10, place: Place = HERE
+    out: Path, recipe: Recipe = RECIPE, start: Path | None = None, count: int = 10, process: Process = HERE
 ) -> Trainer:
     chain = like_zfnet(size=(3, SIDE, SIDE)).requires_grad_()
-    return Trainer(chain, recipe, pictures(count), pictures(7), PREPROCESSING, out, place, start)
+    return Trainer(chain, recipe, pictures(count), pictures(7), PREPROCESSING, out, process, start)
 
 
 def log(out: Path) -> list[dict[str, str]]:

@@ -13,10 +13,10 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load
 from zfnet_explainer.net.thin import linear
-from zfnet_explainer.training.data import Pictures
+from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training.export import export
-from zfnet_explainer.training.form import training_form
 from zfnet_explainer.training.recipe import Phase, Recipe
+from zfnet_explainer.training.trainable import training_form
 
 from ..chains import named, seeded
 

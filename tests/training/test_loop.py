@@ -15,9 +15,9 @@ from tensorboardX.proto.event_pb2 import Event
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from zfnet_explainer.accuracy.logits import top1
+from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training import loop
-from zfnet_explainer.training.data import Pictures
-from zfnet_explainer.training.evaluate import top1
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 from zfnet_explainer.training.state import About, save_state
 
@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
 def test_who_loads_the_pictures_changes_nothing(whole: Path, tmp_path: Path) -> None:
-    trainer(tmp_path, place=replace(HERE, loaders=2)).run()
+    trainer(tmp_path, process=replace(HERE, loaders=2)).run()
     assert_same_state(tmp_path, whole)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from zfnet_explainer.training.evaluate import logits
+from zfnet_explainer.accuracy.logits import logits
 from zfnet_explainer.training.recipe import Recipe
 
 from .runs import HERE, PREPROCESSING, SIDE, log, pictures, trainer
@@ -86,4 +86,4 @@ def test_when_one_fails_all_end(launched: tuple[Path, "subprocess.CompletedProce
 @pytest.mark.parametrize(("batch", "message"), [(5, "cannot be shared evenly among 2 processes"), (12, "do not fill")])
 def test_a_batch_that_cannot_be_shared(batch: int, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
-        trainer(tmp_path, replace(PLAIN, batch=batch), place=replace(HERE, world=2))
+        trainer(tmp_path, replace(PLAIN, batch=batch), process=replace(HERE, world=2))

@@ -13,18 +13,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
+from zfnet_explainer.accuracy.logits import top1
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import ClassName, load
 from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.pictures.labelled import channel_statistics, read_split
 from zfnet_explainer.training import run
-from zfnet_explainer.training.data import channel_statistics, read_split
-from zfnet_explainer.training.evaluate import top1
 from zfnet_explainer.training.recipe import FAST
 
 from .. import narrow
 from ..door import ask, worker
-from ..pictures import noise
+from ..samples import noise
 
 SIZES = [
     *("--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),

@@ -8,8 +8,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from zfnet_explainer.training.data import Pictures
-from zfnet_explainer.training.place import Place
+from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Recipe
 from zfnet_explainer.training.views import RandomViews, batches
 
@@ -56,8 +56,8 @@ def test_a_view_follows_from_seed_epoch_and_index() -> None:
 @pytest.mark.parametrize(("world", "count"), [(2, 21), (4, 23), (1, 4)])
 def test_processes_share_the_batches_of_a_lone_one(world: int, count: int) -> None:
     def seen(rank: int, world: int, epoch: int) -> Iterator[list[int]]:
-        place = Place(torch.device("cpu"), Console(quiet=True), loaders=0, rank=rank, world=world)
-        for images, labels in batches(ramps(count), RECIPE, epoch, place):
+        process = Process(torch.device("cpu"), Console(quiet=True), loaders=0, rank=rank, world=world)
+        for images, labels in batches(ramps(count), RECIPE, epoch, process):
             assert torch.equal(images[:, 2, 0, 0].int() + 3, labels.int())
             yield labels.tolist()
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from zfnet_explainer.training.place import joined
+from zfnet_explainer.training.process import joined
 
 from .runs import RECIPE, trainer
 
@@ -20,15 +20,15 @@ COUNT = 61
 
 def train(out: Path) -> None:
     """One process's part in both runs; the second one fails in the end, while the first waits for it."""
-    with joined(torch.device("cpu"), Console(width=200), loaders=0) as place:
+    with joined(torch.device("cpu"), Console(width=200), loaders=0) as process:
         for name, recipe in (("plain", PLAIN), ("normalised", NORMALISED)):
-            run = trainer(out / name, recipe, count=COUNT, place=place)
+            run = trainer(out / name, recipe, count=COUNT, process=process)
             run.run()
-            torch.save(run.net.state_dict(), out / name / f"rank{place.rank}.pt")
-        place.total(torch.zeros(1))  # both have saved
-        if place.rank == 1:
+            torch.save(run.net.state_dict(), out / name / f"rank{process.rank}.pt")
+        process.total(torch.zeros(1))  # both have saved
+        if process.rank == 1:
             raise RuntimeError("the second process fails")
-        place.total(torch.zeros(1))  # waits for the other
+        process.total(torch.zeros(1))  # waits for the other
         (out / "went-on").touch()
 
 

@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import sent, service
+from zfnet_explainer.errors import MalformedBody
+from zfnet_explainer.service.service import Limits, Service
 from zfnet_explainer.wire import document
-from zfnet_explainer.wire.errors import MalformedBody
-from zfnet_explainer.wire.service import Limits, Service
 
 B64 = base64.b64encode(encoded(noise(16, 16))).decode()
 

@@ -13,12 +13,12 @@ from PIL import ImageFile
 from tests.fire import odd_pictures
 from tests.fire.cases import Case, good
 from tests.fire.corpus import CASES, MODULES, READ, incoming, judge, judge_instances
-from tests.pictures import MODEL_STORE
-from zfnet_explainer import atlas
+from tests.samples import MODEL_STORE
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
-from zfnet_explainer.wire.service import Answer, Limits, Service
+from zfnet_explainer.pictures import atlas
+from zfnet_explainer.service.service import Answer, Limits, Service
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
 
 PLAIN = good("plain", odd_pictures.later(odd_pictures.PICTURE, "PNG"))
 LIMITS = Limits(max_response_bytes=MAX_RESPONSE_BYTES - 2**20)

@@ -6,12 +6,12 @@ import numpy as np
 import orjson
 import pytest
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import RECORD, sent, service
+from zfnet_explainer.errors import MalformedBody
 from zfnet_explainer.explainer import ranked
 from zfnet_explainer.explanation import Explanation, FloatArray
-from zfnet_explainer.wire.errors import MalformedBody
-from zfnet_explainer.wire.image import Crop, Picture
+from zfnet_explainer.pictures.decode import Crop, Picture
 from zfnet_explainer.wire.kserve import v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served, json_bytes

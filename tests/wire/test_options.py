@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from zfnet_explainer.errors import InvalidOption, RequestError, TooMuchWork, UnusableOption
 from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.wire.errors import InvalidOption, RequestError, TooMuchWork, UnusableOption
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Presentation, Rules, explain_options, predict_options
 
 CLASSES = (

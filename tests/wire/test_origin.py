@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import sent, service
-from zfnet_explainer.wire.errors import ForbiddenOrigin
+from zfnet_explainer.errors import ForbiddenOrigin
 from zfnet_explainer.wire.origin import check_origin
 
 HERE = "localhost:8080"

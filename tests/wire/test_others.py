@@ -13,15 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.atlases import SOURCES, grey, write_atlas
 from tests.document import SCHEMAS, check
-from tests.figures import FIGURE, captions, kept, texts
-from tests.pictures import encoded, noise
+from tests.pictures.atlases import SOURCES, grey, write_atlas
+from tests.pictures.figures import FIGURE, captions, kept, texts
+from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, sent, service
-from zfnet_explainer.atlas import load
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
-from zfnet_explainer.wire.service import Answer, Limits, Service
+from zfnet_explainer.pictures.atlas import load
+from zfnet_explainer.service.service import Answer, Limits, Service
 
 PNG = encoded(noise())
 DECONV = {"data": PNG, "methods": "deconv"}

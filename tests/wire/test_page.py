@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.service.service import Answer, Service
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Rules
 from zfnet_explainer.wire.page.page import option_table, page
-from zfnet_explainer.wire.service import Answer, Service
 
 RULES = Rules(
     (ClassName("n01", "tench"), ClassName("n02", "beagle")), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9

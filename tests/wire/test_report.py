@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.figures import kept
-from tests.pictures import encoded, noise
+from tests.pictures.figures import kept
+from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
+from zfnet_explainer.service.service import Limits, Service
 from zfnet_explainer.wire.report import report as write
-from zfnet_explainer.wire.service import Limits, Service
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
 PNG = encoded(noise(300, 400))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 from tests.served import sent
-from zfnet_explainer.wire.errors import MalformedBody, RequestError, UnsupportedImage, UnusableOption
-from zfnet_explainer.wire.image import Crop, Picture
+from zfnet_explainer.errors import MalformedBody, RequestError, UnsupportedImage, UnusableOption
+from zfnet_explainer.pictures.decode import Crop, Picture
 from zfnet_explainer.wire.request import Incoming, Request, read
 
 PIXELS = noise(240, 230)

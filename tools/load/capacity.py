@@ -20,13 +20,13 @@ import psutil
 import torch
 import typer
 import yaml
-from tests.pictures import MODEL_STORE
+from tests.samples import MODEL_STORE
 
-from zfnet_explainer.cores import usable_cores
-from zfnet_explainer.serving.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES, ServerOptions
-from zfnet_explainer.serving.devices import Device, visible_gpus
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.torchserve.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
+from zfnet_explainer.torchserve.devices import Device, visible_gpus
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .clients import EXPLAIN, PREDICT, at_once, in_turn, processor
 from .plan import Machine, Prices, replicas_table

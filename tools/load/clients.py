@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
-from tests.pictures import SAMPLE
+from tests.samples import SAMPLE
 
 PICTURE = SAMPLE.read_bytes()
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"

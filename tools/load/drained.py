@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 from tests.deploy.gateway import Config, Discovery, Gateway, running_gateway, without_budgets
-from tests.serving.running import ask, serve, started
+from tests.torchserve.running import ask, serve, started
 from tests.waiting import PATIENCE_S, wait_for
 
-from zfnet_explainer.serving.config import ServerOptions
+from zfnet_explainer.torchserve.config import ServerOptions
 
 from .clients import EXPLAIN, PICTURE, PREDICT
 

@@ -19,13 +19,13 @@ from typing import Annotated
 import httpx
 import typer
 from tests.deploy.gateway import Config, routes_of, running_gateway, without_budgets
-from tests.pictures import MODEL_STORE
+from tests.samples import MODEL_STORE
 
-from zfnet_explainer.cores import usable_cores
-from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
-from zfnet_explainer.serving.devices import Device
-from zfnet_explainer.serving.server import running_server
+from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.server import running_server
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
 from .drained import Stop, drained_stop, paragraph

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from tests.pictures import MODEL_STORE
+from tests.samples import MODEL_STORE
 
-from zfnet_explainer.serving.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.serving.config import MAX_RESPONSE_BYTES
-from zfnet_explainer.serving.devices import Device
-from zfnet_explainer.serving.server import RunningServer, running_server
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 MIB = 2**20
 

@@ -20,9 +20,9 @@ from typing import Annotated
 
 import httpx
 import typer
-from tests.pictures import encoded, noise
+from tests.samples import encoded, noise
 
-from zfnet_explainer.cores import usable_cores
+from zfnet_explainer.service.cores import usable_cores
 
 from .clients import EXPLAIN, PICTURE, PREDICT, processor
 from .service import Held, held, served, worker_pids

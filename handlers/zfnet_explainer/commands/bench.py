@@ -9,14 +9,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .package import WEIGHTS
+from .paths import WEIGHTS
 from .tables import Pages, show
 
 if TYPE_CHECKING:
     import torch
 
-    from ..bench.occlusion import Case
-    from ..bench.results import Results
+    from ..studies.speed.occlusion import Case
+    from ..studies.speed.results import Results
 
 
 def bench(
@@ -32,8 +32,12 @@ def bench(
     into: Pages = None,
 ) -> None:
     """Time occlusion maps, projections and whole requests side by side; minutes on an idle machine."""
-    from ..bench import machine, occlusion, results  # torch takes seconds to import: --help does not wait for it
-    from ..tables import rewrite
+    from ..studies.speed import (  # torch takes seconds to import: --help does not wait for it
+        machine,
+        occlusion,
+        results,
+    )
+    from ..studies.tables import rewrite
     from .local import pick_device
 
     console, where = Console(), pick_device(device)
@@ -58,13 +62,15 @@ def bench(
 def _nets(found: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:
     import torch
 
-    from ..bench import occlusion, projections, ways
-    from ..bench.nets import net
+    from ..studies.speed import contenders, occlusion, projections
+    from ..studies.speed.nets import net
 
     task = progress.add_task("occlusion maps", total=len(cases))
     for name in dict.fromkeys(case.net for case in cases):
         build = partial(net, name)
-        found.projections.append(projections.measure(name, ways.subject(build(), device, torch.float32), found.repeats))
+        found.projections.append(
+            projections.measure(name, contenders.timed(build(), device, torch.float32), found.repeats)
+        )
         for case in (case for case in cases if case.net == name):
             progress.update(task, description=f"{name} {case.window}/{case.stride} {case.precision}")
             found.occlusion.append(occlusion.measure(build, case, found.machine, device, found.repeats))
@@ -74,10 +80,10 @@ def _nets(found: "Results", cases: list["Case"], device: "torch.device", progres
 def _requests(found: "Results", weights: Path, device: "torch.device", progress: Progress) -> None:
     from tempfile import TemporaryDirectory
 
-    from ..bench import requests, start
-    from ..serving.archive import WorkerOptions, ensure_archive
-    from ..serving.devices import Device
-    from ..serving.server import running_server
+    from ..studies.speed import requests, start
+    from ..torchserve.archive import WorkerOptions, ensure_archive
+    from ..torchserve.devices import Device
+    from ..torchserve.server import running_server
     from .local import local_service
 
     task = progress.add_task("whole requests", total=3)

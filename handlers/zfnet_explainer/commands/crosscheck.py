@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from .explain import found_pictures
-from .package import WEIGHTS
+from .paths import WEIGHTS
 
 METHODS = ("deconv", "occlusion")
 

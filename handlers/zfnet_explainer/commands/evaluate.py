@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .package import WEIGHTS
+from .paths import WEIGHTS
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
 
     from ..net.chain import Chain
     from ..net.checkpoint import Record
-    from ..tables import Table
-    from ..training.data import Source
+    from ..pictures.labelled import Source
+    from ..studies.tables import Table
 
 
 class Study(StrEnum):
@@ -48,8 +48,8 @@ def evaluate(
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
-    from ..studies.sample import sample, validation_pictures
-    from ..tables import rewrite
+    from ..studies.faithfulness.sample import sample, validation_pictures
+    from ..studies.tables import rewrite
     from .local import pick_device
 
     fills = _fills(fill)
@@ -76,10 +76,10 @@ def evaluate(
 def _accuracy(
     chain: "Chain", record: "Record", weights: Path, source: "Source", labels: "Tensor", seed: int, out: Path | None
 ) -> list["Table"]:
-    from ..studies.accuracy import accuracy_tables, card_tables, log, training_tables
+    from ..accuracy.accuracy import accuracy
+    from ..accuracy.logits import logits
     from ..studies.charts import draw_learning_curve
-    from ..training.accuracy import accuracy
-    from ..training.evaluate import logits
+    from ..studies.model_card import accuracy_tables, card_tables, log, training_tables
 
     with _progress() as progress:
         task = progress.add_task("accuracy", total=len(source))
@@ -103,9 +103,9 @@ def _explanations(
     chain: "Chain", record: "Record", pictures: "Tensor", fills: list[str], seed: int, out: Path | None
 ) -> list["Table"]:
     from ..studies.charts import draw_curves
-    from ..studies.explanations import RANDOMISED, study
-    from ..studies.randomisation import weighted_layers
-    from ..studies.worth import explanation_tables
+    from ..studies.faithfulness.randomisation import weighted_layers
+    from ..studies.faithfulness.study import RANDOMISED, study
+    from ..studies.faithfulness.tables import explanation_tables
 
     with _progress() as progress:
         curves = progress.add_task("curves", total=len(pictures))

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ..files import pictures_under
+from ..pictures.files import pictures_under
 from .bulk import Shard, Task, check_claim, check_outside, claim, planned, write_whole
-from .package import WEIGHTS
+from .paths import WEIGHTS
 from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_url, remote
 
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar

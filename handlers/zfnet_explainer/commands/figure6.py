@@ -11,7 +11,7 @@ from rich.console import Console
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
-    from ..studies.figure6 import Studied
+    from ..studies.figure6.figure import Studied
 
 SIZE = 224
 
@@ -35,11 +35,11 @@ def figure6(
     """
     from PIL import Image
 
-    from ..studies.comparison import CONTENDERS, RECIPE, train
-    from ..studies.figure6 import draw, number_table, study
-    from ..tables import rewrite
-    from ..training.data import MEMORY_LIMIT, open_split, read_split
-    from ..training.place import Place
+    from ..pictures.labelled import MEMORY_LIMIT, open_split, read_split
+    from ..studies.figure6.comparison import CONTENDERS, RECIPE, train
+    from ..studies.figure6.figure import draw, number_table, study
+    from ..studies.tables import rewrite
+    from ..training.process import Process
     from ..training.recipe import Phase, with_options
     from ..training.run import preprocessing_of
     from .local import pick_device
@@ -48,15 +48,15 @@ def figure6(
         RECIPE, phases=(Phase(side, epochs),), learning_rate=learning_rate, filter_radius=filter_radius, batch=batch,
         seed=seed,
     )  # fmt: skip
-    place = Place(pick_device(device), Console())
+    process = Process(pick_device(device), Console())
     try:
-        with place.console.status("reading the pictures"):
+        with process.console.status("reading the pictures"):
             pictures, val = open_split(data, "train", SIZE, MEMORY_LIMIT), read_split(data, "val", SIZE)
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
         studied = []
         for contender in CONTENDERS:
-            place.console.print(contender.title)
-            trained = train(contender, recipe, pictures, val, preprocessing, out, place)
+            process.console.print(contender.title)
+            trained = train(contender, recipe, pictures, val, preprocessing, out, process)
             studied.append(study(trained, val, preprocessing))
         table = number_table(studied)
         for page in into or []:
@@ -67,7 +67,7 @@ def figure6(
     picture = figure or out / "figure6.png"
     Image.fromarray(draw(studied)).save(picture, optimize=True)
     show([table])
-    place.console.print(f"{picture}, {out / 'figure6.json'}")
+    process.console.print(f"{picture}, {out / 'figure6.json'}")
 
 
 def _numbers(studied: "list[Studied]", recipe: dict[str, object]) -> dict[str, object]:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..atlas import FOLDER
+from ..pictures.atlas import FOLDER
 from .figure6 import figure6
-from .package import WEIGHTS
+from .paths import WEIGHTS
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True)
 app.command("6")(figure6)
@@ -24,9 +24,9 @@ def figure_2(
     seed: Annotated[int, typer.Option(help="Of the maps that are shown.")] = 0,
 ) -> None:
     """What the maps of each layer answer to most strongly, from an atlas that `gallery` has built."""
-    from ..atlas import BadAtlas
-    from ..atlas import load as load_atlas
     from ..net.checkpoint import BadCheckpoint, load  # torch takes seconds to import: --help does not wait for it
+    from ..pictures.atlas import BadAtlas
+    from ..pictures.atlas import load as load_atlas
     from ..studies.gallery.figure2 import figure_2 as draw
 
     folder = atlas or weights.parent / FOLDER

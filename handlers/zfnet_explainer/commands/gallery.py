@@ -9,15 +9,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..atlas import FOLDER
-from .package import WEIGHTS
+from ..pictures.atlas import FOLDER
+from .paths import WEIGHTS
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
 
-    from ..atlas import Atlas
     from ..net.checkpoint import Checkpoint
+    from ..pictures.atlas import Atlas
 
 console = Console()
 
@@ -78,7 +78,7 @@ def _notes(
     from ..explainer import Explainer
     from ..studies.gallery.files import listing, sampled
     from ..studies.gallery.notes import note_tables, take_notes
-    from ..tables import rewrite
+    from ..studies.tables import rewrite
 
     size = checkpoint.record.preprocessing.size
     with Console(stderr=True).status("taking the notes"):

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 import typer
 
-from ..atlas import FOLDER, BadAtlas
-from ..atlas import load as load_atlas
 from ..explainer import Explainer
 from ..net.checkpoint import BadCheckpoint, load
-from ..serving.archive import package_version
+from ..pictures.atlas import FOLDER, BadAtlas
+from ..pictures.atlas import load as load_atlas
+from ..service.service import Answer, Limits, Service
+from ..torchserve.archive import package_version
 from ..wire.request import Incoming
-from ..wire.service import Answer, Limits, Service
 
 
 def local_service(weights: Path, device: str) -> Service:

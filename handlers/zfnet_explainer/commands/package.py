@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..serving.archive import PROJECT, WorkerOptions, ensure_archive
-from ..serving.devices import Device
-from ..serving.errors import ServingError
+from ..torchserve.archive import WorkerOptions, ensure_archive
+from ..torchserve.devices import Device
+from ..torchserve.errors import ServingError
+from .paths import WEIGHTS
 
-SHIPPED = Path("model_store/zfnet.safetensors")
-WEIGHTS = SHIPPED if SHIPPED.exists() else PROJECT / SHIPPED  # also from another folder
 DEFAULTS = WorkerOptions()
 
 

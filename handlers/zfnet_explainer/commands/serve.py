@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..serving.archive import MODEL, WorkerOptions, allowed_origin, ensure_archive
-from ..serving.attend import attend
-from ..serving.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
-from ..serving.devices import Device, visible_gpus
-from ..serving.errors import ServingError
-from ..serving.server import RunningServer, running_server
-from .package import WEIGHTS
+from ..torchserve.archive import MODEL, WorkerOptions, allowed_origin, ensure_archive
+from ..torchserve.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
+from ..torchserve.devices import Device, visible_gpus
+from ..torchserve.drain import drain
+from ..torchserve.errors import ServingError
+from ..torchserve.server import RunningServer, running_server
+from .paths import WEIGHTS
 
 SAMPLES = WEIGHTS.with_name("samples")
 
@@ -95,7 +95,7 @@ def serve(
             )
             with running_server(archive, run_dir, where, progress) as server:
                 _introduce(server, progress.done())
-                attend(server, settle_seconds, drain_seconds, progress)
+                drain(server, settle_seconds, drain_seconds, progress)
         console.print("stopped")
     except ServingError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

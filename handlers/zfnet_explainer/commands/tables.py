@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
-    from ..tables import Table
+    from ..studies.tables import Table
 
 Pages = Annotated[
     list[Path] | None,

@@ -58,7 +58,7 @@ def train(
     loaders: Annotated[int, typer.Option(min=0, help="Processes that cut and flip pictures, for each device.")] = 2,
 ) -> None:
     """Train ZFNet and write OUT/zfnet.safetensors with its record; a killed run goes on where it was."""
-    from ..training.place import joined  # torch takes seconds to import: --help does not wait for it
+    from ..training.process import joined  # torch takes seconds to import: --help does not wait for it
     from ..training.run import About, run
     from .local import pick_device
 
@@ -70,9 +70,9 @@ def train(
         precision=precision, seed=seed,
     )  # fmt: skip
     try:
-        with joined(pick_device(device), Console(), loaders) as place:
-            weights = run(data, out, chosen, About(name, licence, labels), place, start)
-            place.console.print(f"next: zfnet-explainer package --weights {weights}")
+        with joined(pick_device(device), Console(), loaders) as process:
+            weights = run(data, out, chosen, About(name, licence, labels), process, start)
+            process.console.print(f"next: zfnet-explainer package --weights {weights}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .curves import CENTRE, MAP, PROJECTION, RANDOM, Faithfulness
-from .explanations import Explanations
+from .faithfulness.curves import CENTRE, MAP, PROJECTION, RANDOM, Faithfulness
+from .faithfulness.study import Explanations
 
 STYLES = {MAP: ("#d55e00", "-"), PROJECTION: ("#0072b2", "-"), CENTRE: ("#666666", "--"), RANDOM: ("#666666", ":")}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..accuracy.accuracy import accuracy, as_validation, top_k
+from ..accuracy.logits import logits
 from ..net.chain import Chain
 from ..net.checkpoint import ARCHITECTURES, Record, load, save
 from ..net.thin import ThinLinear
-from .accuracy import accuracy, as_validation, top_k
-from .data import Source
-from .evaluate import logits
+from ..pictures.labelled import Source
 
 
 def fold(net: nn.Sequential, chain: Chain) -> Chain:

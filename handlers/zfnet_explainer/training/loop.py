@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..accuracy.logits import top1
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
+from ..pictures.labelled import Pictures, Source
 from .bar import Bar
-from .data import Pictures, Source
-from .evaluate import top1
-from .form import Switch, clip_filters, training_form
 from .log import Log, read_log
 from .mixing import Mixing, majority
-from .place import Place
+from .process import Process
 from .recipe import Precision, Recipe
 from .state import STATE, About, digest, load_average, load_momentum, load_result, load_weights, read_about, save_state
+from .trainable import Switch, clip_filters, training_form
 from .views import batches, mixed
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -38,14 +38,14 @@ class Trainer:
 
     def __init__(
         self, chain: Chain, recipe: Recipe, train: Source, val: Pictures, preprocessing: Preprocessing,
-        out: Path, place: Place, start: Path | None = None,
+        out: Path, process: Process, start: Path | None = None,
     ) -> None:  # fmt: skip
-        _check_batch(len(train), len(val), recipe.batch, place.world)
+        _check_batch(len(train), len(val), recipe.batch, process.world)
         torch.manual_seed(recipe.seed)
         self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
-        self.out, self.place = out, place
-        self.val, self.val_count = val.share(place.rank, place.world), len(val)
-        self.net = self._form().to(place.device)
+        self.out, self.process = out, process
+        self.val, self.val_count = val.share(process.rank, process.world), len(val)
+        self.net = self._form().to(process.device)
         self.mix = Mixing(recipe.mixing, len(train.classes))
         out.mkdir(parents=True, exist_ok=True)
         started = _start(start) if start else None
@@ -55,19 +55,19 @@ class Trainer:
         resumed = (out / STATE).exists()
         if resumed:
             self.about |= {"epoch": _check_same(out, self.about)}
-            load_weights(out, self.net, place.device)
+            load_weights(out, self.net, process.device)
         elif start:
-            load_result(start, self.net, place.device)
+            load_result(start, self.net, process.device)
         self.average = _average(self.net, recipe.averaging)
         if self.average and resumed:
-            load_average(out, self.average, place.device)
-        self.spread = place.spread(self.net)
+            load_average(out, self.average, process.device)
+        self.spread = process.spread(self.net)
         self.optimiser = torch.optim.SGD(
             _parameter_groups(self.net, recipe),
             lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
         )  # fmt: skip
         if resumed:
-            load_momentum(out, self.net, self.optimiser, place.device)
+            load_momentum(out, self.net, self.optimiser, process.device)
 
     @property
     def epoch(self) -> int:
@@ -78,8 +78,8 @@ class Trainer:
         """Train to the last epoch; after each one, log it and save the state."""
         if self.epoch == self.recipe.epochs:
             return
-        log = Log(self.out, self.epoch) if self.place.first else None
-        with Bar(self.recipe, self.epoch, len(self.train) // self.recipe.batch, self.place.console) as bar:
+        log = Log(self.out, self.epoch) if self.process.first else None
+        with Bar(self.recipe, self.epoch, len(self.train) // self.recipe.batch, self.process.console) as bar:
             while self.epoch < self.recipe.epochs:
                 row = self._epoch(bar)
                 self.about["epoch"] += 1
@@ -108,20 +108,20 @@ class Trainer:
     def _epoch(self, bar: Bar) -> dict[str, float]:
         """One pass over the pictures, then the validation: the epoch's row of the log."""
         begin = time.perf_counter()
-        torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.place.rank))
+        torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.process.rank))
         self._set_norms(self.recipe.cross_map_norm(self.epoch))
         if self.epoch and self.recipe.cross_map_norm(self.epoch) != self.recipe.cross_map_norm(self.epoch - 1):
             self.average = _average(self.net, self.recipe.averaging)
         self.spread.train()
-        loader = batches(self.train, self.recipe, self.epoch, self.place)
-        sums = torch.zeros(3, dtype=torch.float64, device=self.place.device)  # losses, right answers, pictures
+        loader = batches(self.train, self.recipe, self.epoch, self.process)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.process.device)  # losses, right answers, pictures
         bar.begin(self.epoch)
         for step, (images, labels) in enumerate(loader):
             self._set_rate(self.epoch + step / len(loader))
             sums += self._step(images, labels)
             if bar.due():  # reading the sums makes a GPU wait
                 bar.show(step + 1, *(self._finite(sums.tolist())))
-        loss, right = self._finite(self.place.total(sums))
+        loss, right = self._finite(self.process.total(sums))
         pictures = len(loader) * self.recipe.batch
         seconds = time.perf_counter() - begin
         return {
@@ -132,7 +132,7 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser: the batch's summed loss, how many were right, how many there were."""
-        images, labels = (x.to(self.place.device, non_blocking=True) for x in (images, labels))
+        images, labels = (x.to(self.process.device, non_blocking=True) for x in (images, labels))
         x, labels = self.mix(self.preprocessing.standardise(images), labels)
         x = x.contiguous(memory_format=torch.channels_last)
         with self._autocast():
@@ -151,11 +151,11 @@ class Trainer:
     def _validated(self) -> float:
         """Share of the validation pictures that the net is right about."""
         for net in (self.net, self._result):
-            self.place.align(net)
+            self.process.align(net)
         with self._autocast():
             share = top1(self._result, self.val, self.preprocessing, self.recipe.side(self.epoch))
-        right = torch.tensor([share * len(self.val)], dtype=torch.float64, device=self.place.device)
-        return self.place.total(right)[0] / self.val_count
+        right = torch.tensor([share * len(self.val)], dtype=torch.float64, device=self.process.device)
+        return self.process.total(right)[0] / self.val_count
 
     def _finite(self, sums: list[float]) -> tuple[float, float]:
         """Mean loss and share of right answers."""
@@ -169,7 +169,7 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(
-            self.place.device.type, torch.bfloat16, enabled=self.recipe.precision == Precision.BFLOAT16
+            self.process.device.type, torch.bfloat16, enabled=self.recipe.precision == Precision.BFLOAT16
         )
 
     def _set_rate(self, epoch: float) -> None:

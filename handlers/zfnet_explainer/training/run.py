@@ -7,11 +7,11 @@ from typing import Any
 
 from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
-from .data import MEMORY_LIMIT, Source, channel_statistics, open_split, read_split
+from ..pictures.labelled import MEMORY_LIMIT, Source, channel_statistics, open_split, read_split
 from .export import export
 from .log import RECORDED, read_log
 from .loop import Trainer
-from .place import Place
+from .process import Process
 from .recipe import Recipe
 
 GREY_LEVEL = 1 / 255
@@ -26,30 +26,30 @@ class About:
     labels: Path | None
 
 
-def run(data: Path, out: Path, recipe: Recipe, about: About, place: Place, start: Path | None) -> Path:
+def run(data: Path, out: Path, recipe: Recipe, about: About, process: Process, start: Path | None) -> Path:
     """Train on `data` in the folder `out`, resuming what is there; the path of the checkpoint it ends with.
 
     Raises ValueError for data, labels, a start or a folder that cannot be used.
     """
     size = recipe.phases[-1].side
-    with place.console.status("reading the pictures"):
-        train = open_split(data, "train", size, MEMORY_LIMIT // place.neighbours)
+    with process.console.status("reading the pictures"):
+        train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours)
         val = read_split(data, "val", size)
     if train.classes != val.classes:
         raise ValueError(f"train/ and val/ of {data} do not hold the same classes")
     names = class_names(train.classes, about.labels)
     preprocessing = preprocessing_of(train, size, recipe.scale_inputs)
-    place.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
-    trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, train, val, preprocessing, out, place, start)
+    process.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
+    trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, train, val, preprocessing, out, process, start)
     trainer.run()
     weights = out / "zfnet.safetensors"
-    if place.first:
+    if process.first:
         record = Record(
             name=about.name, architecture="zfnet", classes=names, preprocessing=preprocessing,
             training=_training(trainer, out), validation={}, licence=about.licence,
         )  # fmt: skip
         share = export(trainer.trained(), record, weights, val)
-        place.console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
+        process.console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
     return weights
 
 

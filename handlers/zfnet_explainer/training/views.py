@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from torchvision.transforms import v2
 
-from .data import Source
-from .place import Place
+from ..pictures.labelled import Source
+from .process import Process
 from .recipe import Recipe
 
 
@@ -35,16 +35,16 @@ class RandomViews(Dataset[tuple[Tensor, int]]):
             return self.view(self.source.picture(index)), int(self.source.labels[index])
 
 
-def batches(source: Source, recipe: Recipe, epoch: int, place: Place) -> DataLoader[tuple[Tensor, int]]:
+def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> DataLoader[tuple[Tensor, int]]:
     """This process's share of each batch of an epoch; all processes together see the batches of a lone one."""
     views = RandomViews(source, recipe, epoch)
     order: DistributedSampler[tuple[Tensor, int]] = DistributedSampler(
-        views, place.world, place.rank, seed=mixed(recipe.seed), drop_last=True
+        views, process.world, process.rank, seed=mixed(recipe.seed), drop_last=True
     )
     order.set_epoch(epoch)
     return DataLoader(
-        views, recipe.batch // place.world, sampler=order, num_workers=place.loaders, drop_last=True,
-        pin_memory=place.device.type == "cuda",
+        views, recipe.batch // process.world, sampler=order, num_workers=process.loaders, drop_last=True,
+        pin_memory=process.device.type == "cuda",
     )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..errors import QUOTE, MalformedBody, RequestError, UnusableOption, printable
 from ..explanation import Pixels
-from .errors import QUOTE, MalformedBody, RequestError, UnusableOption, printable
-from .image import MAX_PIXELS, Picture, centre_square, decode
+from ..pictures.decode import MAX_PIXELS, Picture, centre_square, decode
 
 MAX_INSTANCES = 16
 # Lists and objects of a body: read, a list of two bytes takes fifty and more. Nested pixels have one each.

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import MalformedBody, TooMuchWork, printable
 from ..explanation import Explanation, FloatArray, Options
-from .errors import MalformedBody, TooMuchWork, printable
-from .image import Picture
+from ..pictures.decode import Picture
 from .request import Request
 from .response import Served, arrays
 

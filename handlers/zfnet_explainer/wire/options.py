@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
 from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
-from .errors import InvalidOption, TooMuchWork, UnusableOption, printable
 
 METHODS = ("deconv", "occlusion")
 FORMATS = ("json", "png", "npz", "html")

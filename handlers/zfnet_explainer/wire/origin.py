@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from .errors import ForbiddenOrigin, printable
+from ..errors import ForbiddenOrigin, printable
 
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

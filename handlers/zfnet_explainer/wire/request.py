@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..errors import MalformedBody, RequestError, UnusableOption, printable
+from ..pictures.decode import Picture
 from .document import (
     HOW,
     as_bytes,
@@ -18,8 +20,6 @@ from .document import (
     v2_outputs,
     v2_pictures,
 )
-from .errors import MalformedBody, RequestError, UnusableOption, printable
-from .image import Picture
 from .options import accepted_format
 from .origin import check_origin
 

@@ -10,14 +10,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ..atlas import Other
-from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion, Prediction
+from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion, Other, Prediction
 from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Record
 from ..net.geometry import Box
-from .display import class_counts, occlusion_pixels, patch_pixels, png_bytes, projection_pixels
-from .image import Picture
+from ..pictures.decode import Picture
+from ..pictures.display import class_counts, occlusion_pixels, patch_pixels, png_bytes, projection_pixels
 
 NOTES = (
     "A projection shows which pattern of this picture one value of one map answers to; it is not evidence for the "

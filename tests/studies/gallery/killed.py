@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from zfnet_explainer.pictures.decode import Picture, decode
 from zfnet_explainer.studies.gallery import files
-from zfnet_explainer.wire.image import Picture, decode
 
 from . import tiny
 

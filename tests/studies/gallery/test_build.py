@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from tests.chains import like_zfnet, plain
-from zfnet_explainer.atlas import INDEX, NINE, Atlas, load, read_sheet
 from zfnet_explainer.methods.deconvnet import project
+from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load, read_sheet
+from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.display import patch_pixels, projection_pixels
 from zfnet_explainer.studies.gallery import files, search
 from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
 from zfnet_explainer.studies.gallery.tiles import ChangedPictures, project_each
-from zfnet_explainer.wire.display import patch_pixels, projection_pixels
-from zfnet_explainer.wire.image import decode
 
 from . import tiny
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from tests.atlases import write_atlas
-from zfnet_explainer.atlas import load
+from tests.pictures.atlases import write_atlas
 from zfnet_explainer.commands.main import app
+from zfnet_explainer.pictures.atlas import load
 from zfnet_explainer.studies.gallery.figure2 import figure_2
 
 from . import tiny

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pictures import noise
+from tests.samples import noise
+from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.studies.gallery.files import (
     PictureFile,
     decoded_batches,
@@ -17,7 +18,6 @@ from zfnet_explainer.studies.gallery.files import (
     sampled,
     searched_folder,
 )
-from zfnet_explainer.wire.image import decode
 
 NAMES = ["val/n1/b.png", "val/n1/c.JPG", "val/n2/a.png"]
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tests.chains import plain
-from tests.pictures import noise
-from zfnet_explainer.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
+from tests.samples import noise
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Occlusion, Options, Pixels
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.geometry import Box
+from zfnet_explainer.pictures.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
 from zfnet_explainer.studies.gallery.exaggeration import exaggeration, sensitive_region
 from zfnet_explainer.studies.gallery.grouping import chance, grouping, purity
 from zfnet_explainer.studies.gallery.invariance import CHANGES, changed, invariance

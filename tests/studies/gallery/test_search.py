@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.chains import like_zfnet, plain
-from zfnet_explainer.atlas import NINE
+from zfnet_explainer.pictures.atlas import NINE
 from zfnet_explainer.studies.gallery.search import Search, largest
 
 

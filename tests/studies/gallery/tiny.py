@@ -8,10 +8,10 @@ from PIL import Image
 from rich.progress import Progress
 
 from tests.chains import like_zfnet
-from tests.pictures import noise
-from zfnet_explainer.atlas import Atlas
+from tests.samples import noise
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ARCHITECTURES, Checkpoint, ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.pictures.atlas import Atlas
 from zfnet_explainer.studies.gallery import search
 from zfnet_explainer.studies.gallery.build import Plan, build
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
-from ...atlas import FORMAT, INDEX, Atlas, BadAtlas, load
 from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
+from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load
 from .files import Listing, PictureFile, listing, picture_files, searched_folder
 from .search import Search, run_search
 from .tiles import build_layer, wanted_places

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ...errors import RequestError
 from ...explanation import Pixels
-from ...files import SUFFIXES
-from ...wire.errors import RequestError
-from ...wire.image import decode
+from ...pictures.decode import decode
+from ...pictures.files import SUFFIXES
 
 
 @dataclass(frozen=True)

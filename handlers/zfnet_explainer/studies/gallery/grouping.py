@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...atlas import NINE, Atlas
+from ...pictures.atlas import NINE, Atlas
 from ..statistics import Estimate, mean_estimate
 
 DRAWS = 20_000

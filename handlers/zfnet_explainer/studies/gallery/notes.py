@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...atlas import Atlas
 from ...explainer import Explainer
 from ...explanation import Pixels
 from ...net.checkpoint import Checkpoint
-from ...tables import Table, percent
+from ...pictures.atlas import Atlas
 from ..statistics import percent_interval
+from ..tables import Table, percent
 from .exaggeration import Exaggeration, Shares, exaggeration
 from .grouping import Grouping, chance, grouping
 from .invariance import CHANGES, Moved, invariance

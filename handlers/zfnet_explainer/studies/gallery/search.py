@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...atlas import NINE
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
+from ...pictures.atlas import NINE
 from .files import PictureFile, decoded_batches
 
 BATCH = 32

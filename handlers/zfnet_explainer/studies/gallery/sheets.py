@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...atlas import Layout
 from ...explanation import Pixels
 from ...net.geometry import Box
+from ...pictures.atlas import Layout
 
 LARGEST_TILE, SMALLEST_TILE = 96, 48
 QUALITY = 80

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ...atlas import Strongest
 from ...methods.deconvnet import Feature, down
 from ...net.chain import Activations, Chain
 from ...net.checkpoint import Checkpoint
-from ...wire.display import patch_pixels, projection_pixels
+from ...pictures.atlas import Strongest
+from ...pictures.display import patch_pixels, projection_pixels
 from .files import Decoded, PictureFile, decoded_batches
 from .sheets import DrawnSheet, layout
 
@@ -27,7 +27,7 @@ class ChangedPictures(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Tile:
     """A place 0 to 8 of a map's block, and the activation that the search found for it."""
 
     feature: int
@@ -35,16 +35,16 @@ class Place:
     activation: float
 
 
-Wanted = Mapping[int, Sequence[Place]]  # by the picture's number
+Wanted = Mapping[int, Sequence[Tile]]  # by the picture's number
 
 
 def wanted_places(maps: Sequence[int], values: torch.Tensor, pictures: torch.Tensor) -> Wanted:
     """What the search found for these maps [maps of the layer, 9], by picture."""
-    places: dict[int, list[Place]] = defaultdict(list)
+    places: dict[int, list[Tile]] = defaultdict(list)
     for feature in maps:
         for place, (value, number) in enumerate(zip(values[feature].tolist(), pictures[feature].tolist(), strict=True)):
             if number >= 0:
-                places[number].append(Place(feature, place, value))
+                places[number].append(Tile(feature, place, value))
     return places
 
 
@@ -110,7 +110,7 @@ def project_each(chain: Chain, activations: Activations, layer: str, cells: Sequ
 
 def _projected(
     checkpoint: Checkpoint, layer: int, wanted: Wanted, files: Iterator[tuple[int, PictureFile]], folder: Path
-) -> Iterator[tuple[Decoded, Place, Feature]]:
+) -> Iterator[tuple[Decoded, Tile, Feature]]:
     """Every wanted place with its picture and its projection, in the order of the pictures."""
     chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
     name, device = chain.features[layer - 1], next(chain.parameters()).device

@@ -19,18 +19,8 @@ from string import Template
 from typing import Any
 
 from ...explanation import Pixels
-from ..display import CIVIDIS, CLASS_COLOURS, OTHER_COLOUR, VIRIDIS
-from ..options import (
-    CROSSCHECKS,
-    FILLS,
-    FORMATS,
-    MAX_OTHERS,
-    MAX_PROJECTIONS,
-    METHODS,
-    OWNERS,
-    Rules,
-    explain_options,
-)
+from ...pictures.display import CIVIDIS, CLASS_COLOURS, OTHER_COLOUR, VIRIDIS
+from ..options import CROSSCHECKS, FILLS, FORMATS, MAX_OTHERS, MAX_PROJECTIONS, METHODS, OWNERS, Rules, explain_options
 
 FOLDER = Path(__file__).parent
 # One scope, in this order: each file uses only what stands above it.

@@ -1,0 +1,167 @@
+"""Encoded pictures -> the square of pixels that the net sees."""
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from ..errors import TooLarge, UndecodableImage, UnsupportedImage
+from ..explanation import Pixels
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_BYTES = 20 * 2**20
+MAX_PIXELS = 50_000_000
+MAX_SCANNED_PIXELS = 5_000_000_000  # 100 scans of a progressive JPEG of 50 megapixels, a few seconds' work
+MAX_PROFILES = 8
+SIGNATURES = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
+)
+WHITE_IS_ZERO = "white is zero"
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The square cut from the original, in the original's pixels (after EXIF orientation)."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels uint8 [size, size, 3], the original's size, and where in it they come from."""
+
+    pixels: Pixels
+    width: int
+    height: int
+    crop: Crop
+
+
+def decode(encoded: bytes, size: int) -> Picture:
+    """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF of any mode and cut its centre square.
+
+    EXIF orientation is honoured, transparency laid over white, 16 bits a channel reduced to 8, white-is-zero inverted.
+    Raises TooLarge, UnsupportedImage or UndecodableImage.
+    """
+    if len(encoded) > MAX_BYTES:
+        raise TooLarge(
+            f"the picture has {len(encoded):,} bytes; at most {MAX_BYTES:,} (20 MiB) are read: send a smaller one"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; our bound on pixels is tighter than its own
+        with _open(encoded) as image:
+            _bound(image, encoded)
+            _complete_info(image, encoded)
+            try:
+                upright = _upright(image)
+                square, crop = centre_square(upright, size)
+            except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
+                raise UndecodableImage(
+                    f"the {image.format} picture cannot be decoded ({error}): is it complete?"
+                ) from error
+            return Picture(np.array(square), upright.width, upright.height, crop)
+
+
+def centre_square(image: Image.Image, size: int) -> tuple[Image.Image, Crop]:
+    """Cut the centre square, as RGB, and resize it (bicubic, antialiased) where it is not `size` already."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image if image.width == image.height else image.crop((left, top, left + side, top + side))
+    square = _rgb(square)
+    if side != size:
+        square = square.resize((size, size), Image.Resampling.BICUBIC)
+    return square, Crop(top, left, side, side)
+
+
+def _open(encoded: bytes) -> Image.Image:
+    if encoded.count(b"iCCP") > MAX_PROFILES:  # each may unfold to a megabyte
+        raise UndecodableImage("the picture has too many colour profiles: save it again without them")
+    try:
+        return Image.open(io.BytesIO(encoded), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        if SIGNATURES.match(encoded):
+            raise UndecodableImage(
+                "the picture's header cannot be read: is it complete? If so its kind is rare: save it as PNG or JPEG"
+            ) from error
+        raise UnsupportedImage(
+            "these bytes are not a picture this server reads: send JPEG, PNG, WebP, GIF, BMP or TIFF"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels("over 170 megapixels") from error
+    except Exception as error:  # as in `decode`: header parsers raise what they like on damaged bytes
+        raise UndecodableImage(f"the picture's header cannot be read ({error}): is it complete?") from error
+
+
+def _bound(image: Image.Image, encoded: bytes) -> None:
+    """Refuse, by its header, a picture that is too large, too slow to decode, or of a depth that is not read."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise _too_many_pixels(f"{image.width} x {image.height} pixels")
+    if image.format in ("JPEG", "MPO") and pixels * encoded.count(b"\xff\xda") > MAX_SCANNED_PIXELS:
+        raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
+    if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):
+        raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")
+
+
+def _complete_info(image: Image.Image, encoded: bytes) -> None:
+    """Put into `info`, which turns and crops keep, what Pillow does not do to the pixels, or does to them alone.
+
+    White as zero in a TIFF of 16 bits, and the scale of the value that is transparent in a PNG.
+    """
+    if image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
+        image.info[WHITE_IS_ZERO] = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
+    elif image.format == "PNG":
+        key, depth = image.info.get("transparency"), encoded[24]
+        if depth == 16 and isinstance(key, tuple):
+            image.info["transparency"] = tuple(channel >> 8 for channel in key)
+        elif depth in (2, 4) and image.mode == "L" and isinstance(key, int):
+            image.info["transparency"] = key * 255 // (2**depth - 1)
+
+
+def _too_many_pixels(size: str) -> TooLarge:
+    return TooLarge(f"the picture has {size}; at most 50 megapixels are read: send a smaller one")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF says; as it is where that is damaged."""
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged metadata is no damage to the pixels
+        orientation = None
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB, transparency over white; makes no more copies than it must, as pictures may be large."""
+    if image.mode.startswith("I;16"):
+        table = (np.arange(65536) / 257).round().astype(np.uint8)
+        if image.info.get(WHITE_IS_ZERO):
+            table = table[::-1].copy()
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            table[transparent] = 255
+        return Image.fromarray(table[np.asarray(image)]).convert("RGB")
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        picture = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture)
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")

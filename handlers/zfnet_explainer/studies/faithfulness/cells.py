@@ -1,0 +1,54 @@
+"""A picture as a grid of square cells, covered one after another."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...net.chain import Chain
+
+Grid = tuple[int, int]
+
+
+def cell_means(pixels: Tensor, side: int) -> Tensor:
+    """Mean of a map [height, width] over each of its cells of `side` pixels [rows, cols]."""
+    return functional.avg_pool2d(pixels[None, None].double(), side)[0, 0]
+
+
+def most_first(scores: Tensor, generator: torch.Generator) -> Tensor:
+    """Flat indices of scores [rows, cols] from the largest to the smallest, equal ones in a random order."""
+    shuffled = torch.randperm(scores.numel(), generator=generator)
+    return shuffled[scores.flatten().cpu()[shuffled].argsort(descending=True, stable=True)]
+
+
+def closeness(rows: int, cols: int) -> Tensor:
+    """How close each cell lies to the middle of the grid [rows, cols]: minus its squared distance."""
+    down, across = (torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in (rows, cols))
+    return -(down[:, None] ** 2 + across**2)
+
+
+def cover(image: Tensor, fill: Tensor, covered: Tensor) -> Tensor:
+    """The image [channels, h, w] with `fill` where cells are covered: bool [n, rows, cols] -> [n, channels, h, w]."""
+    side = image.shape[1] // covered.shape[1]
+    pixels = covered.to(image.device).repeat_interleave(side, 1).repeat_interleave(side, 2)
+    return torch.where(pixels[:, None], fill, image)
+
+
+@torch.inference_mode()
+def deletion_curves(
+    chain: Chain, image: Tensor, fill: Tensor, target: int, orders: Tensor, grid: Grid, steps: int, batch: int = 64
+) -> Tensor:
+    """Probability of `target` while cells are covered in each of `orders` [n, rows * cols]: [n, steps + 1].
+
+    Step s has covered the first s / steps of the cells: none at 0, all of them at the end.
+    """
+    rank = orders.argsort(1)
+    counts = [round(rank.shape[1] * step / steps) for step in range(steps + 1)]
+    between = torch.stack([rank < count for count in counts[1:-1]], 1).view(-1, *grid)
+    ends = torch.tensor([False, True])[:, None, None].expand(2, *grid)
+    found = [
+        chain(cover(image, fill, covered)).softmax(1)[:, target].cpu()
+        for covered in torch.split(torch.cat([between, ends]), batch)
+    ]
+    probabilities = torch.cat(found)
+    first, last = probabilities[-2:].view(2, 1, 1).expand(2, len(orders), 1)
+    return torch.cat([first, probabilities[:-2].view(len(orders), -1), last], 1)

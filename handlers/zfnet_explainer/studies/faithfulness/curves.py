@@ -1,0 +1,130 @@
+"""Deletion and insertion (Petsiuk et al. 2018): does the answer live where an explanation points?
+
+Deletion covers the picture cell by cell, most important first: the better the order, the sooner the
+probability of the predicted class falls. Insertion starts from the covered picture and uncovers it in the
+same order: the better the order, the sooner the probability rises. Uncovering in an order passes through
+the same pictures as covering in the reversed order, so that one function measures both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...methods.incremental.occluder import Occluder
+from ..statistics import Estimate, mean_estimate
+from .cells import Grid, cell_means, closeness, deletion_curves, most_first
+from .subject import Subject, occlusion_drop
+
+MAP, PROJECTION, CENTRE, RANDOM = "occlusion map", "projection", "centre first", "random"
+RANDOM_ORDERS = 2
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Squares of the occlusion map and steps of the curves; a cell is as wide as the squares' stride."""
+
+    window: int = 32
+    stride: int = 16
+    steps: int = 10
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Probability of the predicted class by share of the picture covered, or uncovered [steps + 1]."""
+
+    deletion: Tensor
+    insertion: Tensor
+
+
+@dataclass(frozen=True)
+class OrderResult:
+    """One order over all pictures: areas under the curves, and the mean curves."""
+
+    deletion: Estimate
+    insertion: Estimate
+    deletion_curve: tuple[float, ...]
+    insertion_curve: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Area of `order` minus area of `baseline`, picture by picture, and the share of pictures where it is better."""
+
+    order: str
+    baseline: str
+    deletion: Estimate
+    deletion_better: float
+    insertion: Estimate
+    insertion_better: float
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """The curves of all pictures, summed up by order, and the orders that explain against those that do not."""
+
+    orders: dict[str, OrderResult]
+    differences: tuple[Difference, ...]
+
+
+def picture_curves(
+    occluder: Occluder, subject: Subject, fill: Tensor, protocol: Protocol, generator: torch.Generator
+) -> dict[str, Curves]:
+    """The curves of one picture in every order; those of random orders are their mean."""
+    drop = occlusion_drop(
+        occluder, subject.image, subject.clean, fill, subject.target, protocol.window, protocol.stride
+    )
+    energy = subject.feature.projection.square().sum(0)
+    grid: Grid = (subject.image.shape[1] // protocol.stride, subject.image.shape[2] // protocol.stride)
+    scores = {
+        MAP: cell_means(drop, protocol.stride),
+        PROJECTION: cell_means(energy, protocol.stride),
+        CENTRE: closeness(*grid),
+    }
+    chosen = [most_first(score, generator) for score in scores.values()]
+    drawn = [torch.randperm(grid[0] * grid[1], generator=generator) for _ in range(RANDOM_ORDERS)]
+    orders = torch.stack([*chosen, *(order.flip(0) for order in chosen), *drawn])
+    found = deletion_curves(occluder.chain, subject.image, fill, subject.target, orders, grid, protocol.steps)
+    covering, uncovering, random = torch.split(found, [len(chosen), len(chosen), len(drawn)])
+    curves = {
+        name: Curves(deletion, insertion.flip(0))
+        for name, deletion, insertion in zip(scores, covering, uncovering, strict=True)
+    }
+    # A random order's reverse is as random: its insertion curve is this deletion curve read backwards.
+    return curves | {RANDOM: Curves(random.mean(0), random.mean(0).flip(0))}
+
+
+def faithfulness(found: Sequence[dict[str, Curves]], seed: int) -> Faithfulness:
+    """Sum up the curves of at least two pictures; `seed` draws the resamples of the intervals."""
+    deletion, insertion = (
+        {name: torch.stack([getattr(curves[name], kind) for curves in found]).double() for name in found[0]}
+        for kind in ("deletion", "insertion")
+    )
+    orders = {
+        name: OrderResult(
+            mean_estimate(area(deletion[name]).numpy(), seed),
+            mean_estimate(area(insertion[name]).numpy(), seed),
+            tuple(deletion[name].mean(0).tolist()),
+            tuple(insertion[name].mean(0).tolist()),
+        )
+        for name in found[0]
+    }
+    differences = []
+    for order in (MAP, PROJECTION):
+        for baseline in (RANDOM, CENTRE):
+            less = area(deletion[order]) - area(deletion[baseline])
+            more = area(insertion[order]) - area(insertion[baseline])
+            differences.append(
+                Difference(
+                    order, baseline,
+                    deletion=mean_estimate(less.numpy(), seed), deletion_better=float((less < 0).double().mean()),
+                    insertion=mean_estimate(more.numpy(), seed), insertion_better=float((more > 0).double().mean()),
+                )
+            )  # fmt: skip
+    return Faithfulness(orders, tuple(differences))
+
+
+def area(curves: Tensor) -> Tensor:
+    """Area under curves [..., steps + 1] over the share of the picture from 0 to 1, by the trapezoid rule."""
+    return torch.trapezoid(curves, dx=1 / (curves.shape[-1] - 1))

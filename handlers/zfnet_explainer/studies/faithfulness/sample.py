@@ -1,0 +1,30 @@
+"""The validation pictures that a trained net is studied on."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...net.checkpoint import Record
+from ...pictures.labelled import MEMORY_LIMIT, Source, open_split
+
+
+def validation_pictures(data: Path, record: Record) -> tuple[Source, Tensor]:
+    """The pictures of `data/val/CLASS/*` (or of tar shards), and their labels [n] in the net's order of classes.
+
+    Raises ValueError for a folder that is none of the net's classes, and for fewer than two pictures.
+    """
+    source = open_split(data, "val", record.preprocessing.size, MEMORY_LIMIT)
+    if len(source) < 2:
+        raise ValueError(f"{data} holds one validation picture: a study needs at least two")
+    known = [name.synset for name in record.classes]
+    strange = [folder for folder in source.classes if folder not in known]
+    if strange:
+        raise ValueError(f"val/{strange[0]} is no class of this net, which knows {', '.join(known)}")
+    return source, torch.tensor([known.index(folder) for folder in source.classes])[source.labels]
+
+
+def sample(source: Source, count: int, seed: int) -> Tensor:
+    """`count` of the pictures in a random order, all where there are fewer: uint8 [n, 3, side, side]."""
+    drawn = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:count]
+    return torch.stack([source.picture(i) for i in drawn.tolist()])

@@ -1,0 +1,71 @@
+"""Tables of what the explanations are worth."""
+
+from ..statistics import interval, percent_interval
+from ..tables import Table, percent
+from .curves import Faithfulness
+from .study import Explanations
+
+
+def explanation_tables(found: Explanations) -> list[Table]:
+    tables = [
+        Table(
+            "areas", "Areas under the deletion and insertion curves", ("fill", "order", "deletion", "insertion"),
+            tuple(
+                (fill, order, interval(result.deletion), interval(result.insertion))
+                for fill, one in found.faithfulness.items()
+                for order, result in one.orders.items()
+            ),
+            f"{found.images} pictures, {found.protocol.steps} steps. Deletion: lower is better; insertion: higher is "
+            "better. In brackets: the 95 % interval.",
+        ),
+        Table(
+            "differences", "Against orders that do not look at the net",
+            ("fill", "order minus baseline", "deletion", "better in", "insertion", "better in"),
+            tuple(
+                (
+                    fill, f"{one.order} − {one.baseline}",
+                    interval(one.deletion), percent(one.deletion_better, 0),
+                    interval(one.insertion), percent(one.insertion_better, 0),
+                )
+                for fill, result in found.faithfulness.items()
+                for one in result.differences
+            ),
+            "Differences of areas, picture by picture. Better: lower deletion, higher insertion.",
+        ),
+        Table(
+            "falls", "What the strongest map loses", ("fill", "covered", "at its cell", "largest value", "sum"),
+            tuple(
+                (fill, region, *map(percent_interval, (fall.at_cell, fall.largest, fall.total)))
+                for fill, regions in found.falls.items()
+                for region, fall in regions.items()
+            ),
+            f"{found.images} pictures; a tenth of the receptive field is covered each time.",
+        ),
+        Table(
+            "randomisation", "Explanations of a net whose layers are shuffled",
+            ("shuffled", "projection", "projection, ranks", "occlusion map, ranks"),
+            tuple(
+                (
+                    f"{stage.layer}" if i == 0 else f"and {stage.layer}",
+                    *(interval(e, 2) for e in (stage.projection, stage.projection_ranks, stage.occlusion_ranks)),
+                )
+                for i, stage in enumerate(found.randomisation)
+            ),
+            f"Correlation with the trained net's explanation, {found.randomised_images} pictures; 1: unchanged.",
+        ),
+    ]  # fmt: skip
+    return [*tables, *(_curves(fill, one) for fill, one in found.faithfulness.items())]
+
+
+def _curves(fill: str, result: Faithfulness) -> Table:
+    """Mean probability of the predicted class at each step, as deletion / insertion."""
+    steps = len(next(iter(result.orders.values())).deletion_curve) - 1
+    rows = tuple(
+        (
+            percent(step / steps, 0),
+            *(f"{o.deletion_curve[step]:.2f} / {o.insertion_curve[step]:.2f}" for o in result.orders.values()),
+        )
+        for step in range(steps + 1)
+    )
+    note = "Mean probability of the predicted class: that share covered / that share uncovered."
+    return Table(f"curves-{fill}", f"Curves, {fill}", ("share", *result.orders), rows, note)

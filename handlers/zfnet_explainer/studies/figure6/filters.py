@@ -1,0 +1,126 @@
+"""How good the first two layers of a net are, in numbers (Figure 6 and section 4.1 of the paper)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...methods.deconvnet import Feature, project
+from ...net.chain import Chain
+from ...net.checkpoint import Preprocessing
+from ...pictures.labelled import Pictures
+
+DEAD = 0.01
+HIGH = 0.25
+SPECTRUM = 64
+EVERY = 4
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The largest value of each map of a layer over all pictures, and the index of its picture: [maps]."""
+
+    values: Tensor
+    pictures: Tensor
+
+    @property
+    def dead(self) -> Tensor:
+        """Which maps are dead: none of the pictures brings them to a hundredth of what the layer's median map reaches.
+
+        A map that is never above zero is dead; so is one whose filter is too weak beside the others to matter to the
+        next layer.
+        """
+        return self.values <= DEAD * self.values.median()
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What Figure 6 shows, as numbers: dead maps of layers 1 and 2 and of how many, see `Peaks.dead`.
+
+    `largest`: the largest root mean square of a filter of layer 1; `dominance`: that over the median one.
+    `high_filters`, `high_projections`: mean share of high frequencies, see `high_share`, in the filters of layer 1
+    and in projections of layer 2.
+    """
+
+    dead: tuple[int, int]
+    maps: tuple[int, int]
+    largest: float
+    dominance: float
+    high_filters: float
+    high_projections: float
+
+
+def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) -> Numbers:
+    """Measure a chain: its first filters, the peaks of its layers 1 and 2, and projections of layer 2."""
+    filters = first_filters(chain)
+    sizes = filters.square().mean((1, 2, 3)).sqrt()
+    return Numbers(
+        dead=(int(peaks[0].dead.sum()), int(peaks[1].dead.sum())),
+        maps=(len(peaks[0].values), len(peaks[1].values)),
+        largest=float(sizes.max()),
+        dominance=float(sizes.max() / sizes.median()),
+        high_filters=float(high_share(filters).mean()),
+        high_projections=float(torch.cat([high_share(seen(feature)[None]) for feature in projected]).mean()),
+    )
+
+
+def first_filters(chain: Chain) -> Tensor:
+    """The first convolution's filters [n, channels, height, width]."""
+    return chain.get_parameter("conv1.weight").detach()
+
+
+def high_share(patterns: Tensor) -> Tensor:
+    """Share of the energy of each pattern [n, channels, height, width] at high frequencies [n].
+
+    High is a quarter of a cycle a pixel or more, across or down: periods of up to four pixels, such as the stride of
+    AlexNet's first layer leaves behind. Outside its window a pattern is zero. White noise has 0.75, a pattern that
+    does not change from pixel to pixel nearly 0, a chessboard nearly 1.
+    """
+    height, width = (max(SPECTRUM, size) for size in patterns.shape[2:])
+    energy = torch.fft.fft2(patterns.double(), (height, width)).abs().square().sum(1)
+    down, across = (torch.fft.fftfreq(size).abs() >= HIGH for size in (height, width))
+    high = down[:, None] | across
+    share: Tensor = (energy * high).sum((1, 2)) / energy.sum((1, 2))
+    return share
+
+
+def seen(feature: Feature) -> Tensor:
+    """A projection cut to its receptive field [channels, height, width]."""
+    box = feature.receptive_field
+    return feature.projection[:, box.top : box.bottom, box.left : box.right]
+
+
+@torch.inference_mode()
+def find_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, batch: int = 64) -> tuple[Peaks, Peaks]:
+    """The peaks of feature layers 1 and 2 over the pictures, ties to the earlier one."""
+    found: list[list[Tensor]] = [[], []]
+    for images in _batches(chain, pictures, preprocessing, batch):
+        x = images
+        for name in chain.spatial[: chain.spatial.index(chain.features[1]) + 1]:
+            x = chain.layer(name)(x)
+            if name in chain.features:
+                found[chain.features.index(name)].append(x.amax((2, 3)).cpu())
+    first, second = (Peaks(*torch.cat(values).max(0)) for values in found)
+    return first, second
+
+
+@torch.inference_mode()
+def project_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, peaks: Peaks) -> list[Feature]:
+    """Project every fourth live map of layer 2 from its peak, in the maps' order."""
+    device = next(chain.parameters()).device
+    wanted: dict[int, list[int]] = {}
+    for feature in torch.nonzero(~peaks.dead).flatten()[::EVERY].tolist():
+        wanted.setdefault(int(peaks.pictures[feature]), []).append(feature)
+    projected: list[Feature] = []
+    for index, features in wanted.items():
+        image = preprocessing.standardise(pictures.picture(index).to(device))
+        projected += project(chain, chain.run(image[None]), chain.features[1], features)
+    return sorted(projected, key=lambda feature: feature.feature)
+
+
+def _batches(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, batch: int) -> Iterator[Tensor]:
+    device = next(chain.parameters()).device
+    for start in range(0, len(pictures), batch):
+        images = pictures.images[start : start + batch].to(device)
+        yield preprocessing.standardise(images).contiguous(memory_format=torch.channels_last)

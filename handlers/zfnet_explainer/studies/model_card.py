@@ -1,0 +1,172 @@
+"""Tables of how accurate a net is, and of what its record says about it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..accuracy.accuracy import VIEW, Accuracy
+from ..net.checkpoint import Record
+from ..training.log import RECORDED
+from .statistics import percent_interval, share_estimate
+from .tables import Table, percent
+
+LARGEST = 10
+ELSEWHERE = ("recipe", "start", "log", "sha256")  # of a run: said in other places, or for machines
+
+
+def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
+    """Accuracy, calibration and confusions of a net whose classes are the record's."""
+    labels = [name.label for name in record.classes]
+    return [
+        _headline(measured, record),
+        Table(
+            "classes", "By class", ("class", "pictures", "recall", "precision"),
+            tuple(
+                (label, f"{one.images}", percent(one.recall), percent(one.precision))
+                for label, one in zip(labels, measured.by_class, strict=True)
+            ),
+            "Recall: the share of the class's pictures that were found. Precision: the share of the answers with "
+            "this class that were right.",
+        ),
+        _confusions(measured, labels),
+        _calibration(measured),
+        Table(
+            "reliability", "Reliability", ("confidence", "pictures", "mean confidence", "right"),
+            tuple(
+                (f"{one.lower:.2f} to {one.upper:.2f}", f"{one.images}", percent(one.confidence), percent(one.right))
+                for one in measured.reliability
+                if one.images
+            ),
+            "Confidence is the probability of the most probable class, as served.",
+        ),
+    ]  # fmt: skip
+
+
+def training_tables(record: Record) -> list[Table]:
+    """What the record says of the training: cost of storage, learning curve."""
+    validation = record.validation
+    difference = validation.get("largest_logit_difference")
+    return [
+        Table(
+            "storage", "Cost of compact storage", ("", "on the validation pictures"),
+            (
+                ("top-1 in float32, before they were stored", percent(validation.get("top1_before_storage"), 2)),
+                ("top-1 as stored and read back", percent(validation["top1"], 2)),
+                ("largest difference of a logit", "–" if difference is None else f"{difference:.4f}"),
+            ),
+            "Measured when the weights were exported.",
+        ),
+        Table(
+            "learning-curve", "Learning curve", ("epoch", "pixels", "loss", "validation top-1"),
+            tuple(
+                (f"{epoch}", f"{side}", f"{loss:.3f}", percent(share))
+                for epoch, side, loss, share in log(record.training)
+            ),
+            "The loss is the mean over the epoch, label smoothing and dropout included.",
+        ),
+    ]  # fmt: skip
+
+
+def card_tables(record: Record, weights: Path) -> list[Table]:
+    """What else a model card says: the file, its hash and terms, the recipe."""
+    return [
+        Table(
+            "weights", "Weights", ("", ""),
+            (
+                ("file", f"`{weights.name}`, {weights.stat().st_size / 2**20:.1f} MiB"),
+                ("SHA-256", f"`{record.weights_sha256}`"),
+                ("net", f"{record.architecture}, {len(record.classes)} classes, {record.preprocessing.size} pixels"),
+                ("terms", record.licence),
+            ),
+        ),
+        _recipe(record.training),
+    ]  # fmt: skip
+
+
+def log(training: Mapping[str, Any]) -> list[list[float]]:
+    """Epoch, pixels of the crops, loss and top-1 of every epoch, those of the run that it started from first."""
+    rows: list[list[float]] = []
+    for run in _runs(training):
+        before = rows[-1][0] if rows else 0
+        rows += [[before + row["epoch"], *(row[name] for name in RECORDED[1:])] for row in run.get("log", ())]
+    return rows
+
+
+def _headline(measured: Accuracy, record: Record) -> Table:
+    top1 = share_estimate(round(measured.top1 * measured.images), measured.images)
+    recorded = record.validation
+    rows = (
+        ("pictures", f"{measured.images:,}"),
+        ("view", VIEW),
+        ("top-1", percent_interval(top1)),
+        ("top-5", percent_interval(share_estimate(round(measured.top5 * measured.images), measured.images))),
+        ("top-1 in the record", f"{percent(recorded['top1'], 2)} of {recorded['images']:,} pictures"),
+    )
+    return Table("accuracy", "Accuracy", ("", "measured"), rows, "In brackets: Wilson's 95 % interval.")
+
+
+def _confusions(measured: Accuracy, labels: list[str]) -> Table:
+    """The most frequent mistakes."""
+    wrong = [
+        (count, true, predicted)
+        for true, row in enumerate(measured.confusion)
+        for predicted, count in enumerate(row)
+        if count and predicted != true
+    ]
+    rows = tuple(
+        (labels[true], labels[predicted], f"{count}", percent(count / measured.by_class[true].images))
+        for count, true, predicted in sorted(wrong, key=lambda entry: -entry[0])[:LARGEST]
+    )
+    columns = ("is", "taken for", "pictures", "share of the class")
+    return Table("confusions", "Most frequent confusions", columns, rows)
+
+
+def _calibration(measured: Accuracy) -> Table:
+    found = measured.calibration
+    rows = (
+        ("all", "1 (as served)", percent(found.ece, 2)),
+        (f"{found.held_out_images:,} held out", "1 (as served)", percent(found.held_out_before, 2)),
+        (f"{found.held_out_images:,} held out", f"{found.held_out_temperature:.3f}", percent(found.held_out_after, 2)),
+    )
+    note = (
+        f"15 bins of equal width. The held-out row's temperature was fitted to the other pictures; fitted to all, it "
+        f"is {found.temperature:.3f}. Divide the logits by it, or raise the probabilities to the power "
+        f"{1 / found.temperature:.3f} and divide them by their sum."
+    )
+    columns = ("pictures", "temperature", "expected calibration error")
+    return Table("calibration", "Calibration", columns, rows, note)
+
+
+def _recipe(training: Mapping[str, Any]) -> Table:
+    """What the record says of the training but its log, one column a run."""
+    runs = _runs(training)
+    plain = [{key: run[key] for key in run if key not in ELSEWHERE} | run.get("recipe", {}) for run in runs]
+    said = [dict(_entries("", run)) for run in plain]
+    names = dict.fromkeys(name for run in reversed(said) for name in run)
+    columns = [f"run {number}" for number in range(1, len(runs) + 1)] if len(runs) > 1 else [""]
+    rows = tuple((name, *(run.get(name, "") for run in said)) for name in names)
+    note = "Each run begins with the weights of the one before it." if len(runs) > 1 else ""
+    return Table("recipe", "Recipe", ("", *columns), rows, note)
+
+
+def _runs(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs that led to a net: the one it started from, if any, and what that started from, first."""
+    start = training.get("start")
+    return [*(_runs(start) if start else []), training]
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """A nested record as rows, one for each plain value or list."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _entries(f"{name} {key}".strip().replace("_", " "), inner)
+    elif value is not None:
+        yield name, _said(value)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_said, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_said(inner)}" for key, inner in value.items())
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

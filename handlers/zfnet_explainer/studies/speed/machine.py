@@ -1,0 +1,95 @@
+"""What a measurement was taken on: the processor, and how fast it multiplies matrices."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ...service.cores import usable_cores
+
+CPU = torch.device("cpu")
+MATRIX = 2048
+CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux's
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and what it reaches: `peak_gflops` by precision, of a large matrix product."""
+
+    device: str
+    threads: int
+    system: str
+    python: str
+    torch: str
+    peak_gflops: dict[str, float]
+
+
+def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
+    """Name the device and measure its matrix product in each precision."""
+    return Machine(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        threads=torch.get_num_threads(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        peak_gflops={name: peak(device, getattr(torch, name)) for name in precisions},
+    )
+
+
+def peak(device: torch.device, dtype: torch.dtype) -> float:
+    """GFLOP/s of a product of two 2048 x 2048 matrices: the fastest fifth of 25 runs, as a median."""
+    a, b = (torch.ones(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
+    fastest = sorted(seconds(lambda: a @ b, device) for _ in range(25))[:5]
+    return 2 * MATRIX**3 / statistics.median(fastest) / 1e9
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time of some work, what it left running on the device included."""
+    synchronise(device)
+    start = time.perf_counter()
+    work()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(work: Callable[[], object], device: torch.device) -> int | None:
+    """Bytes by which the memory in use rose above what it was before, at its highest, while some work ran.
+
+    On a CPU the process's resident memory, as Linux counts it (elsewhere None); on a GPU what torch holds.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    if not CLEAR_REFS.exists():
+        return None
+    CLEAR_REFS.write_text("5")
+    before = _resident()
+    work()
+    return _resident() - before
+
+
+def _resident() -> int:
+    """The process's highest resident memory since it was last reset, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise OSError("this system does not say how much memory a process used: /proc/self/status has no VmHWM")
+
+
+def _processor() -> str:
+    """The processor's name and how many of its cores this process may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{name or platform.machine()}, {usable_cores()} cores"

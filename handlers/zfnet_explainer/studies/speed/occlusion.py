@@ -1,0 +1,122 @@
+"""Occlusion maps side by side: the same machine, process, threads, picture and weights, interleaved."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from ...methods.occlusion import OcclusionMaps
+from ...methods.squares import Squares, squares
+from ...net.chain import Chain
+from . import contenders
+from .floor import multiply_adds
+from .machine import Machine, seconds
+from .memory import of_first_map
+
+# Full batches and Captum take the same time for every square: they are timed on a thinned grid.
+SAMPLE = 81
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net by name, a grid and a precision."""
+
+    net: str
+    window: int
+    stride: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians over interleaved repeats; times in seconds for the whole grid of `positions` squares.
+
+    `full` and `captum` are scaled to it from a thinned one. `captum` is in float32 whatever the case says, as
+    torch's normalisation has no bfloat16 on a CPU; `captum_tuned`: on our own net, which reads channels last
+    and has a faster normalisation, in the case's precision. `float32`: ours in float32, for a reduced precision.
+    Deviations are the largest from the full evaluation in float32: of logits over the largest logit, and of
+    probabilities. `memory` is that of a first picture, whose blocks are then kept. `floor` is the time that
+    the multiply-adds of recomputing what changes would take at the machine's peak.
+    """
+
+    case: Case
+    positions: int
+    incremental: float
+    full: float
+    captum: float
+    captum_batch: int
+    captum_tuned: float
+    float32: float | None
+    logit_deviation: float
+    probability_deviation: float
+    memory: int | None
+    floor: float
+
+    @property
+    def over_full(self) -> float:
+        return self.full / self.incremental
+
+    @property
+    def over_captum(self) -> float:
+        return self.captum / self.incremental
+
+    @property
+    def share_of_floor(self) -> float:
+        """Over 1 where fewer multiplications were needed than recomputing takes."""
+        return self.floor / self.incremental
+
+
+def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: torch.device, repeats: int) -> Row:
+    """Time the ways to one occlusion map of the net that is built, and compare what they found."""
+    dtype = getattr(torch, case.precision)
+    exact, on = contenders.timed(build(), device, torch.float32), contenders.timed(build(), device, dtype)
+    grid = squares(on.size, on.size, case.window, case.stride)
+    thin = contenders.sample(on.size, case.window, case.stride, SAMPLE)
+    ours, full = contenders.incremental(on), contenders.full(on)
+    batch = min(contenders.CAPTUM_BATCHES, key=lambda n: _timed(contenders.captum(exact, n, tuned=False), thin, device))
+    candidates: dict[str, tuple[contenders.Way, Squares]] = {
+        "incremental": (ours, grid),
+        "full": (full, thin),
+        "captum": (contenders.captum(exact, batch, tuned=False), thin),
+        "captum_tuned": (contenders.captum(on, batch, tuned=True), thin),
+    }
+    if dtype != torch.float32:
+        candidates["float32"] = contenders.incremental(exact), grid
+    for way, asked in candidates.values():
+        way(asked)
+    times = _interleaved(candidates, device, repeats)
+    laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
+    scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
+    return Row(
+        case, len(grid), scaled["incremental"], scaled["full"], scaled["captum"], batch,
+        scaled["captum_tuned"], scaled.get("float32"), *_deviations(ours(thin), contenders.full(exact)(thin)),
+        of_first_map(build, grid, device, dtype),
+        2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
+    )  # fmt: skip
+
+
+def _interleaved(
+    candidates: dict[str, tuple[contenders.Way, Squares]], device: torch.device, repeats: int
+) -> dict[str, float]:
+    """Each way's median time, one run of each in turn, so that a busy moment strikes all of them."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, (way, grid) in candidates.items():
+            times[name].append(_timed(way, grid, device))
+    return {name: median(values) for name, values in times.items()}
+
+
+def _timed(way: contenders.Way, grid: Squares, device: torch.device) -> float:
+    return seconds(lambda: way(grid), device)
+
+
+def laid_by_captum(grid: Squares, size: int) -> int:
+    """How many squares Captum lays: what the stride leaves over is one more, cut at the border."""
+    return (-(-(size - grid.window) // grid.stride) + 1) ** 2
+
+
+def _deviations(found: OcclusionMaps, expected: OcclusionMaps) -> tuple[float, float]:
+    """Largest difference of the logits over the largest logit, and of the probabilities."""
+    logits = (found.logits - expected.logits).abs().max() / expected.logits.abs().max()
+    return float(logits), float((found.probabilities - expected.probabilities).abs().max())

@@ -1,0 +1,51 @@
+"""From starting a server to its first answer: ours against a handler that does nothing, on the same TorchServe."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import httpx
+
+from ...torchserve.archive import HANDLER, MODEL, MODEL_CONFIG, WorkerOptions, ensure_archive, model_config, pack
+from ...torchserve.server import running_server
+from .machine import CPU, seconds
+from .requests import fresh_pictures
+
+EMPTY = """class Empty:
+    def initialize(self, context):
+        pass
+
+    def handle(self, rows, context):
+        return [b"{}"] * len(rows)
+"""
+
+
+@dataclass(frozen=True)
+class StartRow:
+    """Median seconds until a prediction was answered, archives being built already."""
+
+    ours: float
+    empty: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.empty
+
+
+def measure(weights: Path, options: WorkerOptions, folder: Path, repeats: int) -> StartRow:
+    """Start both in turn, in `folder`; a first start of each warms the files' cache."""
+    ours, empty = folder / "ours.mar", folder / "empty.mar"
+    ensure_archive(ours, weights, options)
+    pack({HANDLER: EMPTY.encode(), MODEL_CONFIG: model_config(options).encode()}, empty)
+    picture = next(fresh_pictures())
+
+    def first_answer(archive: Path) -> None:
+        with running_server(archive, folder / "run") as server:
+            httpx.post(
+                f"{server.inference_url}/predictions/{MODEL}", files={"data": picture}, timeout=60, trust_env=False
+            ).raise_for_status()
+
+    ways = [partial(first_answer, archive) for archive in (ours, empty)]
+    rounds = [[seconds(way, CPU) for way in ways] for _ in range(repeats + 1)]
+    return StartRow(*map(median, zip(*rounds[1:], strict=True)))

@@ -1,0 +1,183 @@
+"""The model archive (.mar): the handler, the code it needs, the weights, their record and their atlas, in one file."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..pictures.atlas import FOLDER, BadAtlas, load
+from .devices import Device
+from .errors import ServingError
+
+MODEL = "zfnet"
+WEIGHTS = f"{MODEL}.safetensors"
+RECORD = f"{MODEL}.json"
+HANDLER = "zfnet_handler.py"
+MODEL_CONFIG = "model-config.yaml"
+MANIFEST = "MAR-INF/MANIFEST.json"
+
+PROJECT = Path(__file__).resolve().parents[3]
+SOURCES = PROJECT / "handlers"
+PACKAGE = SOURCES / "zfnet_explainer"
+CONFIG_TEMPLATE = PROJECT / "deploy" / MODEL_CONFIG
+# What a worker needs of the package to answer requests: this travels, and nothing else.
+FOR_WORKERS = {
+    "__init__.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service", "wire",
+}  # fmt: skip
+
+TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How TorchServe runs the workers of an archive; they are written into it and win over the server's own."""
+
+    workers: int = 1
+    batch_size: int = 1
+    max_batch_delay_ms: int = 20
+    device: Device = Device.AUTO
+    max_response_bytes: int = 6_500_000  # below TorchServe's own max_response_size
+    allowed_origin: str = ""
+
+
+def ensure_archive(out: Path, weights: Path, options: WorkerOptions) -> bool:
+    """Build the archive `out` unless it already holds exactly this; True where it was built."""
+    members = archive_members(weights, options)
+    if _holds(out, members):
+        return False
+    pack(members, out)
+    return True
+
+
+def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
+    """Everything a worker needs, by its name inside the archive."""
+    members = {
+        HANDLER: _read(SOURCES / HANDLER, "the handler"),
+        MODEL_CONFIG: model_config(options).encode(),
+        WEIGHTS: _read(weights, "the weights", "; name them with --weights"),
+        RECORD: _read(weights.with_suffix(".json"), "the record of the weights"),
+    }
+    for path in sorted(PACKAGE.rglob("*")):
+        parts = path.relative_to(PACKAGE).parts
+        if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
+            members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
+    return members | _atlas(weights.parent / FOLDER, members[WEIGHTS])
+
+
+def model_config(options: WorkerOptions) -> str:
+    """The archive's model-config.yaml: the project's template with these options in it."""
+    config: dict[str, Any] = yaml.safe_load(_read(CONFIG_TEMPLATE, "the configuration template"))
+    config |= {
+        "minWorkers": options.workers,
+        "maxWorkers": options.workers,
+        "batchSize": options.batch_size,
+        "maxBatchDelay": options.max_batch_delay_ms,
+    }
+    if options.device in TORCHSERVE_DEVICES:
+        config["deviceType"] = TORCHSERVE_DEVICES[options.device]
+    config["explainer"] |= {
+        "device": options.device.value,
+        "max_response_bytes": options.max_response_bytes,
+        "allowed_origin": options.allowed_origin,
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def pack(members: dict[str, bytes], out: Path) -> None:
+    """Write an archive of these files with torch-model-archiver; `out` appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of our own: the archiver deletes $TMPDIR/<model name>, whatever that is. It lies beside
+    # `out`, so that moving the finished archive into place is one atomic rename.
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=out.parent) as folder:
+        staged, made = Path(folder, "staged"), Path(folder, "made")
+        made.mkdir()
+        for name, content in members.items():
+            path = staged / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        command = [
+            sys.executable, "-m", "model_archiver.model_packaging",
+            "--model-name", MODEL,
+            "--version", package_version(),
+            "--handler", str(staged / HANDLER),
+            "--config-file", str(staged / MODEL_CONFIG),
+            "--extra-files", str(staged),
+            "--archive-format", "zip-store",  # half-precision weights do not compress
+            "--export-path", str(made),
+        ]  # fmt: skip
+        done = subprocess.run(command, env=os.environ | {"TMPDIR": folder}, capture_output=True, text=True)  # noqa: S603
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise ServingError(f"torch-model-archiver could not build {out}: {reason}")
+        (made / f"{MODEL}.mar").replace(out)
+
+
+def check_archive(path: Path) -> None:
+    """Raise ServingError where a file is missing or is no archive that TorchServe could load."""
+    if not path.is_file():
+        raise ServingError(f"there is no archive {path}: build it with `zfnet-explainer package`")
+    if not zipfile.is_zipfile(path):
+        raise ServingError(f"{path} is not a model archive: build it again with `zfnet-explainer package`")
+    with zipfile.ZipFile(path) as archive:
+        if MANIFEST not in archive.namelist():
+            raise ServingError(f"{path} has no {MANIFEST}: build it again with `zfnet-explainer package`")
+
+
+def allowed_origin(path: Path) -> str:
+    """The other web origin whose pages the archive's workers let ask, `*` for all, empty for none.
+
+    Raises ServingError for what is no archive, or one whose configuration cannot be read.
+    """
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        if MODEL_CONFIG not in archive.namelist():
+            return ""
+        try:
+            config = yaml.safe_load(archive.read(MODEL_CONFIG)) or {}
+            return str(config.get("explainer", {}).get("allowed_origin") or "")
+        except (yaml.YAMLError, zipfile.BadZipFile, AttributeError) as error:
+            again = "build it again with `zfnet-explainer package`"
+            raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
+
+
+def package_version() -> str:
+    """The project's version, which is also the archive's."""
+    return version("zfnet-explainer")
+
+
+def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
+    """The files of the weights' atlas that a worker needs; none where there is no atlas."""
+    try:
+        atlas = load(folder, hashlib.sha256(weights).hexdigest())
+    except BadAtlas as error:
+        raise ServingError(str(error)) from error
+    return {f"{FOLDER}/{name}": content for name, content in atlas.files.items()} if atlas else {}
+
+
+def _holds(out: Path, members: dict[str, bytes]) -> bool:
+    """Whether an archive has exactly these files, this version, and was written to its end."""
+    if not zipfile.is_zipfile(out):
+        return False
+    with zipfile.ZipFile(out) as archive:
+        found = {i.filename: i.CRC for i in archive.infolist()}
+        if found.pop(MANIFEST, None) is None:
+            return False
+        packed: str = json.loads(archive.read(MANIFEST))["model"]["modelVersion"]
+    return packed == package_version() and found == {n: zlib.crc32(c) for n, c in members.items()}
+
+
+def _read(path: Path, what: str, advice: str = "") -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ServingError(f"cannot read {what} {path}: {error.strerror}{advice}") from error

@@ -1,0 +1,89 @@
+"""From the moment a server is ready until it has answered its last request."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+
+from . import diagnosis
+from .activity import Activity, activity
+from .errors import ServingError
+from .health import check_alive
+from .management import NotHealthy
+from .server import RunningServer
+from .signals import first_sigterm
+
+POLL_S = 0.25
+ASK_S = 5.0
+# A worker that died is there again within seconds; one that cannot start is tried for ever, and requests wait. They
+# do so too where TorchServe, out of memory, has lost what it was about to hand to a worker.
+UNWELL_S = 120.0
+
+
+def drain(server: RunningServer, settle_seconds: float, drain_seconds: float, report: Callable[[str], None]) -> None:
+    """Return when SIGTERM has come, and then for `settle_seconds` nobody has asked and nothing was left to answer.
+
+    From SIGTERM on `zfnet-health ready` says no, so that load balancers send nothing more; what still comes is
+    answered. Ctrl-C, and a second SIGTERM, are a KeyboardInterrupt and wait for nothing. Raises ServingError where
+    the server ends by itself, or for two minutes has had no worker or given it nothing of what waits, so that whoever
+    started it starts another; or requests are without an answer `drain_seconds` after SIGTERM.
+    """
+    leaving = server.folder.leaving
+    watch = _Watch(server)
+    with first_sigterm(leaving.touch):
+        while not leaving.exists():
+            server.check_alive()
+            watch()
+            time.sleep(POLL_S)
+        report("not ready any more, waiting for the last requests")
+        _drain(server, settle_seconds, drain_seconds)
+
+
+class _Watch:
+    """Asks TorchServe now and then whether a worker has the model loaded, and gets what waits."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+        self.asked = self.well = time.monotonic()
+        self.seen = Activity(0, 0, 0, 0)
+
+    def __call__(self) -> None:
+        """Raise ServingError where it has not been so for too long."""
+        now = time.monotonic()
+        if now < self.asked + ASK_S:
+            return
+        self.asked = now
+        try:
+            self._check()
+            self.well = now
+        except (NotHealthy, OSError, ValueError, httpx.HTTPError) as error:
+            if now > self.well + UNWELL_S:
+                logs = self.server.folder.logs
+                cause = f": {diagnosis.worker_cause(logs)}" if diagnosis.worker_died(logs) else ""
+                raise ServingError(f"for {UNWELL_S:.0f} s {error}{cause} (logs: {logs})") from error
+
+    def _check(self) -> None:
+        check_alive(self.server.folder)
+        before, self.seen = self.seen, activity(self.server)
+        if self.seen.stalled_since(before):
+            raise NotHealthy(f"{self.seen.waiting} requests wait and no worker is given one")
+
+
+def _drain(server: RunningServer, settle_seconds: float, drain_seconds: float) -> None:
+    asked = unanswered = 0
+    quiet_since = began = time.monotonic()
+    while (now := time.monotonic()) < began + drain_seconds:
+        server.check_alive()
+        try:
+            seen = activity(server)
+        except (NotHealthy, httpx.HTTPError):  # it has just ended, or is too busy to tell
+            quiet_since = now
+        else:
+            if seen.unanswered or seen.asked != asked:
+                quiet_since = now
+            elif now - quiet_since >= settle_seconds:
+                return
+            asked, unanswered = seen.asked, seen.unanswered
+        time.sleep(POLL_S)
+    if unanswered:
+        raise ServingError(f"{unanswered} requests were not answered within {drain_seconds:g} s of SIGTERM")

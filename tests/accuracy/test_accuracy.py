@@ -1,0 +1,83 @@
+"""Accuracy of logits against counts made by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from zfnet_explainer.accuracy.accuracy import ClassAccuracy, accuracy, as_validation, by_class, confusion, top_k
+from zfnet_explainer.accuracy.logits import logits
+from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
+from zfnet_explainer.pictures.labelled import Pictures
+
+from ..chains import like_zfnet, plain
+
+# Most probable classes 2, 0, 2, 1, 0; class 3 is neither there nor answered.
+LOGITS = torch.tensor(
+    [
+        [1.0, 2.0, 9.0, 0.0],
+        [5.0, 4.0, 3.0, 2.0],
+        [0.0, 1.0, 3.0, 2.0],
+        [0.5, 0.7, 0.6, 0.1],
+        [4.0, 1.0, 2.0, 3.0],
+    ]
+)
+LABELS = torch.tensor([2, 0, 1, 1, 1])
+
+
+def test_top_k_by_hand() -> None:
+    assert [top_k(LOGITS, LABELS, k) for k in (1, 2, 3, 4, 9)] == [3 / 5, 3 / 5, 4 / 5, 1, 1]
+
+
+def test_confusion_by_hand() -> None:
+    counts = confusion(LOGITS, LABELS)
+    assert counts.tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert by_class(counts) == (
+        ClassAccuracy(1, 1.0, 0.5),
+        ClassAccuracy(3, 1 / 3, 1.0),
+        ClassAccuracy(1, 1.0, 0.5),
+        ClassAccuracy(0, None, None),
+    )
+
+
+def test_everything_together() -> None:
+    found = accuracy(LOGITS, LABELS)
+    assert (found.images, found.top1, found.top5) == (5, 0.6, 1)
+    assert found.confusion[1] == (1, 1, 1, 0)
+    assert found.by_class == by_class(confusion(LOGITS, LABELS))
+    assert sum(one.images for one in found.reliability) == 5
+
+
+def test_what_the_record_gets() -> None:
+    found = accuracy(LOGITS, LABELS)
+    found = replace(
+        found, top1=2 / 3,
+        calibration=replace(found.calibration, ece=0.01239, temperature=0.87654, held_out_after=0.00456),
+    )  # fmt: skip
+    assert as_validation(found, [ClassName(name, name.upper()) for name in "abcd"]) == {
+        "top1": 0.6667,
+        "top5": 1.0,
+        "images": 5,
+        "view": "centre square, one view",
+        "ece": 0.0124,
+        "temperature": 0.8765,
+        "ece_with_temperature": 0.0046,
+        "by_class": {
+            "a": {"images": 1, "recall": 1.0, "precision": 0.5},
+            "b": {"images": 3, "recall": 0.3333, "precision": 1.0},
+            "c": {"images": 1, "recall": 1.0, "precision": 0.5},
+            "d": {"images": 0, "recall": None, "precision": None},
+        },
+    }
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_logits_are_those_of_the_whole_square(batch: int) -> None:
+    chain = like_zfnet()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (7, *chain.input_size), generator=generator, dtype=torch.uint8)
+    pictures = Pictures(images, torch.zeros(7, dtype=torch.int64), (), ())
+    told: list[int] = []
+    found = logits(chain, pictures, Preprocessing(37, (0.5,) * 3, (0.25,) * 3), 41, batch, told.append)
+    torch.testing.assert_close(found, plain(chain)((images / 255 - 0.5) / 0.25), rtol=0, atol=1e-5)
+    assert (sum(told), max(told)) == (7, min(batch, 7))

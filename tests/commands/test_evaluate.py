@@ -1,0 +1,207 @@
+"""`zfnet-explainer evaluate` on a small net and a handful of pictures, as a person would."""
+
+import json
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from typer.testing import CliRunner, Result
+
+from zfnet_explainer.commands.main import app
+from zfnet_explainer.net import checkpoint
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.studies.faithfulness.sample import validation_pictures
+from zfnet_explainer.studies.model_card import card_tables, log
+
+from ..chains import named, plain, seeded
+from ..samples import noise
+
+SIDE = 64
+
+
+def row(epoch: int, side: int, loss: float, val_top1: float) -> dict[str, float]:
+    return {"epoch": epoch, "side": side, "loss": loss, "val_top1": val_top1}
+
+
+RECORD = Record(
+    name="tiny",
+    architecture="tiny",
+    classes=(ClassName("n02", "tench"), ClassName("n01", "beagle"), ClassName("n03", "golf ball")),
+    preprocessing=Preprocessing(SIDE, (0.5,) * 3, (0.25,) * 3),
+    training={
+        "images": 7,
+        "recipe": {"batch": 2, "nesterov": True, "phases": [{"side": 32, "epochs": 1}, {"side": 64, "epochs": 2}]},
+        "log": [row(1, 32, 2.5, 0.25), row(2, 64, 1.23456, 0.5) | {"train_top1": 0.75}],
+    },
+    validation={"top1": 0.625, "images": 40, "top1_before_storage": 0.65, "largest_logit_difference": 0.0123},
+    licence="CC0-1.0",
+)
+PNG = b"\x89PNG\r\n\x1a\n"
+PAGE = "# Card\n<!-- table: {} -->\n<!-- end -->\nkept\n"
+
+
+def tiny(classes: int, _: object = None) -> Chain:
+    layers = (
+        *(nn.Conv2d(3, 6, 5, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(6, 8, 3), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(8 * 12 * 12, 9), nn.ReLU(), nn.Linear(9, classes)),
+    )
+    return Chain(named(*layers), (3, SIDE, SIDE))
+
+
+@pytest.fixture(autouse=True)
+def _tiny_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(checkpoint.ARCHITECTURES, "tiny", tiny)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(3), 0), RECORD, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures of two of the three classes."""
+    folder = tmp_path_factory.mktemp("data")
+    for i in range(6):
+        file = folder / "val" / f"n0{1 + i % 2}" / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(SIDE, SIDE, seed=i)).save(file)
+    return folder
+
+
+def evaluate(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments), "--device", "cpu"])
+
+
+def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    card.write_text(PAGE.format("storage") + PAGE.format("weights") + PAGE.format("areas"))
+    result = evaluate(data, "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out", "--into", card)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "accuracy.json").read_text())
+    source, labels = validation_pictures(data, RECORD)
+    images = torch.stack([source.picture(i) for i in range(6)])
+    answers = plain(load(weights).chain)((images / 255 - 0.5) / 0.25).argmax(1)
+    right = int((answers == labels).sum())
+    assert (found["images"], found["top1"], found["top5"]) == (6, right / 6, 1)
+    assert found["classes"] == [asdict(name) for name in RECORD.classes]
+    for true in range(3):
+        for predicted in range(3):
+            count = int(((labels == true) & (answers == predicted)).sum())
+            assert found["confusion"][true][predicted] == count
+    assert f"{100 * right / 6:.1f} % (" in result.output
+    for text in ("golf ball", "62.50 % of 40 pictures", "Reliability", "25.0 %", "1.235"):
+        assert text in result.output, text
+    assert "areas under" not in result.output.lower()
+    page = card.read_text()
+    assert "| top-1 in float32, before they were stored | 65.00 % |" in page
+    assert f"| SHA-256 | `{load(weights).record.weights_sha256}` |" in page
+    assert "<!-- table: areas -->\n<!-- end -->" in page, "not measured, not touched"
+    assert (tmp_path / "out" / "learning-curve.png").read_bytes().startswith(PNG)
+    tables = (tmp_path / "out" / "accuracy.md").read_text()
+    assert "| phases | side 32, epochs 1; side 64, epochs 2 |" in tables
+    assert "| nesterov | yes |" in tables
+    assert "| 2 | 64 | 1.235 | 50.0 % |" in tables
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+
+
+def test_explanations(data: Path, weights: Path, tmp_path: Path) -> None:
+    """Also twice: all that is random is drawn by the seed."""
+    card = tmp_path / "card.md"
+    card.write_text(PAGE.format("randomisation"))
+    options = ("--only", "explanations", "--pictures", 4, "--fill", "gray, blur", "--into", card)
+    result = evaluate(data, "--weights", weights, *options, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "out" / "explanations.json").read_text()
+    found = json.loads(text)
+    assert (found["images"], found["randomised_images"], found["seed"]) == (4, 4, 0)
+    assert list(found["faithfulness"]) == list(found["falls"]) == ["gray", "blur"]
+    for one in found["faithfulness"].values():
+        for order in one["orders"].values():
+            assert order["deletion"]["low"] <= order["deletion"]["mean"] <= order["deletion"]["high"]
+            assert len(order["deletion_curve"]) == len(order["insertion_curve"]) == 11
+            assert order["deletion_curve"][0] == pytest.approx(order["insertion_curve"][-1])
+    assert [stage["layer"] for stage in found["randomisation"]] == ["fc2", "fc1", "conv2", "conv1"]
+    assert "| and fc1 | 1.00 (1.00 to 1.00) |" in card.read_text()
+    assert "Curves, blur" in result.output
+    assert (tmp_path / "out" / "curves.png").read_bytes().startswith(PNG)
+    again = evaluate(data, "--weights", weights, *options, "--out", tmp_path / "again")
+    assert again.exit_code == 0
+    assert numbers((tmp_path / "again" / "explanations.json").read_text()) == pytest.approx(numbers(text), abs=1e-6)
+
+
+def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(3), 0), replace(RECORD, training={}, validation={"top1": 0.625, "images": 40}), path)
+    result = evaluate(data, "--weights", path, "--only", "accuracy", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    tables = (tmp_path / "out" / "accuracy.md").read_text()
+    assert "| top-1 in float32, before they were stored | – |" in tables
+    assert "| top-1 as stored and read back | 62.50 % |" in tables
+
+
+def test_a_net_that_started_from_another_run() -> None:
+    first = {
+        "recipe": {"batch": 4, "dropout": 0.5},
+        "log": [row(1, 32, 2.0, 0.25), row(2, 64, 1.5, 0.5)],
+        "start": None,
+    }
+    last = {"images": 7, "recipe": {"batch": 8}, "log": [row(1, 64, 1.0, 0.75)], "start": {"sha256": "ab", **first}}
+    assert log(last) == [[1, 32, 2.0, 0.25], [2, 64, 1.5, 0.5], [3, 64, 1.0, 0.75]]
+    recipe = card_tables(replace(RECORD, training=last), Path(__file__))[1]
+    assert recipe.columns == ("", "run 1", "run 2")
+    assert recipe.rows == (
+        ("images", "", "7"),
+        ("batch", "4", "8"),
+        ("dropout", "0.5", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
+        (["--fill", "gray,pink"], "'gray,pink': some of gray, mean, black, white, blur"),
+        (["--fill", "gray,gray"], "each once"),
+        (["--pictures", "1"], "--pictures"),
+        (["--only", "speed"], "is not one of"),
+        (["--out", __file__], "is a file"),
+    ],
+)
+def test_what_cannot_be_evaluated(data: Path, weights: Path, options: list[str], message: str) -> None:
+    result = evaluate(data, "--weights", weights, *options)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_pictures_of_another_net_are_refused(weights: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        file = tmp_path / "data" / "val" / "n09" / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(SIDE, SIDE, seed=i)).save(file)
+    result = evaluate(tmp_path / "data", "--weights", weights)
+    assert result.exit_code == 2
+    assert "val/n09 is no class of this net, which knows n02, n01, n03" in result.output
+
+
+@pytest.mark.parametrize(("content", "message"), [("# Nothing\n", "has no section"), (None, "does not exist")])
+def test_pages_that_cannot_be_written(
+    data: Path, weights: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    page = tmp_path / "page.md"
+    if content is not None:
+        page.write_text(content)
+    result = evaluate(data, "--weights", weights, "--only", "accuracy", "--into", page)
+    assert result.exit_code == 2
+    assert message in result.output

@@ -1,0 +1,150 @@
+"""The comparison with Captum: it agrees where it must, and says so where it does not."""
+
+from dataclasses import replace
+from importlib.metadata import version
+
+import pytest
+import torch
+from torch import Tensor
+
+from zfnet_explainer.methods.captum import NO_NUMBER, check_deconv, check_occlusion, library, spread
+from zfnet_explainer.methods.deconvnet import project
+from zfnet_explainer.methods.occlusion import occlude_full
+from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.net.chain import Chain
+
+from ..chains import SMALL, picture
+
+
+def occluded(chain: Chain, grid: Squares) -> tuple[Tensor, Tensor, Tensor, float]:
+    """(image, fill, target probability per square, unoccluded) for class 1."""
+    image, fill = picture(chain, 1), picture(chain, 2)
+    maps = occlude_full(chain, image, fill, grid, chain.features[-1], 0)
+    return image, fill, maps.probabilities[..., 1], float(chain(image[None]).softmax(1)[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "window", "stride"),
+    [
+        pytest.param("without_pools", 3, 2, id="divides"),
+        pytest.param("without_pools", 4, 3, id="does not divide"),
+        pytest.param("without_pools", 4, 4, id="stride is the window"),
+        pytest.param("without_pools", 13, 5, id="window is the width"),
+        pytest.param("without_pools", 1, 1, id="single pixels"),
+        pytest.param("like_zfnet", 11, 7, id="normalised, does not divide"),
+        pytest.param("average_pools", 10, 6, id="averaged"),
+    ],
+)
+def test_occlusion_agrees_with_captum(kind: str, window: int, stride: int) -> None:
+    chain = SMALL[kind](0)
+    grid = squares(*chain.input_size[1:], window, stride)
+    image, fill, probability, unoccluded = occluded(chain, grid)
+    assert float((probability - unoccluded).abs().max()) > 1e-3
+    assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded, batch=7) < 1e-4
+
+
+def test_squares_that_change_next_to_nothing_agree() -> None:
+    """Rounding is not measured by how little they change."""
+    chain = SMALL["without_pools"](0)
+    grid = squares(15, 13, 3, 2)
+    image = picture(chain, 1)
+    fill = image + 1e-5 * picture(chain, 2)
+    probability = occlude_full(chain, image, fill, grid, chain.features[-1], 0).probabilities[..., 1]
+    unoccluded = float(chain(image[None]).softmax(1)[0, 1])
+    assert 0 < float((probability - unoccluded).abs().max()) < 1e-4
+    rounded = probability + torch.finfo(torch.float32).eps / 2
+    assert check_occlusion(chain, image, fill, grid, 1, rounded, unoccluded, batch=7) < 1e-5
+
+
+@pytest.mark.parametrize("wrong", ["mirrored", "shifted", "other target", "other fill", "other baseline"])
+def test_a_wrong_grid_is_reported(wrong: str) -> None:
+    chain = SMALL["without_pools"](0)
+    grid = squares(15, 13, 3, 2)
+    image, fill, probability, unoccluded = occluded(chain, grid)
+    target = 1
+    if wrong == "mirrored":
+        probability = probability.flip(1)
+    elif wrong == "shifted":
+        probability = probability.roll(1, 1)
+    elif wrong == "other target":
+        target = 0
+    elif wrong == "other fill":
+        fill = torch.zeros_like(fill)
+    else:
+        unoccluded += 0.05
+    assert check_occlusion(chain, image, fill, grid, target, probability, unoccluded) > 0.05
+
+
+def test_spread_by_hand() -> None:
+    """2 x 2 squares of 3 pixels on 4 x 4: a corner has one square, the middle all four."""
+    values = torch.tensor([[1.0, 3.0], [5.0, 11.0]])
+    assert spread(squares(4, 4, 3, 1), values, 4, 4).tolist() == [
+        [1.0, 2.0, 2.0, 3.0],
+        [3.0, 5.0, 5.0, 7.0],
+        [3.0, 5.0, 5.0, 7.0],
+        [5.0, 8.0, 8.0, 11.0],
+    ]
+
+
+def test_spread_leaves_uncovered_pixels_at_zero() -> None:
+    assert spread(Squares(1, 1, (0,), (1,)), torch.tensor([[2.0]]), 2, 2).tolist() == [[0.0, 2.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_deconv_agrees_with_captum(kind: str) -> None:
+    chain = SMALL[kind](0)
+    x = picture(chain)
+    activations = chain.run(x[None])
+    found = {name: project(chain, activations, name, [0, 1, 2]) for name in chain.features}
+    assert any(f.activation > 0 for features in found.values() for f in features)
+    assert check_deconv(chain, x, found) <= 1e-6
+
+
+def test_a_wrong_projection_is_reported() -> None:
+    chain = SMALL["like_zfnet"](0)
+    x = picture(chain)
+    activations = chain.run(x[None])
+    good, other = project(chain, activations, "relu2", [1, 2])
+    assert other.activation > 0
+    wrong = {
+        "another map's": replace(other, projection=good.projection),
+        "mirrored": replace(other, projection=other.projection.flip(2)),
+        "a percent off": replace(other, projection=other.projection * 1.01),
+    }
+    for what, feature in wrong.items():
+        assert check_deconv(chain, x, {"relu2": [feature]}) > 5e-3, what
+    assert check_deconv(chain, x, {"relu2": [good, other], "relu3": []}) <= 1e-6
+
+
+def test_what_is_no_number_never_agrees() -> None:
+    chain = SMALL["like_zfnet"](0)
+    x = picture(chain)
+    sound, other = project(chain, chain.run(x[None]), "relu2", [1, 2])
+    broken = replace(other, projection=torch.full_like(other.projection, torch.nan))
+    for features in ([broken], [broken, sound], [sound, broken]):
+        assert check_deconv(chain, x, {"relu2": features}) == NO_NUMBER
+    grid = squares(*chain.input_size[1:], 12, 12)
+    image, fill, probability, unoccluded = occluded(chain, grid)
+    probability[0, 0] = torch.nan
+    assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded) == NO_NUMBER
+
+
+def test_leaves_the_chain_and_the_picture_as_they_were() -> None:
+    chain = SMALL["like_zfnet"](0)
+    x = picture(chain)
+    before = x.clone()
+    check_deconv(chain, x, {"relu3": project(chain, chain.run(x[None]), "relu3", [0])})
+    grid = squares(*chain.input_size[1:], 12, 12)
+    check_occlusion(chain, x, picture(chain, 2), grid, 0, torch.zeros(len(grid.tops), len(grid.lefts)), 0.5)
+    assert torch.equal(x, before)
+    assert not x.requires_grad
+    for module in chain.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+        assert not module._backward_pre_hooks
+    assert not any(p.requires_grad for p in chain.parameters())
+
+
+def test_library_is_the_installed_one() -> None:
+    assert library() == ("captum", version("captum"))

@@ -1,0 +1,125 @@
+"""The three nets of Figure 6, from a folder of pictures to the figure."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from zfnet_explainer.commands.main import app
+from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.studies.figure6 import comparison, filters, stems
+from zfnet_explainer.studies.figure6 import figure as figure6
+from zfnet_explainer.studies.figure6.comparison import ALEXNET_STEM, CLIPPED, UNCLIPPED
+from zfnet_explainer.studies.figure6.figure import filter_mosaic
+from zfnet_explainer.studies.figure6.stems import zfnet_with_alexnet_stem
+from zfnet_explainer.training.recipe import Precision
+
+from ... import narrow
+from ...samples import noise
+
+NETS = ("unclipped", "alexnet-stem", "clipped")
+
+
+narrow_above = partial(narrow.zfnet, stem=(96, 256))  # ZFNet's first two layers, which are what is compared
+
+
+def test_the_stems_differ_in_two_layers_and_join_in_their_sizes() -> None:
+    with torch.device("meta"):
+        ours, theirs = zfnet(4, {}), zfnet_with_alexnet_stem(4, {})
+    different = [
+        name
+        for (name, a), (_, b) in zip(ours.named_children(), theirs.named_children(), strict=True)
+        if repr(a) != repr(b)
+    ]
+    assert different == ["conv1", "conv2"]
+    sizes = {name: tuple(axis.size_out for axis in theirs.axes[name]) for name in theirs.axes}
+    assert sizes["conv1"] == (55, 55), "Krizhevsky et al., Figure 2"
+    assert sizes["conv2"] == (27, 27)
+    assert sizes["pool2"] == tuple(axis.size_out for axis in ours.axes["pool2"]) == (13, 13)
+
+
+def test_filters_share_one_scale() -> None:
+    weights = torch.zeros(14, 3, 7, 7)
+    weights[0], weights[1, 0], weights[13] = 0.5, -0.25, -1
+    picture = filter_mosaic(weights)
+    assert picture.shape == (68, 12 * 35 - 2, 3)
+    assert picture[5, 5].tolist() == [192, 192, 192]
+    assert picture[5, 40].tolist() == [96, 128, 128]
+    assert picture[40, 40].tolist() == [1, 1, 1]
+    assert picture[5, 75].tolist() == [128, 128, 128]
+    assert picture[34, 5].tolist() == [255, 255, 255], "white between them"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison of one epoch on eight pictures."""
+    folder = tmp_path_factory.mktemp("figure6")
+    for i in range(12):
+        file = folder / "data" / ("train" if i < 8 else "val") / f"n0{i % 2}" / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(90, 110, seed=i)).save(file)
+    (folder / "page.md").write_text("# Here\n<!-- table: figure6 -->\nold\n<!-- end -->\nkept\n")
+    invoke(folder)
+    return folder
+
+
+def invoke(folder: Path) -> None:
+    command = [
+        *("figures", "6", str(folder / "data"), "--out", str(folder / "runs"), "--epochs", "1", "--side", "64"),
+        *("--batch", "4", "--filter-radius", "0.009", "--into", str(folder / "page.md"), "--device", "cpu"),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(filters, "EVERY", 64)  # projections are what takes the time here
+        patch.setattr(comparison, "RECIPE", replace(comparison.RECIPE, precision=Precision.FLOAT32))
+        patch.setattr(stems, "zfnet", narrow_above)
+        built = {
+            "UNCLIPPED": replace(UNCLIPPED, build=narrow_above), "ALEXNET_STEM": ALEXNET_STEM,
+            "CLIPPED": replace(CLIPPED, build=narrow_above),
+        }  # fmt: skip
+        patch.setattr(comparison, "CONTENDERS", tuple(built.values()))
+        for name, contender in built.items():
+            patch.setattr(figure6, name, contender)
+        result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+
+
+def test_the_nets_are_alike_but_for_what_is_compared(drawn: Path) -> None:
+    states = {name: load_file(drawn / "runs" / name / "state.safetensors") for name in NETS}
+    assert states["unclipped"]["net.conv1.weight"].shape == states["clipped"]["net.conv1.weight"].shape
+    assert states["alexnet-stem"]["net.conv1.weight"].shape == (96, 3, 11, 11)
+    for name, state in states.items():
+        size = state["net.conv1.weight"].square().mean((1, 2, 3)).sqrt()
+        assert (float(size.max()) <= 0.00901) == (name != "unclipped"), name
+        assert not any("bn_" in key for key in state)
+
+
+def test_the_figure_and_its_numbers_are_written(drawn: Path) -> None:
+    content = json.loads((drawn / "runs" / "figure6.json").read_text())
+    assert content["recipe"]["phases"] == [{"side": 64, "epochs": 1}]
+    assert tuple(content["nets"]) == NETS
+    for net in content["nets"].values():
+        assert net["maps"] == [96, 256]
+        assert 1 <= net["dominance"] < 3
+        assert 0 < net["high_filters"] < 1
+    page = (drawn / "page.md").read_text()
+    assert "| dead maps, layer 1 | " in page
+    assert "old" not in page
+    assert page.endswith("<!-- end -->\nkept\n")
+    picture = np.asarray(Image.open(drawn / "runs" / "figure6.png"))
+    assert picture.shape[0] > 800
+    assert len(np.unique(picture @ np.array([1 << 16, 1 << 8, 1]))) > 1000, "colours"
+
+
+def test_finished_nets_are_only_drawn_again(drawn: Path) -> None:
+    states = {path: path.stat().st_mtime_ns for path in drawn.rglob("state.safetensors")}
+    (drawn / "runs" / "figure6.png").unlink()
+    invoke(drawn)
+    assert (drawn / "runs" / "figure6.png").exists()
+    assert {path: path.stat().st_mtime_ns for path in drawn.rglob("state.safetensors")} == states

@@ -1,0 +1,43 @@
+"""Tables and their sections in a page."""
+
+from pathlib import Path
+
+import pytest
+
+from zfnet_explainer.studies.statistics import Estimate, interval, percent_interval
+from zfnet_explainer.studies.tables import Table, percent, rewrite
+
+TABLE = Table("one", "One", ("a", "b"), (("1", "x|y"), ("2", "")), "A note.")
+LINES = "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n| 2 |  |\n\nA note.\n"
+
+
+def test_markdown() -> None:
+    assert TABLE.markdown() == LINES
+
+
+def test_a_page_keeps_all_but_its_sections(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Title\n<!-- table: one -->\nold\n<!-- end -->\nbetween \\1\n<!-- table: two -->\nkept\n<!-- end -->\n"
+    )
+    rewrite(page, [TABLE, Table("three", "Three", ("c",), ())])
+    expected = (
+        f"# Title\n<!-- table: one -->\n{LINES}<!-- end -->\nbetween \\1\n<!-- table: two -->\nkept\n<!-- end -->\n"
+    )
+    assert page.read_text() == expected
+    rewrite(page, [TABLE])
+    assert page.read_text() == expected
+
+
+def test_a_page_without_sections_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table: two -->\nkept\n<!-- end -->\n")
+    with pytest.raises(ValueError, match="has no section <!-- table: NAME --> for any of one"):
+        rewrite(page, [TABLE])
+    assert "kept" in page.read_text()
+
+
+def test_numbers() -> None:
+    assert [percent(0.12345), percent(0.12345, 2), percent(1, 0), percent(None)] == ["12.3 %", "12.35 %", "100 %", "–"]
+    assert interval(Estimate(0.1, -0.25, 0.5)) == "0.100 (-0.250 to 0.500)"
+    assert percent_interval(Estimate(0.1, -0.25, 0.5)) == "10.0 % (-25.0 to 50.0)"

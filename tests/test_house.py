@@ -1,0 +1,99 @@
+"""The house's order: imports run one way, and each room knows only what it may."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+HANDLERS = Path(__file__).parents[1] / "handlers"
+PACKAGE = "zfnet_explainer"
+# Rooms from the ground up: a room imports from those of lower floors alone.
+FLOORS = (
+    {"errors", "net"},
+    {"methods"},
+    {"explanation"},
+    {"pictures"},
+    {"explainer", "accuracy", "torchserve"},
+    {"wire"},
+    {"service", "training"},
+    {"zfnet_handler", "studies"},
+    {"commands"},
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+PICTURE_LIBRARIES = {"PIL", "matplotlib", "torchvision", "cv2"}
+HTTP = {"httpx", "http", "urllib", "ts"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by its dotted name; a package by its own."""
+    found = {}
+    for path in sorted(HANDLERS.rglob("*.py")):
+        parts = path.relative_to(HANDLERS).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(name: str) -> Iterator[str]:
+    """What a module imports, anywhere in it: modules of the project by their dotted names, else as written."""
+    path = MODULES[name]
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                yield full if full in MODULES else source
+
+
+def room(name: str) -> str:
+    """`net` for zfnet_explainer.net.chain; the door for itself."""
+    return name.split(".")[1] if name.startswith(f"{PACKAGE}.") else name
+
+
+INSIDE = [name for name in MODULES if room(name) in FLOOR]
+
+
+def test_every_module_has_a_room() -> None:
+    assert set(MODULES) - set(INSIDE) == {PACKAGE}
+    assert {room(name) for name in INSIDE} == set(FLOOR)
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_imports_run_down(name: str) -> None:
+    for other in imported(name):
+        if other in MODULES and room(other) != room(name):
+            assert FLOOR[room(other)] < FLOOR[room(name)], f"{name} imports {other}"
+
+
+def test_there_is_no_cycle() -> None:
+    graph = {name: {other for other in imported(name) if other in MODULES and other != name} for name in MODULES}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def of(*rooms: str) -> Iterator[tuple[str, set[str]]]:
+    """Modules of some rooms and the top-level packages that they import."""
+    for name in INSIDE:
+        if room(name) in rooms:
+            yield name, {other.partition(".")[0] for other in imported(name)}
+
+
+def test_the_mathematics_knows_no_pictures() -> None:
+    for name, packages in of("net", "methods"):
+        assert not packages & (PICTURE_LIBRARIES | HTTP), name
+
+
+def test_pictures_and_the_explainer_know_no_http() -> None:
+    for name, packages in of("explanation", "pictures", "explainer"):
+        assert not packages & HTTP, name
+
+
+def test_the_door_alone_imports_ts() -> None:
+    assert [name for name, packages in of(*FLOOR) if "ts" in packages] == ["zfnet_handler"]

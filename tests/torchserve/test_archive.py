@@ -1,0 +1,151 @@
+"""What the archive holds, and when it is built."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pictures.atlases import write_atlas
+from zfnet_explainer.torchserve.archive import (
+    MANIFEST,
+    MODEL_CONFIG,
+    WorkerOptions,
+    allowed_origin,
+    check_archive,
+    ensure_archive,
+    package_version,
+)
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.errors import ServingError
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Files in the place of weights and record: packing does not look inside."""
+    path = tmp_path / "trained.safetensors"
+    path.write_bytes(b"weights")
+    path.with_suffix(".json").write_bytes(b"{}")
+    return path
+
+
+def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "store" / "any-name.mar"
+    assert ensure_archive(out, weights, WorkerOptions())
+    with zipfile.ZipFile(out) as archive:
+        names = set(archive.namelist())
+        manifest = json.loads(archive.read(MANIFEST))
+        assert archive.read("zfnet.safetensors") == b"weights"
+        assert archive.read("zfnet.json") == b"{}"
+    assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
+    parts = {part for name in names for part in name.split("/")}
+    assert not parts & {"training", "commands", "serving", "__pycache__"}
+    assert manifest["model"]["modelName"] == "zfnet"
+    assert manifest["model"]["modelVersion"] == package_version()
+    assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
+
+
+def test_the_atlas_travels_with_its_weights_without_photographs(tmp_path: Path, weights: Path) -> None:
+    atlas = write_atlas(tmp_path / "atlas", hashlib.sha256(b"weights").hexdigest(), {1: [0], 5: [3, 4]})
+    (atlas / "layer5-patches.webp").write_bytes(b"photographs")
+    (atlas / "notes.json").write_bytes(b"{}")
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
+        packed = {name for name in archive.namelist() if name.startswith("atlas/")}
+        assert packed == {"atlas/atlas.json", "atlas/layer1.webp", "atlas/layer5.webp"}
+        assert all(archive.read(name) == (tmp_path / name).read_bytes() for name in packed)
+    (atlas / "layer1.webp").write_bytes(b"RIFF")
+    with pytest.raises(ServingError, match=r"layer1\.webp is not the file .* build it again"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) -> None:
+    write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
+    with pytest.raises(ServingError, match=r"belongs to other weights .* build it again with `zfnet-explainer gallery"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    options = WorkerOptions(3, 4, max_batch_delay_ms=7, device=Device.CUDA, allowed_origin="https://example.com")
+    ensure_archive(out, weights, options)
+    with zipfile.ZipFile(out) as archive:
+        config = yaml.safe_load(archive.read("model-config.yaml"))
+    assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
+    assert (config["batchSize"], config["maxBatchDelay"]) == (4, 7)
+    assert (config["responseTimeout"], config["startupTimeout"]) == (600, 120)
+    assert (config["deviceType"], config["explainer"]["device"]) == ("gpu", "cuda")
+    assert config["explainer"]["allowed_origin"] == "https://example.com"
+
+
+def test_auto_leaves_the_device_to_torchserve(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions())
+    with zipfile.ZipFile(out) as archive:
+        config = yaml.safe_load(archive.read("model-config.yaml"))
+    assert "deviceType" not in config
+    assert config["explainer"]["device"] == "auto"
+
+
+def test_is_built_again_only_where_something_changed(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    assert ensure_archive(out, weights, WorkerOptions())
+    assert not ensure_archive(out, weights, WorkerOptions())
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "options changed"
+    weights.write_bytes(b"others!")
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "weights changed"
+    out.write_bytes(out.read_bytes()[:-100])
+    assert ensure_archive(out, weights, WorkerOptions(workers=2)), "archive damaged"
+
+
+def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(ServingError, match=r"the weights .*nowhere\.safetensors: No such file.*--weights"):
+        ensure_archive(tmp_path / "zfnet.mar", tmp_path / "nowhere.safetensors", WorkerOptions())
+    weights.with_suffix(".json").unlink()
+    with pytest.raises(ServingError, match=r"the record of the weights .*trained\.json"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "*", ""])
+def test_says_which_origin_it_was_packaged_with(tmp_path: Path, weights: Path, origin: str) -> None:
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions(allowed_origin=origin))
+    assert allowed_origin(tmp_path / "zfnet.mar") == origin
+
+
+def foreign_archive(path: Path, config: str | None) -> Path:
+    """An archive as another tool may write it, with this model-config.yaml or none."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MANIFEST, "{}")
+        if config is not None:
+            archive.writestr(MODEL_CONFIG, config)
+    return path
+
+
+@pytest.mark.parametrize("config", [None, "", "minWorkers: 1", "explainer: {}", "explainer: {allowed_origin: }"])
+def test_an_archive_that_names_no_origin_allows_none(tmp_path: Path, config: str | None) -> None:
+    assert allowed_origin(foreign_archive(tmp_path / "foreign.mar", config)) == ""
+
+
+@pytest.mark.parametrize("config", ["explainer: {", "explainer: 3", "- a list", "\x00"])
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path, config: str) -> None:
+    with pytest.raises(ServingError, match=r"foreign\.mar has a model-config\.yaml that cannot be read"):
+        allowed_origin(foreign_archive(tmp_path / "foreign.mar", config))
+
+
+@pytest.mark.parametrize("content", [None, b"no archive", b""])
+def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.mar"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ServingError, match=r"archive.*broken\.mar|broken\.mar is not a model archive"):
+        check_archive(path)
+
+
+def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.mar"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("something.txt", "else")
+    with pytest.raises(ServingError, match=r"has no MAR-INF/MANIFEST\.json"):
+        check_archive(path)

@@ -1,0 +1,112 @@
+"""The configuration that TorchServe gets, and the addresses it may take."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from zfnet_explainer.torchserve.config import ServerOptions, free_ports, is_loopback, properties
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
+
+
+def parsed(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def test_is_closed_by_default() -> None:
+    config = parsed(properties(ServerOptions(), Path("/run/store")))
+    assert config["inference_address"] == "http://127.0.0.1:8080"
+    assert config["management_address"] == "http://127.0.0.1:8081"
+    assert config["metrics_address"] == "http://127.0.0.1:8082"
+    assert config["allowed_urls"] == "file:///run/store/.*"
+    assert config["enable_model_api"] == "false"
+    assert config["install_py_dep_per_model"] == "false"
+    assert config["decode_input_request"] == "false"
+    assert not [name for name in config if name.startswith("cors")]
+    assert config["grpc_inference_address"] == config["grpc_management_address"] == "127.0.0.1"
+
+
+def test_limits_are_above_those_of_the_handler() -> None:
+    config = parsed(properties(ServerOptions(), Path("/run/store")))
+    picture_as_base64 = 20 * 2**20 * 4 // 3
+    assert int(config["max_request_size"]) > picture_as_base64 + 2**20
+    assert int(config["max_response_size"]) == 64 * 2**20
+
+
+@pytest.mark.parametrize(("token", "disabled"), [(False, "true"), (True, "false")])
+def test_tokens_are_asked_for_where_wanted(token: bool, disabled: str) -> None:
+    assert parsed(properties(ServerOptions(token=token), Path("/s")))["disable_token_authorization"] == disabled
+
+
+def test_an_open_host_leaves_management_on_the_loopback() -> None:
+    options = ServerOptions(host="0.0.0.0", port=9000, gpus=2, model="figure-7")  # noqa: S104
+    config = parsed(properties(options, Path("/s")))
+    assert config["inference_address"] == "http://0.0.0.0:9000"
+    assert config["management_address"] == "http://127.0.0.1:8081"
+    assert config["metrics_address"] == "http://0.0.0.0:8082"
+    assert config["load_models"] == "figure-7=zfnet.mar"
+    assert config["number_of_gpu"] == "2"
+    assert options.inference_url == "http://127.0.0.1:9000"
+
+
+def test_two_servers_share_no_port() -> None:
+    ports = [
+        parsed(properties(ServerOptions(), Path("/s")))[key]
+        for key in ("grpc_inference_port", "grpc_management_port")
+        for _ in range(2)
+    ]
+    assert len(set(ports)) == 4
+
+
+def test_paths_outside_ascii_are_escaped_as_java_reads_them() -> None:
+    assert parsed(properties(ServerOptions(), Path("/home/Jürgen\\x")))["model_store"] == r"/home/J\u00fcrgen\\x"
+
+
+@pytest.mark.parametrize(
+    ("option", "field"),
+    [("--port", "port"), ("--management-port", "management_port"), ("--metrics-port", "metrics_port")],
+)
+def test_a_taken_port_is_named_with_its_option(option: str, field: str) -> None:
+    ports = dict(zip(("port", "management_port", "metrics_port"), free_ports(3), strict=True))
+    with (
+        socket.create_server(("127.0.0.1", ports[field])),
+        pytest.raises(ServingError, match=f"port {ports[field]} is taken: choose another with {option}$"),
+    ):
+        ServerOptions(**ports).check_ports()  # type: ignore[arg-type]
+
+
+def test_free_ports_are_for_those_who_name_them() -> None:
+    for port in free_ports(3):
+        with socket.socket() as by_chance, pytest.raises(OSError, match="in use"):
+            by_chance.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)) as named:  # as Java and Envoy do, over TIME_WAIT
+            assert named.getsockname()[1] == port
+
+
+def test_a_port_asked_for_twice_is_refused() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ServingError, match=f"port {port} is asked for twice"):
+        ServerOptions(port=port, metrics_port=port).check_ports()
+
+
+def test_another_machines_address_is_refused() -> None:
+    port, management, metrics = free_ports(3)
+    with pytest.raises(ServingError, match=r"--host 192\.0\.2\.1 is no address of this machine"):
+        ServerOptions("192.0.2.1", port, management, metrics).check_ports()
+
+
+def test_loopback_is_told_from_the_world() -> None:
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("localhost")
+    assert not is_loopback("0.0.0.0")  # noqa: S104
+    with pytest.raises(ServingError, match="cannot be resolved"):
+        is_loopback("no such host")
+
+
+def test_one_other_origin_may_ask_where_it_is_allowed() -> None:
+    config = parsed(properties(ServerOptions(allowed_origin="https://dashboards.example.com"), Path("/run/store")))
+    assert config["cors_allowed_origin"] == "https://dashboards.example.com"
+    assert config["cors_allowed_methods"] == "GET, POST, PUT"
+    headers = {f"x-explain-{option.replace('_', '-')}" for option in EXPLAIN_OPTIONS}
+    assert {*config["cors_allowed_headers"].split(", ")} == {"authorization", "content-type", "x-request-id", *headers}

@@ -1,0 +1,132 @@
+"""A real TorchServe that has no worker any more, or gives it nothing: `serve` ends, and says why."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Timer
+
+import httpx
+import pytest
+
+from zfnet_explainer.torchserve import drain
+from zfnet_explainer.torchserve.activity import Activity
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.server import RunningServer, running_server
+
+from ..waiting import PATIENCE_S, wait_for
+from .archives import one_worker
+from .running import ask
+
+# Answers one request and counts it. The next never comes to be in its hands, for all that it tells, and is answered
+# when `go` is there. A request may end the worker; where `gone` is no other starts.
+ANSWERS_ONE = """
+import os
+from pathlib import Path
+from time import sleep
+
+from ts.metrics.metric_type_enum import MetricTypes
+
+FOLDER = Path({folder!r})
+
+class AnswersOne:
+    def initialize(self, context):
+        assert not (FOLDER / "gone").exists(), "the weights are gone"
+        self.counted = context.metrics.get_metric("zfnet_requests_total", MetricTypes.COUNTER)
+        self.answered = 0
+
+    def handle(self, rows, context):
+        if rows[0]["body"] == b"die":
+            os._exit(1)
+        while self.answered and not (FOLDER / "go").exists():
+            sleep(0.01)
+        self.answered = 1
+        self.counted.add_or_update(1, ["predict", "plain", "none", "200"])
+        return ["ok"] * len(rows)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "ASK_S", 0.2)
+    monkeypatch.setattr(drain, "UNWELL_S", 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("unwell")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[RunningServer]:
+    """One for all tests here, the last of which it does not survive."""
+    archive = one_worker(folder / "one.mar", ANSWERS_ONE.format(folder=str(folder)).encode())
+    with running_server(archive, folder / "run") as running:
+        yield running
+
+
+def asked(server: RunningServer, body: bytes) -> httpx.Response:
+    url = f"{server.inference_url}/predictions/zfnet"
+    return httpx.post(url, content=body, timeout=PATIENCE_S, trust_env=False)
+
+
+def scale(server: RunningServer, workers: int) -> None:
+    options = {"min_worker": workers, "max_worker": workers, "synchronous": True}
+    url = f"{server.management_url}/models/zfnet"
+    httpx.put(url, params=options, timeout=PATIENCE_S, trust_env=False).raise_for_status()
+
+
+def attended(server: RunningServer) -> None:
+    """Attend for a minute at most."""
+    enough = Timer(60, server.folder.leaving.touch)
+    enough.start()
+    try:
+        drain.drain(server, settle_seconds=0, drain_seconds=30, report=lambda _: None)
+    finally:
+        enough.cancel()
+
+
+def test_no_worker_is_told_without_a_cause_where_none_was_lost(server: RunningServer) -> None:
+    scale(server, 0)
+    assert httpx.get(f"{server.inference_url}/ping", timeout=PATIENCE_S, trust_env=False).status_code == 200
+    assert ask(server.folder.root, "alive") == (1, "not alive: no worker is READY: there is none\n")
+    with pytest.raises(ServingError, match=r"^for 1 s no worker is READY: there is none \(logs: "):
+        attended(server)
+    scale(server, 1)
+    assert ask(server.folder.root, "alive") == (0, "")
+
+
+def test_requests_that_no_worker_is_given_end_the_server(server: RunningServer, folder: Path) -> None:
+    assert asked(server, b"x").text == "ok"
+    with ThreadPoolExecutor(2) as threads:
+        answers = [threads.submit(asked, server, b"x") for _ in range(2)]
+        try:
+            with pytest.raises(ServingError, match=r"^for 1 s 1 requests wait and no worker is given one \(logs: "):
+                attended(server)
+        finally:
+            (folder / "go").touch()
+        assert [answer.result().text for answer in answers] == ["ok", "ok"], "where the server has not ended"
+
+
+def test_a_worker_that_does_not_come_back_ends_the_server(server: RunningServer, folder: Path) -> None:
+    (folder / "gone").touch()
+    assert asked(server, b"die").status_code == 500
+    log = server.folder.logs / "model_log.log"
+    wait_for(lambda: "the weights are gone" in log.read_text(), "no worker is tried again")
+    with pytest.raises(ServingError, match=r"^for 1 s no worker is READY: \w+: AssertionError: the weights are gone"):
+        attended(server)
+
+
+@pytest.mark.parametrize(
+    ("now", "stalled"),
+    [
+        (Activity(2, 0, 9, 5), True),
+        (Activity(2, 1, 9, 5), False),
+        (Activity(0, 0, 9, 5), False),
+        (Activity(2, 0, 9, 6), False),
+    ],
+    ids=["as before", "one is in hand", "none waits", "one was answered"],
+)
+def test_stalled(now: Activity, stalled: bool) -> None:
+    assert now.stalled_since(Activity(1, 0, 6, 5)) is stalled
+    assert not now.stalled_since(Activity(0, 0, 6, 5)), "they have come since"
+    assert not Activity(2, 0, 9, 0).stalled_since(Activity(1, 0, 6, 0)), "a handler that does not count"

@@ -1,0 +1,81 @@
+"""What `zfnet-explainer serve` and `package` refuse: in one line, before anything is started."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from zfnet_explainer.commands.package import package
+from zfnet_explainer.commands.serve import serve
+from zfnet_explainer.torchserve.config import ServerOptions
+
+from .archives import tiny_archive
+from .running import serve_arguments
+
+app = typer.Typer()
+app.command()(serve)
+app.command()(package)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """The command takes signals as its own process would."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def refusal(*arguments: str | Path) -> str:
+    """The only line of a command that does nothing."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removesuffix("\n")
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    options = ServerOptions.on_free_ports()
+    archive = tiny_archive(tmp_path / "tiny.mar")
+    with socket.create_server(("127.0.0.1", options.management_port)):
+        said = refusal("serve", *serve_arguments(tmp_path, options), "--archive", archive)
+    assert said == f"error: port {options.management_port} is taken: choose another with --management-port"
+    assert not (tmp_path / "run").exists(), "before anything is started"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines in: ask for a key with --token, or say --open"),  # noqa: S104
+        (["--weights", "nowhere.safetensors"], "cannot read the weights nowhere.safetensors"),
+        (["--archive", "nowhere.mar"], "there is no archive nowhere.mar"),
+        (
+            ["--archive", "nowhere.mar", "--workers", "2"],
+            "--workers, --batch-size, --weights and --allow-origin are fixed",
+        ),
+        (
+            ["--archive", "nowhere.mar", "--allow-origin", "https://a.example"],
+            "--workers, --batch-size, --weights and --allow-origin are fixed",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), *arguments)
+    assert said.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("name", ["a,b=c.mar", "../x"])
+def test_a_name_that_cannot_stand_in_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    arguments = serve_arguments(tmp_path, ServerOptions.on_free_ports())
+    said = refusal("serve", *arguments, "--archive", tiny_archive(tmp_path / "tiny.mar"), "--model-name", name)
+    assert said == f"error: --model-name {name!r}: letters, digits and . _ - make a name"
+
+
+def test_package_without_weights_is_one_line(tmp_path: Path) -> None:
+    said = refusal("package", "--weights", tmp_path / "none.safetensors", "--out", tmp_path / "zfnet.mar")
+    assert said.startswith("error: cannot read the weights")
+    assert not (tmp_path / "zfnet.mar").exists()

@@ -1,0 +1,42 @@
+"""A real TorchServe that cannot start, and says why; and the folder that a server has to itself."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.run_folder import claimed
+from zfnet_explainer.torchserve.server import running_server
+
+from .archives import tiny_archive
+from .running import processes_of
+
+
+def test_a_handler_that_raises_is_the_cause(tmp_path: Path) -> None:
+    archive = tiny_archive(tmp_path / "tiny.mar", initialize="raise ValueError('no such layer: conv9')")
+    options = ServerOptions.on_free_ports()
+    with (
+        pytest.raises(ServingError, match=r"ValueError: no such layer: conv9 \(logs: .*logs\)$"),
+        running_server(archive, tmp_path / "run", options),
+    ):
+        pytest.fail("it cannot have started")
+    options.check_ports()
+    assert processes_of(tmp_path) == []
+    assert set(os.listdir(tmp_path)) == {"tiny.mar", "run"}
+
+
+def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
+    archive = tiny_archive(tmp_path / "tiny.mar")
+    with (
+        claimed(tmp_path / "run"),
+        pytest.raises(ServingError, match=r"another server runs in .*run: stop it or give another --run-dir"),
+        running_server(archive, tmp_path / "run"),
+    ):
+        pytest.fail("it cannot have started")
+
+
+def test_a_run_folder_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match="give a shorter --run-dir"), claimed(tmp_path / ("deep" * 25)):
+        pytest.fail("it cannot have been claimed")
