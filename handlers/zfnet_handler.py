@@ -12,6 +12,7 @@ from threading import Timer
 from typing import Any
 
 import torch
+import ts
 from ts.context import Context
 from ts.metrics.caching_metric import CachingMetric
 from ts.metrics.metric_cache_abstract import MetricCacheAbstract
@@ -22,7 +23,6 @@ from ts.service import Service as TorchServeWorker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.pictures import atlas
-from zfnet_explainer.service.cores import threads_per_worker
 from zfnet_explainer.service.metrics import (
     METRICS,
     Metric,
@@ -33,12 +33,15 @@ from zfnet_explainer.service.metrics import (
     progress_sample,
 )
 from zfnet_explainer.service.observation import Observation
-from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.service import Service
+from zfnet_explainer.service.settings import WorkerSettings
 from zfnet_explainer.service.threads import OneThread, Priority
 from zfnet_explainer.wire.request import Incoming
 
 log = logging.getLogger(__name__)
 read_batch = TorchServeWorker.retrieve_data_for_inference
+# The version whose worker reads a batch as `retrieve_data` goes on from.
+TORCHSERVE = "0.12."
 # What a batch's answers need to leave the worker.
 LAST_ANSWERS_S = 1.0
 
@@ -47,23 +50,19 @@ class ZFNetHandler:
     """Predictions and explanations of the checkpoint in the model folder, row by row."""
 
     def initialize(self, context: Context) -> None:
-        """Load onto the device that TorchServe assigns. Raises RuntimeError, BadCheckpoint, BadAtlas."""
-        config = context.model_yaml_config or {}
-        settings = dict(config.get("explainer", {}))
-        TorchServeWorker.retrieve_data_for_inference = staticmethod(retrieve_data)
-        threads = threads_per_worker(settings.pop("threads", "auto"), config.get("minWorkers", 1))
-        run = OneThread(threads)
-        device = choose_device(settings.pop("device", "auto"), context.system_properties["gpu_id"])
-        memory = occlusion_memory(settings.pop("occlusion_memory_mib", "auto"))
-        allowed_origin = settings.pop("allowed_origin", "")
+        """Load onto the device that TorchServe assigns. Raises RuntimeError (BadSettings), BadCheckpoint, BadAtlas."""
+        settings = WorkerSettings.parse(context.model_yaml_config or {})
+        take_fields_sent_twice()
+        run = OneThread(settings.threads)
+        device = choose_device(settings.device, context.system_properties["gpu_id"])
         folder = Path(context.system_properties["model_dir"])
         checkpoint = load(folder / "zfnet.safetensors")
         others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
-        explainer = Explainer(checkpoint, device, others, memory)
+        explainer = Explainer(checkpoint, device, others, settings.occlusion_memory)
         run(explainer.warm_up, Priority.URGENT)
         self.service = Service(
-            explainer, context.model_name, version, Limits(**settings), self.count, allowed_origin, run
+            explainer, context.model_name, version, settings.limits, self.count, settings.allowed_origin, run
         )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)
@@ -74,7 +73,7 @@ class ZFNetHandler:
             context.model_name,
             version,
             self.service.served.device,
-            threads,
+            settings.threads,
             ", ".join(self.service.rules.precisions),
         )
 
@@ -104,6 +103,13 @@ class ZFNetHandler:
         write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
 
 
+def take_fields_sent_twice() -> None:
+    """Have TorchServe's worker hand over every value of a field. Raises RuntimeError for a version of other ways."""
+    if not ts.__version__.startswith(TORCHSERVE):
+        raise RuntimeError(f"this handler is made for TorchServe {TORCHSERVE}x, not {ts.__version__}")
+    TorchServeWorker.retrieve_data_for_inference = staticmethod(retrieve_data)
+
+
 def retrieve_data(batch: list[dict[str, Any]]) -> Any:
     """What TorchServe makes of a batch, but for a field sent several times: it keeps the last, this a list of all."""
     headers, rows, ids = read_batch(batch)
@@ -114,21 +120,8 @@ def retrieve_data(batch: list[dict[str, Any]]) -> Any:
     return headers, rows, ids
 
 
-def occlusion_memory(wanted: str | int) -> int | None:
-    """Bytes of that many MiB, or None for the device's default with `auto`. Raises RuntimeError."""
-    if wanted == "auto":
-        return None
-    if isinstance(wanted, int) and wanted > 0:
-        return wanted << 20
-    raise RuntimeError(
-        f"explainer.occlusion_memory_mib in model-config.yaml is auto or a positive number, not {wanted!r}"
-    )
-
-
 def choose_device(wanted: str, gpu_id: int | None) -> torch.device:
     """The GPU that TorchServe assigned, or the CPU. Raises RuntimeError where that is not what was wanted."""
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise RuntimeError(f"explainer.device in model-config.yaml is auto, cpu or cuda, not {wanted!r}")
     if wanted == "cpu" or (wanted == "auto" and gpu_id is None):
         return torch.device("cpu")
     if gpu_id is None:

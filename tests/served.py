@@ -11,7 +11,8 @@ from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing,
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.atlas import Atlas
 from zfnet_explainer.service.observation import Observer, unobserved
-from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.service import Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.training.recipe import FAST
 from zfnet_explainer.wire.request import Incoming
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import ts
 from PIL import Image
 from ts.service import Service
 
-from zfnet_handler import choose_device, occlusion_memory, retrieve_data
+from zfnet_handler import choose_device, retrieve_data, take_fields_sent_twice
 
 from .door import Rows, ask, worker
 from .pictures.figures import FIGURE, kept, texts
@@ -142,7 +143,7 @@ def test_each_worker_takes_the_gpu_it_was_given(wanted: str, gpu_id: int, monkey
 
 @pytest.mark.parametrize(
     ("wanted", "gpu_id", "cause"),
-    [("cuda", None, "assigned no GPU"), ("auto", 0, "cannot use it"), ("tpu", None, "auto, cpu or cuda")],
+    [("cuda", None, "assigned no GPU"), ("auto", 0, "cannot use it")],
 )
 def test_a_gpu_that_is_not_there_is_an_error(
     wanted: str, gpu_id: int | None, cause: str, monkeypatch: pytest.MonkeyPatch
@@ -152,11 +153,8 @@ def test_a_gpu_that_is_not_there_is_an_error(
         choose_device(wanted, gpu_id)
 
 
-def test_the_memory_of_an_occlusion_map_is_said_in_mebibytes() -> None:
-    assert occlusion_memory(96) == 96 * 1024 * 1024
-    assert occlusion_memory("auto") is None
-    for wanted in (0, -1, "many", 1.5):
-        with pytest.raises(
-            RuntimeError, match=r"occlusion_memory_mib in model-config\.yaml is auto or a positive number"
-        ):
-            occlusion_memory(wanted)  # type: ignore[arg-type]
+def test_another_torchserve_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker may read a batch in another way."""
+    monkeypatch.setattr(ts, "__version__", "0.13.0")
+    with pytest.raises(RuntimeError, match=r"made for TorchServe 0\.12\.x, not 0\.13\.0"):
+        take_fields_sent_twice()

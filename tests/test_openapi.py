@@ -12,7 +12,8 @@ from openapi_spec_validator import validate
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.service.service import Answer, Limits, Service
+from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire import options
 from zfnet_explainer.wire.document import MAX_INSTANCES
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming

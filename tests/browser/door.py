@@ -14,7 +14,8 @@ from tests.waiting import PATIENCE_S
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.pictures.atlas import Atlas
-from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.service import Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire.request import Incoming
 
 ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zfnet_explainer.service import cores
-from zfnet_explainer.service.cores import threads_per_worker, usable_cores
+from zfnet_explainer.service.cores import usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +38,3 @@ def test_the_limit_of_an_older_container(tmp_path: Path, quota: str, usable: int
 
 def test_no_container(tmp_path: Path) -> None:
     assert usable_cores(tmp_path) == 8
-
-
-@pytest.mark.parametrize(("workers", "threads"), [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
-def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int, threads: int) -> None:
-    monkeypatch.setattr(cores, "usable_cores", lambda: 8)
-    assert threads_per_worker("auto", workers) == threads
-    assert threads_per_worker(5, workers) == 5
-
-
-@pytest.mark.parametrize("wanted", [0, -1, "many", None, 1.5])
-def test_other_numbers_are_an_error(wanted: object) -> None:
-    with pytest.raises(RuntimeError, match=r"explainer\.threads in model-config\.yaml is auto or a positive number"):
-        threads_per_worker(wanted, 1)  # type: ignore[arg-type]

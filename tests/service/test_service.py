@@ -22,7 +22,8 @@ from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.figure import panel
 from zfnet_explainer.service.observation import Observation
-from zfnet_explainer.service.service import Answer, Limits, Service
+from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.response import arrays

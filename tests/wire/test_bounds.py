@@ -10,7 +10,8 @@ import pytest
 from tests.samples import encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.errors import MalformedBody
-from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.service import Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire import document
 
 B64 = base64.b64encode(encoded(noise(16, 16))).decode()

@@ -17,7 +17,8 @@ from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
-from zfnet_explainer.service.service import Limits, Service
+from zfnet_explainer.service.service import Service
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire.report import report as write
 
 HOSTILE = "<script>alert('x')</script> & \"co\""

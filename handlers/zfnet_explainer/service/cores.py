@@ -8,15 +8,6 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def threads_per_worker(wanted: str | int, workers: int) -> int:
-    """The wanted number, or with `auto` the usable cores divided among the workers. Raises RuntimeError."""
-    if wanted == "auto":
-        return max(1, usable_cores() // max(1, workers))
-    if isinstance(wanted, int) and wanted > 0:
-        return wanted
-    raise RuntimeError(f"explainer.threads in model-config.yaml is auto or a positive number, not {wanted!r}")
-
-
 def usable_cores(cgroup: Path = CGROUP) -> int:
     """The cores this process may run on, and no more than its container's limit, which torch does not look at."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

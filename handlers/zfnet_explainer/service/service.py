@@ -20,6 +20,7 @@ from ..wire.page.page import page
 from ..wire.report import report
 from ..wire.request import Incoming, Request, read
 from .observation import Observation, Observer, unobserved
+from .settings import Limits
 from .threads import Priority, here
 
 log = logging.getLogger(__name__)
@@ -27,15 +28,6 @@ log = logging.getLogger(__name__)
 JSON, PNG, NPZ, HTML = "application/json", "image/png", "application/x-npz", "text/html; charset=utf-8"
 T = TypeVar("T")
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one request's work and of its answer's size, set by the server's configuration."""
-
-    max_squares: int = 4096
-    max_squares_crosscheck: int = 1024
-    max_response_bytes: int = 6_553_500
 
 
 @dataclass(frozen=True)
