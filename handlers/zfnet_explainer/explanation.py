@@ -20,20 +20,24 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked about one picture; every value has been checked (see `wire.options`)."""
+    """What is asked about one picture; every value has been checked (see `wire.options`).
 
-    top_k: int
-    methods: frozenset[str]
-    target: int | None
-    layers: tuple[int, ...]
-    features: int
-    feature: tuple[int, ...] | None
-    others: int
-    window: int
-    stride: int
-    fill: str
-    precision: str
-    crosscheck: bool
+    `target` is a class index, None the predicted class; `layers` count from 1; `feature` names maps of one layer in the
+    place of its `features` strongest; `window` and `stride` are in pixels.
+    """
+
+    top_k: int = 5
+    methods: frozenset[str] = frozenset({"deconv", "occlusion"})
+    target: int | None = None
+    layers: tuple[int, ...] = (5,)
+    features: int = 9
+    feature: tuple[int, ...] | None = None
+    others: int = 0
+    window: int = 32
+    stride: int = 8
+    fill: str = "gray"
+    precision: str = "float32"
+    crosscheck: bool = False
 
 
 @dataclass(frozen=True)

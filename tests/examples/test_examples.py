@@ -40,6 +40,15 @@ def test_the_client_prints_classes_and_the_worst_square(server: RunningServer, t
     assert re.match(r"Without the square at row \d+, column \d+, .+ is at [\d.]+%: -?[\d.]+ points less\.$", lines[5])
 
 
+def test_the_library_prints_what_the_client_prints(server: RunningServer, tmp_path: Path) -> None:
+    weights = PROJECT / "model_store" / "zfnet.safetensors"
+    library = run("library.py", str(SAMPLE), str(weights), folder=tmp_path).splitlines()
+    client = run("client.py", str(SAMPLE), server.inference_url, folder=tmp_path).splitlines()
+    assert library[:5] == client[:5]
+    assert [line.split()[1] for line in library[6:]] == [line.split()[1] for line in client[6:]], "the same maps"
+    assert float(re.findall(r"([\d.]+)%", library[5])[0]) > 20
+
+
 def test_the_notebook_draws_the_map_in_the_colours_of_its_scale(server: RunningServer, tmp_path: Path) -> None:
     environment = {"ZFNET_URL": server.inference_url, "ZFNET_PICTURE": str(SAMPLE), "MPLBACKEND": "agg"}
     assert run("notebook.py", folder=tmp_path, **environment).startswith("Worst square: row ")
