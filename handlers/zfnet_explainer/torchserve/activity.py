@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from .management import described
 from .server import RunningServer
@@ -33,10 +34,11 @@ class Activity:
 def activity(server: RunningServer) -> Activity:
     """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell."""
     waiting = described(server.folder)["jobQueueStatus"]["pendingRequests"]
-    metrics = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
-    return Activity(waiting, *(_sum(metrics, name) for name in (IN_PROGRESS, ASKED, ANSWERED)))
+    told = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
+    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
 
+    def total(name: str) -> int:
+        """Of all series of a metric; 0 where it has none yet."""
+        return round(sum(sample.value for sample in samples if sample.name == name))
 
-def _sum(metrics: str, name: str) -> int:
-    """The sum of a metric's series, 0 where it has none yet."""
-    return round(sum(float(line.rpartition(" ")[2]) for line in metrics.splitlines() if line.startswith(f"{name}{{")))
+    return Activity(waiting, total(IN_PROGRESS), total(ASKED), total(ANSWERED))
