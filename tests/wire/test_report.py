@@ -114,7 +114,7 @@ def test_is_well_formed_and_stands_alone(whole: str) -> None:
 
 def test_labels_are_text(whole: str) -> None:
     assert HOSTILE not in whole
-    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;co&quot; 1" in whole
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &#34;co&#34; 1" in whole
 
 
 def test_says_when_it_was_made(served: Service) -> None:
@@ -170,7 +170,7 @@ def test_a_cross_check_that_fails_is_told_before_the_figure() -> None:
     text = write(answer, OPTIONS, b"figure").decode()
     said = (
         "The cross-check failed: do not rely on this explanation "
-        "(the occlusion maps differ from captum&#x27;s by up to 1.2e-01 of the largest value)."
+        "(the occlusion maps differ from captum&#39;s by up to 1.2e-01 of the largest value)."
     )
     assert f'<p class="alert">{said}</p>' in text.partition("<img")[0]
     answer["crosscheck"]["occlusion"]["agrees"] = None

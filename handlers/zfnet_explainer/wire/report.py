@@ -1,90 +1,82 @@
-"""The HTML answer: one explanation as one static file, to attach to a ticket."""
+"""The HTML answer: one explanation as one static file, to attach to a ticket; `report.html` lays it out."""
 
 import base64
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..explanation import Options
 
 VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}
-STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { max-width: 960px; margin: 32px auto; padding: 0 16px; }
-h1 { font-size: 1.5em; margin: 0; } h2 { font-size: 1.15em; margin: 2em 0 .5em; }
-summary { margin: 1em 0; cursor: pointer; } summary h2 { display: inline; }
-p.under { margin: .25em 0 1.5em; opacity: .75; overflow-wrap: anywhere; }
-p.alert { border: 2px solid #c0392b; border-radius: 4px; padding: .5em 1em; font-weight: 600; }
-img { width: 100%; height: auto; background: #fff; border-radius: 4px; }
-table { border-collapse: collapse; width: 100%; } .wide { overflow-x: auto; }
-th, td { text-align: left; vertical-align: top; padding: .3em 1em .3em 0; border-bottom: 1px solid #8884; }
-th { font-weight: 600; } tbody th { font-weight: 400; opacity: .75; width: 14em; }
-td { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-.wide td { overflow-wrap: normal; }
-/* A phone has no room for a value beside its name. */
-@media (max-width: 600px) {
-  tbody th, tbody th + td { display: block; width: auto; }
-  tbody th { border: 0; padding-bottom: 0; }
-}
-/* Paper cannot be unfolded. */
-@media print {
-  h2 { break-after: avoid; } tr, img { break-inside: avoid; }
-  details::details-content { content-visibility: visible; height: auto; }
-}
-"""
 
-Rows = Iterable[tuple[str, object]]
+Answer = Mapping[str, Any]
+Rows = Sequence[tuple[object, ...]]
 
 
-def report(answer: Mapping[str, Any], options: Options, figure: bytes) -> bytes:
+@dataclass(frozen=True)
+class Section:
+    """A table below its heads, facts (name and value) where there are none, or sentences; folded for who wants more."""
+
+    title: str
+    rows: Rows = ()
+    heads: Sequence[str] = ()
+    sentences: Sequence[str] = ()
+    folded: bool = False
+
+
+def report(answer: Answer, options: Options, figure: bytes) -> bytes:
     """Write the report of a JSON answer (its pictures are not needed), the options it was made with and its figure."""
-    predictions = answer["predictions"]
-    title = _title(predictions[0], answer["target"])
+    title = _title(answer["predictions"][0], answer["target"])
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    sections = [
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="under">{_text(_origin(answer, made))}</p>',
-        *_disagreement(answer),
-        f'<img alt="{_text(_alternative(title, answer))}" src="data:image/png;base64,{_base64(figure)}">',
-        _section("Predictions", _predictions(predictions)),
-        *_occlusion(answer),
-        *_crosscheck(answer),
-        _section("How to read this", _notes(answer["notes"])),
-        *_classes(answer),
-        *_deconv(answer),
-        _folded("Options", _facts(_options(options))),
-        _folded("Conventions", _facts(_conventions(answer))),
-        _folded("Model and request", _facts(_provenance(answer, made))),
-    ]
-    return _document(title, "\n".join(sections)).encode()
+    written = _template().render(
+        title=title,
+        origin=_origin(answer, made),
+        alert=_disagreement(answer),
+        alternative=_alternative(title, answer),
+        figure=base64.b64encode(figure).decode(),
+        sections=list(_sections(answer, options, made)),
+    )
+    return written.encode()
 
 
-def _document(title: str, body: str) -> str:
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(title)}</title>
-<link rel="icon" href="data:,">
-<style>{STYLE}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+@cache
+def _template() -> Template:
+    """The layout; whatever is put into it is escaped, and what it lacks is an error."""
+    files = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    return environment.get_template("report.html")
 
 
-def _title(first: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+def _sections(answer: Answer, options: Options, made: str) -> Iterator[Section]:
+    yield from _predictions(answer["predictions"])
+    if "occlusion" in answer:
+        yield Section("Occlusion", _occlusion(answer))
+    if "crosscheck" in answer:
+        yield _crosscheck(answer["crosscheck"])
+    yield Section("How to read this", sentences=answer["notes"])
+    if "occlusion" in answer:
+        yield _classes(answer["occlusion"]["classes"])
+    if "deconv" in answer:
+        yield from _deconv(answer["deconv"]["layers"])
+    yield Section("Options", _options(options), folded=True)
+    yield Section("Conventions", _conventions(answer), folded=True)
+    yield Section("Model and request", _provenance(answer, made), folded=True)
+
+
+def _title(first: Mapping[str, Any], target: Answer) -> str:
     """The prediction, and the class that is explained where it is another one."""
     predicted, explained = (f"{one['label']}, {_percent(one['probability'])}" for one in (first, target))
     return predicted if first["class_index"] == target["class_index"] else f"{predicted}; explained: {explained}"
 
 
-def _origin(answer: Mapping[str, Any], made: str) -> str:
+def _origin(answer: Answer, made: str) -> str:
     model, image = answer["model"], answer["image"]
     return (
         f"{made}: {model['name']} {model['version']} on a picture of {image['width']} × {image['height']} pixels, "
@@ -92,7 +84,7 @@ def _origin(answer: Mapping[str, Any], made: str) -> str:
     )
 
 
-def _alternative(title: str, answer: Mapping[str, Any]) -> str:
+def _alternative(title: str, answer: Answer) -> str:
     """What the figure shows, for who does not see it."""
     found = [f"Figure: {title}."]
     if "occlusion" in answer:
@@ -107,20 +99,18 @@ def _alternative(title: str, answer: Mapping[str, Any]) -> str:
     return " ".join(found)
 
 
-def _predictions(predictions: Sequence[Mapping[str, Any]]) -> str:
+def _predictions(predictions: Sequence[Answer]) -> Iterator[Section]:
     rows = [(p["rank"], p["label"], _percent(p["probability"])) for p in predictions]
+    yield Section("Predictions", rows, ("Rank", "Class", "Probability"))
     names = [(p["rank"], p["synset"], p["class_index"]) for p in predictions]
-    short = _table(("Rank", "Class", "Probability"), rows)
-    return short + _folded("Their synsets and indices", _table(("Rank", "Synset", "Index"), names))
+    yield Section("Their synsets and indices", names, ("Rank", "Synset", "Index"), folded=True)
 
 
-def _occlusion(answer: Mapping[str, Any]) -> list[str]:
+def _occlusion(answer: Answer) -> Rows:
     """What the squares did to the target, in numbers."""
-    found = answer.get("occlusion")
-    if found is None:
-        return []
+    found = answer["occlusion"]
     worst, best, feature = found["summary"]["worst"], found["summary"]["best"], found["feature"]
-    facts = [
+    return [
         ("Target", _class(answer["target"])),
         ("Probability, nothing covered", _percent(found["unoccluded"])),
         ("Lowest probability", _percent(worst["probability"])),
@@ -133,55 +123,41 @@ def _occlusion(answer: Mapping[str, Any]) -> list[str]:
         ("Squares", f"{found['rows']} × {found['cols']} = {found['rows'] * found['cols']:,}"),
         ("Evaluation", _evaluation(found)),
     ]
-    return [_section("Occlusion", _facts(facts))]
 
 
-def _classes(answer: Mapping[str, Any]) -> list[str]:
-    if "occlusion" not in answer:
-        return []
-    classes = [(c["label"], c["synset"], f"{c['positions']:,}") for c in answer["occlusion"]["classes"]]
-    return [_folded("Most probable classes under the square", _table(("Class", "Synset", "Positions"), classes))]
+def _classes(classes: Sequence[Answer]) -> Section:
+    rows = [(c["label"], c["synset"], f"{c['positions']:,}") for c in classes]
+    return Section("Most probable classes under the square", rows, ("Class", "Synset", "Positions"), folded=True)
 
 
-def _evaluation(found: Mapping[str, Any]) -> str:
+def _evaluation(found: Answer) -> str:
     if found["max_deviation"] is None:
         return f"{found['precision']}, exact"
     return f"{found['precision']}, at most {found['max_deviation']:.1e} from float32 where compared"
 
 
-def _deconv(answer: Mapping[str, Any]) -> list[str]:
-    if "deconv" not in answer:
-        return []
+def _deconv(layers: Sequence[Answer]) -> Iterator[Section]:
+    """The projected maps, and which other pictures excite them most, where there is an atlas that says so."""
+    features = [(layer["layer"], feature) for layer in layers for feature in layer["features"]]
     rows = [
-        (layer["layer"], f["rank"], f["feature"], f"{f['activation']:.4g}", "row {}, column {}".format(*f["position"]),
+        (layer, f["rank"], f["feature"], f"{f['activation']:.4g}", "row {}, column {}".format(*f["position"]),
          "rows {top} to {bottom}, columns {left} to {right}".format(**f["receptive_field"]))
-        for layer in answer["deconv"]["layers"]
-        for f in layer["features"]
+        for layer, f in features
     ]  # fmt: skip
-    heads = ("Layer", "Rank", "Map", "Activation", "At", "Receptive field, pixels")
-    return [_folded("Projected maps", _table(heads, rows)), *_others(answer)]
-
-
-def _others(answer: Mapping[str, Any]) -> list[str]:
-    """Which other pictures excite the projected maps most, where there is an atlas that says so."""
-    rows = [
-        (
-            layer["layer"],
-            f["feature"],
-            ", ".join(f"{o['label']} {o['activation']:.4g} ({o['source']})" for o in f["others"]),
-        )
-        for layer in answer["deconv"]["layers"]
-        for f in layer["features"]
+    heads: tuple[str, ...] = ("Layer", "Rank", "Map", "Activation", "At", "Receptive field, pixels")
+    yield Section("Projected maps", rows, heads, folded=True)
+    others = [
+        (layer, f["feature"], ", ".join(f"{o['label']} {o['activation']:.4g} ({o['source']})" for o in f["others"]))
+        for layer, f in features
         if f["others"]
     ]
-    if not rows:
-        return []
-    heads = ("Layer", "Map", "Class, activation and name, the strongest first")
-    return [_folded("The same maps in other pictures", _table(heads, rows))]
+    if others:
+        heads = ("Layer", "Map", "Class, activation and name, the strongest first")
+        yield Section("The same maps in other pictures", others, heads, folded=True)
 
 
-def _disagreement(answer: Mapping[str, Any]) -> list[str]:
-    """A cross-check that failed, told before anything that it puts in doubt."""
+def _disagreement(answer: Answer) -> str:
+    """What is told of a cross-check that failed, before anything that it puts in doubt."""
     found = answer.get("crosscheck", {})
     names = {"deconv": "projections", "occlusion": "occlusion maps"}
     failed = [
@@ -190,26 +166,20 @@ def _disagreement(answer: Mapping[str, Any]) -> list[str]:
         for method, name in names.items()
         if method in found and found[method]["agrees"] is False
     ]
-    if not failed:
-        return []
-    said = f"The cross-check failed: do not rely on this explanation ({'; '.join(failed)})."
-    return [f'<p class="alert">{_text(said)}</p>']
+    return f"The cross-check failed: do not rely on this explanation ({'; '.join(failed)})." if failed else ""
 
 
-def _crosscheck(answer: Mapping[str, Any]) -> list[str]:
-    found = answer.get("crosscheck")
-    if found is None:
-        return []
-    facts = [
+def _crosscheck(found: Answer) -> Section:
+    rows = [
         (method, f"{VERDICTS[found[method]['agrees']]}, "
                  f"largest difference {found[method]['max_relative_difference']:.1e} of the largest value")
         for method in ("deconv", "occlusion")
         if method in found
     ]  # fmt: skip
-    return [_section(f"Cross-check with {found['library']} {found['version']}", _facts(facts))]
+    return Section(f"Cross-check with {found['library']} {found['version']}", rows)
 
 
-def _options(options: Options) -> list[tuple[str, object]]:
+def _options(options: Options) -> Rows:
     """The options as a client would write them, those of methods that were not asked for left out."""
     rows: list[tuple[str, object]] = [
         ("top_k", options.top_k),
@@ -228,12 +198,12 @@ def _options(options: Options) -> list[tuple[str, object]]:
     return [*rows, ("crosscheck", "captum" if options.crosscheck else "none")]
 
 
-def _conventions(answer: Mapping[str, Any]) -> list[tuple[str, object]]:
+def _conventions(answer: Answer) -> Rows:
     parts = [answer[key] for key in ("deconv", "occlusion", "crosscheck") if key in answer]
     return [(name.replace("_", " "), text) for part in parts for name, text in part["conventions"].items()]
 
 
-def _provenance(answer: Mapping[str, Any], made: str) -> list[tuple[str, object]]:
+def _provenance(answer: Answer, made: str) -> Rows:
     model, image = answer["model"], answer["image"]
     validation, crop, preprocessing = model["validation"], image["crop"], image["preprocessing"]
     return [
@@ -250,42 +220,9 @@ def _provenance(answer: Mapping[str, Any], made: str) -> list[tuple[str, object]
     ]
 
 
-def _class(entry: Mapping[str, Any]) -> str:
+def _class(entry: Answer) -> str:
     return f"{entry['label']} ({entry['synset']}, index {entry['class_index']})"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<h2>{_text(title)}</h2>\n{content}"
-
-
-def _folded(title: str, content: str) -> str:
-    """A section for who wants to know more."""
-    return f"<details><summary><h2>{_text(title)}</h2></summary>\n{content}</details>"
-
-
-def _notes(notes: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{_text(note)}</li>" for note in notes) + "</ul>"
-
-
-def _facts(rows: Rows) -> str:
-    lines = "".join(f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>\n' for name, value in rows)
-    return f"<table><tbody>\n{lines}</tbody></table>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in heads)
-    lines = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{lines}</tbody></table></div>'
-
-
-def _text(value: object) -> str:
-    """Anything as text that is safe in an element and in an attribute."""
-    return html.escape(str(value))
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
