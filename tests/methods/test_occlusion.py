@@ -135,7 +135,7 @@ def drawn(seed: int) -> Chain:
 @pytest.mark.parametrize("group", [1, 10_000], ids=["alike ones apart", "all together"])
 @pytest.mark.parametrize("seed", range(24), ids="drawn {}".format)
 def test_incremental_is_exact_for_any_chain(seed: int, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "GROUP", group)
+    monkeypatch.setattr(plan, "GROUP_SIZE", group)
     chain = drawn(seed).double()
     image, fill = (picture(chain, s, torch.float64) for s in (seed + 1, seed + 2))
     draw = random.Random(seed)  # noqa: S311

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zfnet_explainer.methods.incremental import plan as plans
-from zfnet_explainer.methods.incremental.axis import alike
+from zfnet_explainer.methods.incremental.axis import grouped_by_tiles
 from zfnet_explainer.methods.incremental.plan import plan
 from zfnet_explainer.methods.incremental.winograd import Tiling
 from zfnet_explainer.methods.squares import squares
@@ -19,28 +19,30 @@ def test_positions_are_alike_that_take_equally_many_tiles() -> None:
     first = Axis(kernel=3, stride=1, padding=1, size_in=12, size_out=12)
     threes, fours, fives = (Tiling(inputs, kernel=3, stride=1) for inputs in (3, 4, 5))
     starts = tuple(range(9))
-    assert alike([(first, set()), (first, {threes})], starts, 4) == [list(starts)], "5 and 6 values are two tiles of 3"
-    assert alike([(first, set()), (first, {fives})], starts, 4) == [[0, 8], [1, 2, 3, 4, 5, 6, 7]]
-    assert alike([(first, set()), (first, {threes, fives})], starts, 4) == [[0, 8], [1, 2, 3, 4, 5, 6, 7]]
-    assert alike([(first, {fours})], starts, 4) == [list(starts)], "the square itself is one tile everywhere"
-    assert alike([(first, set())], starts, 4) == [list(starts)]
+    assert grouped_by_tiles([(first, set()), (first, {threes})], starts, 4) == [list(starts)], (
+        "5 and 6 values are two tiles of 3"
+    )
+    assert grouped_by_tiles([(first, set()), (first, {fives})], starts, 4) == [[0, 8], [1, 2, 3, 4, 5, 6, 7]]
+    assert grouped_by_tiles([(first, set()), (first, {threes, fives})], starts, 4) == [[0, 8], [1, 2, 3, 4, 5, 6, 7]]
+    assert grouped_by_tiles([(first, {fours})], starts, 4) == [list(starts)], "the square itself is one tile everywhere"
+    assert grouped_by_tiles([(first, set())], starts, 4) == [list(starts)]
 
 
 def test_every_square_is_in_one_group(random_zfnet: Chain) -> None:
     grid = squares(224, 224, 32, 8)
-    parts = plan(random_zfnet, grid, torch.float32, CPU)
-    assert len(parts) == 9
-    found = sorted((row, col) for part in parts for row in part.rows for col in part.cols)
+    groups = plan(random_zfnet, grid, torch.float32, CPU)
+    assert len(groups) == 9
+    found = sorted((row, col) for group in groups for row in group.rows for col in group.cols)
     assert found == [(row, col) for row in range(25) for col in range(25)]
-    for part in parts:
-        assert part.squares.tops == tuple(grid.tops[row] for row in part.rows)
-        assert part.squares.lefts == tuple(grid.lefts[col] for col in part.cols)
+    for group in groups:
+        assert group.squares.tops == tuple(grid.tops[row] for row in group.rows)
+        assert group.squares.lefts == tuple(grid.lefts[col] for col in group.cols)
 
 
 def test_groups_save_multiplications(random_zfnet: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = squares(224, 224, 32, 8)
-    apart = sum(part.multiply_adds for part in plan(random_zfnet, grid, torch.float32, CPU))
-    monkeypatch.setattr(plans, "GROUP", len(grid))
+    apart = sum(group.multiply_adds for group in plan(random_zfnet, grid, torch.float32, CPU))
+    monkeypatch.setattr(plans, "GROUP_SIZE", len(grid))
     [together] = plan(random_zfnet, grid, torch.float32, CPU)
     assert apart < 0.9 * together.multiply_adds
 

@@ -45,22 +45,24 @@ def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
 ) -> None:
     layer = seeded(nn.Conv2d(3, 4, kernels, strides, bias=False), kernels[1]).double()
     generator = torch.Generator().manual_seed(kernels[1])
-    ways = tilings(layer)
-    assert bool(ways) == all(stride < kernel <= 5 * stride for kernel, stride in zip(kernels, strides, strict=True))
-    for way in ways:
-        axes = way.vertical, way.horizontal
+    found = tilings(layer)
+    assert bool(found) == all(stride < kernel <= 5 * stride for kernel, stride in zip(kernels, strides, strict=True))
+    for tiles in found:
+        axes = tiles.vertical, tiles.horizontal
         height, width = (t.inputs * t.stride for t in axes)
         tall, wide = ((t.kernel - 1) * t.stride for t in axes)
-        tiles = torch.randn(6, 3, height, width, generator=generator, dtype=torch.float64)
-        expected = layer(nn.functional.pad(tiles, (wide, wide, tall, tall)))
-        cells = tiles.unfold(2, strides[0], strides[0]).unfold(3, strides[1], strides[1])  # [6, 3, cells, cells, s, t]
-        differences = cells.permute(0, 2, 3, 4, 5, 1).reshape(6, way.inputs, -1).contiguous()
-        added = WinogradConvolution(layer, way)(differences, Workspace(differences))
-        maps = added.view(6, way.vertical.outputs, way.horizontal.outputs, 4).permute(0, 3, 1, 2)
-        rows, cols = expected.shape[-2:]  # a kernel that does not fill its cells is cut a little sooner by the margin
+        inputs = torch.randn(6, 3, height, width, generator=generator, dtype=torch.float64)
+        expected = layer(nn.functional.pad(inputs, (wide, wide, tall, tall)))
+        blocks = inputs.unfold(2, strides[0], strides[0]).unfold(
+            3, strides[1], strides[1]
+        )  # [6, 3, blocks, blocks, s, t]
+        differences = blocks.permute(0, 2, 3, 4, 5, 1).reshape(6, tiles.inputs, -1).contiguous()
+        added = WinogradConvolution(layer, tiles)(differences, Workspace(differences))
+        maps = added.view(6, tiles.vertical.outputs, tiles.horizontal.outputs, 4).permute(0, 3, 1, 2)
+        rows, cols = expected.shape[-2:]  # a kernel that does not fill its blocks is cut a little sooner by the margin
         torch.testing.assert_close(
             maps[..., :rows, :cols],
-            expected[..., : way.vertical.outputs, : way.horizontal.outputs],
+            expected[..., : tiles.vertical.outputs, : tiles.horizontal.outputs],
             rtol=0,
             atol=1e-11,
         )

@@ -4,12 +4,15 @@ The clean picture is evaluated once. For each square, every spatial layer recomp
 the square touches and takes all else from the clean picture (Nakandala et al., SIGMOD 2019, call it
 incremental inference). Nothing is approximated: a value outside does not depend on the square.
 
-A layer is one gather of what its tiles read and one operation on that: a pool, a convolution, or,
-where it takes fewer multiplications, the matrix products of Winograd's form of it. Squares that change
-nearly all of a picture go through the whole net instead.
+`tests/methods/incremental/plain.py` does just that in forty lines: read it first. Here a layer is one gather, for a
+batch of squares, and one operation on that: a pool, a convolution, or, where it takes fewer multiplications, the
+matrix products of Winograd's form of it. Squares that change nearly all of a picture go through the whole net
+instead. `docs/engine.md` explains it with figures.
 """
 
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from itertools import islice
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +20,10 @@ from torch import Tensor, nn
 from ...net.chain import Activations, Chain
 from ..occlusion import OcclusionMaps, as_maps, occlude_full
 from ..squares import Squares
-from .changed import Boxes
-from .clean import CleanMaps
-from .plan import Part, Step, plan
+from .plan import Group, plan
+from .rows import CleanMaps
 from .sweep import Sweep
-from .winograd import Tiles, WinogradConvolution
+from .winograd import WinogradConvolution
 from .workspace import Workspace
 
 # Bytes of a layer's values at a time: on a CPU few enough for its caches and many enough for its matrix products, on
@@ -46,7 +48,7 @@ class Occluder:
         self.memory = memory or MEMORY[weight.device.type]
         self._workspace = Workspace(weight)
         self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain))
-        self._transformed: dict[tuple[str, Tiles], WinogradConvolution] = {}
+        self._filters = cache(WinogradConvolution)
 
     @torch.inference_mode()
     def __call__(
@@ -57,55 +59,36 @@ class Occluder:
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
         squares there are, a layer holds about `memory` bytes at a time.
         """
-        parts = self._plan(squares, image.dtype, image.device)
+        groups = self._plan(squares, image.dtype, image.device)
         maps = {name: clean.outputs[name][0] for name in self.chain.axes}
-        if sum(part.multiply_adds for part in parts) >= SHARE * len(squares) * _multiply_adds(self.chain, maps):
+        if sum(group.multiply_adds for group in groups) >= SHARE * len(squares) * _multiply_adds(self.chain, maps):
             held = 2 * max(x.nbytes for x in maps.values())
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
-        rows = CleanMaps(self.chain, image, clean)
+        read = CleanMaps(self.chain, image, clean)
         grid = len(squares.tops), len(squares.lefts)
         logits, activity = image.new_empty(*grid, self.chain.classes), image.new_empty(grid)
-        for part in parts:
-            found = self._recompute(part, rows, fill, layer, feature)
-            at = torch.tensor(part.rows)[:, None], torch.tensor(part.cols)
+        for group in groups:
+            found = self._recompute(group, read, fill, layer, feature)
+            at = torch.tensor(group.rows)[:, None], torch.tensor(group.cols)
             logits[at], activity[at] = found.logits, found.feature_activity
         return OcclusionMaps(logits, activity)
 
-    def _recompute(self, part: Part, clean: CleanMaps, fill: Tensor, layer: str, feature: int) -> OcclusionMaps:
+    def _recompute(self, group: Group, clean: CleanMaps, fill: Tensor, layer: str, feature: int) -> OcclusionMaps:
         """The maps of squares that are recomputed alike."""
-        squares = part.squares
-        sweep = Sweep(self.chain, part.steps, self._filters(part.steps), clean, fill, self._workspace)
-        painted = Boxes.grid(
-            [(top, top + squares.window) for top in squares.tops],
-            [(left, left + squares.window) for left in squares.lefts],
-        ).to(fill.device)
-        batch = max(1, self.memory // (part.values * fill.element_size()))
-        logits, activity, waiting = [], [], []
-        for start in range(0, len(squares), batch):
-            flat, sums = sweep.batch(painted, slice(start, start + batch), layer, feature)
-            activity.append(sums)
-            waiting.append(flat)
-            if batch * len(waiting) >= DENSE_BATCH or start + batch >= len(squares):
-                logits.append(self._dense(torch.cat(waiting)))
-                waiting = []
-        return as_maps(squares, torch.cat(logits), torch.cat(activity))
+        sweep = Sweep(self.chain, group, self._filters, clean, fill, self._workspace)
+        size = max(1, self.memory // (group.values * fill.element_size()))
+        batches = sweep.batches(size, layer, feature)
+        chunks = iter(lambda: list(islice(batches, ceil(DENSE_BATCH / size))), [])
+        logits, activity = zip(*map(self._scored, chunks), strict=True)
+        return as_maps(group.squares, torch.cat(logits), torch.cat(activity))
 
-    def _dense(self, x: Tensor) -> Tensor:
+    def _scored(self, chunk: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Batches of flattened maps and of sums as logits [squares, classes] and sums [squares]."""
+        flat, sums = zip(*chunk, strict=True)
+        x = torch.cat(flat)
         for name in self.chain.dense:
             x = self.chain.layer(name)(x)
-        return x
-
-    def _filters(self, steps: dict[str, Step]) -> dict[str, WinogradConvolution]:
-        """The filters that the steps' tiles need."""
-        found = {}
-        for name, step in steps.items():
-            layer = self.chain.layer(name)
-            if step.tiles and isinstance(layer, nn.Conv2d):
-                key = name, step.tiles
-                if key not in self._transformed:
-                    self._transformed[key] = WinogradConvolution(layer, step.tiles)
-                found[name] = self._transformed[key]
-        return found
+        return x, torch.cat(sums)
 
 
 def _multiply_adds(chain: Chain, maps: dict[str, Tensor]) -> int:

@@ -7,128 +7,176 @@ import torch
 from torch import Tensor, nn
 
 from ...net.chain import Chain
-from ...net.geometry import Interval
+from ...net.geometry import Axis, Interval
 from ..squares import Squares
-from .axis import Line, alike, line
-from .changed import Boxes
+from .axis import AxisWork, direct, grouped_by_tiles, tiled
+from .rows import Boxes, Recomputed, cells_from
 from .winograd import Tiles, tilings
 
 Corners = tuple[Tensor, Tensor]
+Intervals = tuple[list[Interval], list[Interval]]
+Axes = tuple[Axis, Axis]
 
 TRANSFORMABLE = torch.float32, torch.float64, torch.bfloat16  # float16's range is too short for Winograd's sums
-GROUP = 48  # squares that a group of alike ones has at least, on average: fewer are not worth products of their own
+GROUP_SIZE = 48  # squares that a group has at least, on average: fewer are not worth products of their own
 
 
 @dataclass(frozen=True)
-class Step:
-    """One layer's part: its two lines, tiles where they pay, and what a square takes: multiply-adds, and values held.
+class Work:
+    """How one layer is recomputed: by `tiles`, or directly; and what that takes for one square.
 
-    Of all squares, on the chain's device: the changed outputs, and (row, column) of the first recomputed output
-    and of the first value read for it.
+    `multiply_adds` of convolutions, and `values` that are held at a time.
     """
 
-    vertical: Line
-    horizontal: Line
+    vertical: AxisWork
+    horizontal: AxisWork
     tiles: Tiles | None
     multiply_adds: int
     values: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one layer is recomputed for each of a group's squares, on the chain's device.
+
+    The boxes, and (row, column) of the first recomputed output and of the first value read for it.
+    """
+
+    work: Work
     boxes: Boxes
     firsts: Corners
     starts: Corners
 
+    def region(self, squares: slice) -> Recomputed:
+        """What is recomputed for some of the squares."""
+        (top, left), work = self.firsts, self.work
+        boxes = self.boxes.of(squares)
+        return Recomputed(boxes, top[squares], left[squares], work.vertical.length, work.horizontal.length)
+
+    def read(self, squares: slice) -> tuple[Tensor, Tensor]:
+        """The cells that are read for it, down and across, [squares, n] each."""
+        top, left = self.starts
+        return cells_from(top[squares], self.work.vertical.reads), cells_from(left[squares], self.work.horizontal.reads)
+
 
 @dataclass(frozen=True)
-class Part:
-    """Squares that are recomputed alike, at `rows` x `cols` of their grid, and the layers' steps for them."""
+class Group:
+    """Squares that are recomputed alike, at `rows` x `cols` of their grid, and where in each layer."""
 
     rows: list[int]
     cols: list[int]
     squares: Squares
-    steps: dict[str, Step]
+    places: dict[str, Place]
 
     @property
     def multiply_adds(self) -> int:
-        return len(self.squares) * sum(step.multiply_adds for step in self.steps.values())
+        return len(self.squares) * sum(place.work.multiply_adds for place in self.places.values())
 
     @property
     def values(self) -> int:
         """The most values that a square holds at a time."""
-        return max(step.values for step in self.steps.values())
+        return max(place.work.values for place in self.places.values())
 
 
-def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.device) -> list[Part]:
+def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.device) -> list[Group]:
     """The squares, grouped on a CPU by how many tiles they take in the last layer that is tiled.
 
     Near the border, and by where a square stands between the steps of strides, it changes fewer cells. On a GPU one
     group with larger products is worth more than the multiplications.
     """
-    ways = {name: _tilings(chain.layer(name), dtype) for name in chain.axes}
-    layers = [(*axes, ways[name]) for name, axes in chain.axes.items()]
-    down = [(axis, {tiles.vertical for tiles in found}) for axis, _, found in layers]
-    across = [(axis, {tiles.horizontal for tiles in found}) for _, axis, found in layers]
-    rows, cols = alike(down, squares.tops, squares.window), alike(across, squares.lefts, squares.window)
-    if device.type == "cuda" or len(squares) < GROUP * len(rows) * len(cols):
+    tiles = {name: _tilings(chain.layer(name), dtype) for name in chain.axes}
+    layers = [(*axes, tiles[name]) for name, axes in chain.axes.items()]
+    down = [(axis, {one.vertical for one in found}) for axis, _, found in layers]
+    across = [(axis, {one.horizontal for one in found}) for _, axis, found in layers]
+    rows = grouped_by_tiles(down, squares.tops, squares.window)
+    cols = grouped_by_tiles(across, squares.lefts, squares.window)
+    if device.type == "cuda" or len(squares) < GROUP_SIZE * len(rows) * len(cols):
         rows, cols = [list(range(len(squares.tops)))], [list(range(len(squares.lefts)))]
-    return [_part(chain, squares, ways, *at, device) for at in product(rows, cols)]
+    return [_group(chain, squares, tiles, *at, device) for at in product(rows, cols)]
 
 
 def _tilings(layer: nn.Module, dtype: torch.dtype) -> list[Tiles]:
     return tilings(layer) if isinstance(layer, nn.Conv2d) and dtype in TRANSFORMABLE else []
 
 
-def _part(
-    chain: Chain, squares: Squares, ways: dict[str, list[Tiles]], rows: list[int], cols: list[int], device: torch.device
-) -> Part:
-    tops, lefts = (tuple(starts[i] for i in at) for starts, at in ((squares.tops, rows), (squares.lefts, cols)))
-    vertical: list[Interval] = [(top, top + squares.window) for top in tops]
-    horizontal: list[Interval] = [(left, left + squares.window) for left in lefts]
-    channels, steps = chain.input_size[0], {}
-    for name, (down, across) in chain.axes.items():
+def _group(
+    chain: Chain,
+    squares: Squares,
+    tiles: dict[str, list[Tiles]],
+    rows: list[int],
+    cols: list[int],
+    device: torch.device,
+) -> Group:
+    tops, lefts = tuple(squares.tops[i] for i in rows), tuple(squares.lefts[i] for i in cols)
+    some = Squares(squares.window, squares.stride, tops, lefts)
+    maps, places = chain.input_size[0], {}
+    for name, changed in _trace(chain, some).items():
         layer = chain.layer(name)
-        after = layer.out_channels if isinstance(layer, nn.Conv2d) else channels
-        lines: dict[Tiles | None, tuple[Line, Line]] = {None: (line(down, vertical), line(across, horizontal))}
-        for way in ways[name]:
-            lines[way] = line(down, vertical, way.vertical), line(across, horizontal, way.horizontal)
-        tiles, (lengthwise, crosswise) = min(lines.items(), key=lambda found: _cost(layer, found[0], *found[1]))
-        vertical, horizontal = lengthwise.changed, crosswise.changed
-        steps[name] = Step(
-            lengthwise,
-            crosswise,
-            tiles,
-            _cost(layer, tiles, lengthwise, crosswise),
-            _values(tiles, lengthwise, crosswise, channels, after),
-            Boxes.grid(vertical, horizontal).to(device),
-            _corners(lengthwise.firsts, crosswise.firsts, device),
-            _corners(lengthwise.starts, crosswise.starts, device),
-        )
-        channels = after
-    return Part(rows, cols, Squares(squares.window, squares.stride, tops, lefts), steps)
+        work = _choose(layer, chain.axes[name], changed, maps, tiles[name])
+        places[name] = _place(work, device)
+        maps = _maps_given(layer, maps)
+    return Group(rows, cols, some, places)
+
+
+def _trace(chain: Chain, squares: Squares) -> dict[str, Intervals]:
+    """What squares change of the values that each layer reads, down and across."""
+    vertical: list[Interval] = [(top, top + squares.window) for top in squares.tops]
+    horizontal: list[Interval] = [(left, left + squares.window) for left in squares.lefts]
+    found = {}
+    for name, (down, across) in chain.axes.items():
+        found[name] = vertical, horizontal
+        vertical, horizontal = [down.touched(i) for i in vertical], [across.touched(i) for i in horizontal]
+    return found
+
+
+def _choose(layer: nn.Module, axes: Axes, changed: Intervals, maps: int, tiles: list[Tiles]) -> Work:
+    """The work of fewest multiply-adds for a layer that reads so many maps."""
+    tilewise = [_by_tiles(layer, axes, changed, one) for one in tiles if isinstance(layer, nn.Conv2d)]
+    return min([_directly(layer, axes, changed, maps), *tilewise], key=lambda work: work.multiply_adds)
+
+
+def _directly(layer: nn.Module, axes: Axes, changed: Intervals, maps: int) -> Work:
+    vertical, horizontal = direct(axes[0], changed[0]), direct(axes[1], changed[1])
+    outputs = vertical.length * horizontal.length
+    return Work(
+        vertical,
+        horizontal,
+        tiles=None,
+        multiply_adds=layer.weight.numel() * outputs if isinstance(layer, nn.Conv2d) else 0,
+        values=vertical.reads * horizontal.reads * maps + 2 * outputs * _maps_given(layer, maps),
+    )
+
+
+def _by_tiles(layer: nn.Conv2d, axes: Axes, changed: Intervals, tiles: Tiles) -> Work:
+    before, after = layer.in_channels, layer.out_channels
+    vertical, horizontal = tiled(axes[0], changed[0], tiles.vertical), tiled(axes[1], changed[1], tiles.horizontal)
+    count = vertical.tiles * horizontal.tiles
+    read = vertical.reads * horizontal.reads * before
+    given = vertical.length * horizontal.length * after
+    between = count * tiles.outputs * (before * tiles.block + 2 * after)
+    return Work(
+        vertical,
+        horizontal,
+        tiles,
+        multiply_adds=count * tiles.multiplications(before, after),
+        values=2 * read + between + given,  # what is read, twice, for its differences
+    )
+
+
+def _maps_given(layer: nn.Module, maps: int) -> int:
+    return layer.out_channels if isinstance(layer, nn.Conv2d) else maps
+
+
+def _place(work: Work, device: torch.device) -> Place:
+    return Place(
+        work,
+        boxes=Boxes.grid(work.vertical.changed, work.horizontal.changed).to(device),
+        firsts=_corners(work.vertical.firsts, work.horizontal.firsts, device),
+        starts=_corners(work.vertical.starts, work.horizontal.starts, device),
+    )
 
 
 def _corners(down: list[int], across: list[int], device: torch.device) -> Corners:
     """Both parts of every pair, the second one running fastest."""
     grid = torch.cartesian_prod(torch.tensor(down), torch.tensor(across)).view(-1, 2).to(device)
     return grid[:, 0], grid[:, 1]
-
-
-def _cost(layer: nn.Module, tiles: Tiles | None, vertical: Line, horizontal: Line) -> int:
-    """Multiply-adds for one square."""
-    if not isinstance(layer, nn.Conv2d):
-        return 0
-    if tiles is None:
-        return layer.weight.numel() * vertical.length * horizontal.length
-    return _count(tiles, vertical, horizontal) * tiles.multiplications(layer.in_channels, layer.out_channels)
-
-
-def _values(tiles: Tiles | None, vertical: Line, horizontal: Line, before: int, after: int) -> int:
-    """Values that a square holds at a time: what it reads (twice, for differences), gives, and has in between."""
-    read = vertical.reads * horizontal.reads * before
-    given = vertical.length * horizontal.length * after
-    if tiles is None:
-        return read + 2 * given
-    points = tiles.outputs * _count(tiles, vertical, horizontal)
-    return 2 * read + points * (before * tiles.cell + 2 * after) + given
-
-
-def _count(tiles: Tiles, vertical: Line, horizontal: Line) -> int:
-    return tiles.vertical.along(vertical.reads) * tiles.horizontal.along(horizontal.reads)

@@ -2,10 +2,13 @@
 
 A tile of m x m changed inputs adds to (m + r - 1)^2 outputs of an r x r kernel. That takes as many
 multiplications a channel pair instead of m^2 r^2, and for all tiles and channels together they are
-(m + r - 1)^2 matrix products. Tiles of outputs, as in the paper, take the same for m x m outputs: a
-changed box of inputs is smaller than the box of outputs that it changes. The axes are independent: a
-tile may be longer than it is wide. A strided convolution is the unstrided one over the cells of its
-stride as channels, so it goes the same way.
+(m + r - 1)^2 matrix products. This is Toom and Cook's algorithm by overlap-add: tiles of inputs lie side by side,
+and what they add overlaps in the outputs. Lavin & Gray's is its transpose, overlap-save: their tiles of outputs lie
+side by side and read inputs that overlap. For m x m outputs it takes the same, but a changed box of inputs is smaller
+than the box of outputs that it changes. The axes are independent: a tile may be longer than it is wide.
+
+A strided convolution goes polyphase: the s x s values of each step of its stride, a phase block, are so many
+channels of one input, and over these it is a convolution without stride.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import ceil, prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +30,7 @@ POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2")))
 
 @dataclass(frozen=True)
 class Tiling:
-    """Tiles along one axis: `inputs` cells of `stride` values each, for a kernel that spans `kernel` cells."""
+    """Tiles along one axis: `inputs` phase blocks of `stride` values each, for a kernel that spans `kernel` blocks."""
 
     inputs: int
     kernel: int
@@ -36,10 +40,6 @@ class Tiling:
     def outputs(self) -> int:
         """How many outputs a tile adds to."""
         return self.inputs + self.kernel - 1
-
-    def along(self, values: int) -> int:
-        """How many tiles so many values are."""
-        return values // (self.inputs * self.stride)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Tiles:
 
     @property
     def inputs(self) -> int:
-        """Cells that a tile reads."""
+        """Phase blocks that a tile reads."""
         return self.vertical.inputs * self.horizontal.inputs
 
     @property
@@ -60,13 +60,13 @@ class Tiles:
         return self.vertical.outputs * self.horizontal.outputs
 
     @property
-    def cell(self) -> int:
-        """Values in a cell."""
+    def block(self) -> int:
+        """Values in a phase block."""
         return self.vertical.stride * self.horizontal.stride
 
     def multiplications(self, maps_in: int, maps_out: int) -> int:
         """Multiply-adds for one tile with so many input and output maps, both transforms included."""
-        wide = maps_in * self.cell
+        wide = maps_in * self.block
         return self.outputs * (self.inputs * wide + wide * maps_out + self.outputs * maps_out)
 
 
@@ -84,22 +84,22 @@ def _along(kernel: int, stride: int) -> list[Tiling]:
 
 
 class WinogradConvolution:
-    """A convolution's filters in the transformed domain, for tiles of one form; float32 or float64."""
+    """A convolution's filters in the transformed domain, for tiles of one form."""
 
     def __init__(self, layer: nn.Conv2d, tiles: Tiles) -> None:
-        down, across = (
-            [m.to(layer.weight.device) for m in transforms(t.inputs, t.kernel)]
-            for t in (tiles.vertical, tiles.horizontal)
-        )
-        filters = _cells_as_channels(layer.weight.double(), tiles).flip(2, 3)
-        dtype = layer.weight.dtype
-        transformed = torch.einsum("ia,jb,ocab->ijco", down[1], across[1], filters)
+        self.tiles = tiles
+        dtype, device = layer.weight.dtype, layer.weight.device
+        down, across = (transforms(t.inputs, t.kernel).to(device) for t in (tiles.vertical, tiles.horizontal))
+        filters = _polyphase(layer.weight.double(), tiles).flip(2, 3)
+        # out in kh kw -> (nh nw) in out
+        transformed = torch.einsum("ia,jb,ocab->ijco", down.of_filter, across.of_filter, filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
         # Down and across at once: more multiplications than one after the other, but values go through memory once.
-        self.of_input, self.to_output = (torch.kron(down[i], across[i]).to(dtype) for i in (0, 2))
+        self.of_input = torch.kron(down.of_input, across.of_input).to(dtype)
+        self.to_output = torch.kron(down.to_output, across.to_output).to(dtype)
 
     def __call__(self, differences: Tensor, workspace: Workspace) -> Tensor:
-        """Tiles' inputs [tiles, inputs, values of a cell * maps] -> what they add to outputs [tiles, outputs, maps].
+        """Tiles' inputs [tiles, inputs, values of a block * maps] -> what they add to outputs [tiles, outputs, maps].
 
         Without the bias, which differences do not have.
         """
@@ -116,8 +116,19 @@ def _each(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
     return found
 
 
-def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Toom and Cook's matrices in float64: of the input [n, m], of the filter [n, r], to outputs [n, n].
+class Transforms(NamedTuple):
+    """The matrices of tiles along one axis: of the input [n, m], of the filter [n, r], to the outputs [n, n]."""
+
+    of_input: Tensor
+    of_filter: Tensor
+    to_output: Tensor
+
+    def to(self, device: torch.device) -> "Transforms":
+        return Transforms(*(matrix.to(device) for matrix in self))
+
+
+def transforms(inputs: int, kernel: int) -> Transforms:
+    """Toom and Cook's matrices in float64, for tiles of m inputs and a kernel of r.
 
     `to_output @ ((of_filter @ g) * (of_input @ d))` is the full convolution of d [m] with g [r], n = m + r - 1:
     both are evaluated at POINTS and infinity, and the product is interpolated there.
@@ -131,16 +142,19 @@ def transforms(inputs: int, kernel: int) -> tuple[Tensor, Tensor, Tensor]:
     of_filter.append([Fraction(j == kernel - 1) for j in range(kernel)])
     to_output = [[*_coefficients([q for q in points if q != p]), Fraction(0)] for p in points]
     to_output.append(_coefficients(points))
-    return _matrix(of_input), _matrix(of_filter), _matrix(to_output).t()
+    return Transforms(_matrix(of_input), _matrix(of_filter), _matrix(to_output).t())
 
 
-def _cells_as_channels(weight: Tensor, tiles: Tiles) -> Tensor:
-    """Filters [out, in, k, l] -> [out, values of a cell * in, cells, cells], zeros where cells go beyond the kernel."""
+def _polyphase(weight: Tensor, tiles: Tiles) -> Tensor:
+    """Filters with phase blocks for channels, zeros where blocks go beyond the kernel.
+
+    out in (kh sh) (kw sw) -> out (sh sw in) kh kw
+    """
     v, h = tiles.vertical, tiles.horizontal
     out, maps, height, width = weight.shape
     padded = nn.functional.pad(weight, (0, h.kernel * h.stride - width, 0, v.kernel * v.stride - height))
-    cells = padded.view(out, maps, v.kernel, v.stride, h.kernel, h.stride)
-    return cells.permute(0, 3, 5, 1, 2, 4).reshape(out, -1, v.kernel, h.kernel)
+    blocks = padded.view(out, maps, v.kernel, v.stride, h.kernel, h.stride)
+    return blocks.permute(0, 3, 5, 1, 2, 4).reshape(out, -1, v.kernel, h.kernel)
 
 
 def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:

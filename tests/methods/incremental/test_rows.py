@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.methods.incremental.changed import Boxes, Changed, Painted, Recomputed
-from zfnet_explainer.methods.incremental.clean import Clean
+from zfnet_explainer.methods.incremental.rows import Boxes, CleanRows, Painted, Recomputed, SquareRows
 
 HEIGHT, WIDTH = 7, 9
 VERTICAL = [(0, 4), (2, 7), (3, 3), (6, 7)]  # the third square changes nothing
@@ -22,11 +21,11 @@ def written_out(boxes: Boxes, clean: Tensor, new: Tensor) -> Tensor:
     return maps
 
 
-def read(clean: Tensor, rows: Tensor, changed: Changed, squares: int, down: range, across: range) -> Tensor:
-    kept = Clean(clean.reshape(-1, 1), HEIGHT, WIDTH)
+def read(clean: Tensor, rows: Tensor, changed: SquareRows, squares: int, down: range, across: range) -> Tensor:
+    held = CleanRows(clean.reshape(-1, 1), HEIGHT, WIDTH)
     cells = (torch.tensor(list(r)).expand(squares, -1) for r in (down, across))
-    indices = kept.indices(changed, *cells)
-    return torch.cat([kept.rows, rows])[indices.flatten(), 0].view(indices.shape)
+    indices = held.index_with(changed, *cells)
+    return torch.cat([held.rows, rows])[indices.flatten(), 0].view(indices.shape)
 
 
 def values(*shape: int) -> Tensor:
@@ -55,8 +54,8 @@ def test_every_changed_cell_of_a_region_is_in_the_row_that_stands_for_it(before:
     boxes = Boxes.grid(VERTICAL, HORIZONTAL)
     height, width = 6 + before, 9 + before
     recomputed = Recomputed(boxes, boxes.top - before, boxes.left - before, height, width)
-    down, across = recomputed.region()
-    rows = recomputed.rows(down, across)
+    down, across = recomputed.cells()
+    rows = recomputed.index(down, across)
     inside = torch.zeros(rows.shape, dtype=torch.bool)
     for i, (top, left, bottom, right) in enumerate(zip(boxes.top, boxes.left, boxes.bottom, boxes.right, strict=True)):
         inside[i, before : before + bottom - top, before : before + right - left] = True
@@ -66,13 +65,13 @@ def test_every_changed_cell_of_a_region_is_in_the_row_that_stands_for_it(before:
 
 def test_the_whole_fill_is_the_region_of_painted_squares() -> None:
     painted = Painted(Boxes.grid([(0, HEIGHT)], [(0, WIDTH)]), HEIGHT, WIDTH)
-    assert torch.equal(painted.rows(*painted.region()), torch.arange(1, HEIGHT * WIDTH + 1).view(1, HEIGHT, WIDTH))
+    assert torch.equal(painted.index(*painted.cells()), torch.arange(1, HEIGHT * WIDTH + 1).view(1, HEIGHT, WIDTH))
 
 
 def test_cells_beyond_the_map_are_the_nearest_within() -> None:
-    kept = Clean(values(HEIGHT, WIDTH).reshape(-1, 1), HEIGHT, WIDTH)
-    cells = kept.cells(torch.tensor([[-2, 0, 8]]), torch.tensor([[-1, 3, 9]]))
-    assert kept.rows[cells.flatten(), 0].view(3, 3).tolist() == [[0, 3, 8], [0, 3, 8], [54, 57, 62]]
+    held = CleanRows(values(HEIGHT, WIDTH).reshape(-1, 1), HEIGHT, WIDTH)
+    cells = held.index(torch.tensor([[-2, 0, 8]]), torch.tensor([[-1, 3, 9]]))
+    assert held.rows[cells.flatten(), 0].view(3, 3).tolist() == [[0, 3, 8], [0, 3, 8], [54, 57, 62]]
 
 
 def test_painted_squares_show_the_fill() -> None:
@@ -85,8 +84,8 @@ def test_painted_squares_show_the_fill() -> None:
 
 def test_a_padded_map_is_read_from_before_its_first_cell() -> None:
     padded = torch.nn.functional.pad(values(HEIGHT, WIDTH), (2, 1, 1, 1), value=-5)
-    kept = Clean(padded.reshape(-1, 1), HEIGHT + 2, WIDTH + 3, -1, -2)
+    held = CleanRows(padded.reshape(-1, 1), HEIGHT + 2, WIDTH + 3, -1, -2)
     first = torch.zeros(1, dtype=torch.long)
     nothing = Recomputed(Boxes.grid([(0, 0)], [(0, 0)]), first, first, 1, 1)
-    indices = kept.indices(nothing, torch.tensor([[-1, 0, 7]]), torch.tensor([[-2, 0, 9]]))
-    assert kept.rows[indices.flatten(), 0].view(3, 3).tolist() == [[-5, -5, -5], [-5, 0, -5], [-5, -5, -5]]
+    indices = held.index_with(nothing, torch.tensor([[-1, 0, 7]]), torch.tensor([[-2, 0, 9]]))
+    assert held.rows[indices.flatten(), 0].view(3, 3).tolist() == [[-5, -5, -5], [-5, 0, -5], [-5, -5, -5]]
