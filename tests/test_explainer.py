@@ -2,13 +2,18 @@
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from threading import get_ident
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import PRECISIONS, Explainer, ranked, supported_precisions
 from zfnet_explainer.explanation import Explanation, Occlusion, Options, Pixels
 from zfnet_explainer.methods.deconvnet import project, strongest
@@ -18,9 +23,11 @@ from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record, load
 from zfnet_explainer.pictures.decode import centre_square
 from zfnet_explainer.service.observation import Observation
+from zfnet_explainer.service.threads import OneThread, Priority
 
 from .chains import like_zfnet, plain
 from .needs import hardware
+from .rounded import TensorFloat32
 from .samples import MODEL_STORE, noise
 
 SIDE = 37
@@ -218,6 +225,71 @@ def test_the_deviation_of_few_squares(
     assert len(exact.squares.tops) == len(rows)
     apart = np.abs(reduced.target_probability - exact.target_probability)
     assert reduced.max_deviation == pytest.approx(float(apart.max()), abs=1e-6)
+
+
+def test_a_device_that_rounds_float32_says_how_far_it_is_from_it(chain: Chain, pixels: Pixels) -> None:
+    exact = occlusion_of(Explainer(Checkpoint(copy.deepcopy(chain), record(5, SIDE)), CPU).explain(pixels, OPTIONS))
+    with TensorFloat32():
+        explainer = Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
+        explanation = explainer.explain(pixels, replace(OPTIONS, crosscheck=True))
+    found = occlusion_of(explanation)
+    assert (found.precision, found.exact) == ("float32", False)
+    sample = np.ix_((0, 1, 3, 4), (0, 1, 3, 4))
+    apart = np.abs(found.target_probability - exact.target_probability)
+    assert found.max_deviation is not None
+    assert found.max_deviation == pytest.approx(float(apart[sample].max()), abs=1e-6)
+    assert found.max_deviation > 1e-5
+    assert explanation.crosscheck is not None
+    assert explanation.crosscheck.occlusion is not None
+    assert explanation.crosscheck.occlusion.agrees is None
+
+
+def test_the_thread_that_computes_has_the_device_for_its_own(
+    explainer: Explainer, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread of TorchServe's or ours begins with the first card, whichever one its worker was given."""
+    inside: set[tuple[int, torch.device]] = set()
+
+    @contextmanager
+    def entered(device: torch.device) -> Iterator[None]:
+        inside.add((get_ident(), device))
+        yield
+        inside.clear()
+
+    monkeypatch.setattr("zfnet_explainer.explainer.current", entered)
+    seen: list[bool] = []
+    for module in explainer.chain:
+        module.register_forward_pre_hook(lambda *_: seen.append(inside == {(get_ident(), CPU)}))
+    run = OneThread(1)
+    run(partial(explainer.probabilities, [pixels]), Priority.URGENT)
+    run(partial(explainer.explain, pixels, replace(OPTIONS, crosscheck=True)), Priority.LOW)
+    assert len(seen) > 2 * len(explainer.chain)
+    assert all(seen)
+
+
+def loud(chain: Chain, times: float) -> Explainer:
+    """One whose first layer's activations are so many times as large."""
+    for name in ("conv1.weight", "conv1.bias"):
+        chain.get_parameter(name).mul_(times)
+    return Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
+
+
+def test_a_precision_that_overflows_is_refused(chain: Chain, pixels: Pixels) -> None:
+    """Squares of values from 256 on are beyond float16."""
+    explainer = loud(chain, 1000)
+    with pytest.raises(
+        UnusableOption, match=r"^`precision` float16 has no numbers as large .*: ask for float32$"
+    ) as caught:
+        explainer.explain(pixels, replace(OPTIONS, precision="float16"))
+    assert caught.value.option == "precision"
+    assert np.isfinite(occlusion_of(explainer.explain(pixels, OPTIONS)).target_probability).all()
+
+
+def test_what_float32_cannot_hold_is_no_answer(chain: Chain, pixels: Pixels) -> None:
+    explainer = loud(chain, 1e30)
+    for ask in (lambda: explainer.probabilities([pixels]), lambda: explainer.explain(pixels, OPTIONS)):
+        with pytest.raises(ArithmeticError, match="beyond float32"):
+            ask()
 
 
 def test_crosscheck_agrees(explainer: Explainer, pixels: Pixels) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .errors import UnusableOption
 from .explanation import (
     Agreement,
     CrossCheck,
@@ -23,9 +24,11 @@ from .explanation import (
 )
 from .methods import deconvnet
 from .methods.incremental.occluder import Occluder
+from .methods.occlusion import OcclusionMaps
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
+from .net.device import current, keeps_float32
 from .pictures.atlas import Atlas
 from .pictures.fill import fill_pixels
 
@@ -35,6 +38,7 @@ INSTRUCTIONS = {
     "bfloat16": ("amx_bf16", "avx512_bf16", "bf16"),
     "float16": ("amx_fp16", "avx512_fp16", "fp16_arith"),
 }
+NOT_FINITE = "an answer would not be finite: the weights, or the activations that they give, are beyond float32"
 # Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
 PASS = 32
 
@@ -52,7 +56,8 @@ class Explainer:
         self.device, self.atlas = device, atlas
         self.chain = checkpoint.chain.placed(device)
         self.memory = memory
-        self._occluders = {"float32": Occluder(self.chain, memory)}
+        self._occluders = {torch.float32: Occluder(self.chain, memory)}
+        self.exact = keeps_float32(device)
 
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one."""
@@ -63,19 +68,27 @@ class Explainer:
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
         """Softmax probabilities [n, classes] of pictures uint8 [size, size, 3], so many at a time as memory allows."""
         passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
-        found = [self.chain(torch.stack([self._standardised(p) for p in some])).softmax(1) for some in passes]
-        result: FloatArray = torch.cat(found).cpu().numpy()
-        return result
+        with current(self.device):
+            found = [self.chain(torch.stack([self._standardised(p) for p in some])).softmax(1) for some in passes]
+            return _finite(torch.cat(found))
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
-        """Predict, project and occlude one picture. Raises nothing for options that were checked."""
+        """Predict, project and occlude one picture.
+
+        Raises UnusableOption for a precision whose range the picture's activations leave, for nothing else in options
+        that were checked.
+        """
+        with current(self.device):
+            return self._explain(pixels, options)
+
+    def _explain(self, pixels: Pixels, options: Options) -> Explanation:
         clock = Clock(self.device)
         with clock("predict"):
             image = self._standardised(pixels)
             clean = self.chain.run(image[None])
-            probabilities = clean.outputs[self.chain.dense[-1]][0].softmax(0)
-        predictions = ranked(probabilities.cpu().numpy())
+            probabilities = _finite(clean.outputs[self.chain.dense[-1]][0].softmax(0))
+        predictions = ranked(probabilities)
         target = next(p for p in predictions if options.target in (None, p.class_index))
         deconv = occlusion = None
         if "deconv" in options.methods:
@@ -90,7 +103,7 @@ class Explainer:
                 crosscheck = self._crosscheck(pixels, deconv, occlusion, target, options)
         return Explanation(
             pixels,
-            probabilities.cpu().numpy(),
+            probabilities,
             predictions[: options.top_k],
             target,
             deconv,
@@ -129,18 +142,14 @@ class Explainer:
         options: Options,
     ) -> Occlusion:
         layer = len(self.chain.features)
-        name = self.chain.features[-1]
-        maps = clean.outputs[name][0]
+        maps = clean.outputs[self.chain.features[-1]][0]
         feature = deconvnet.strongest(maps, 1)[0]
         grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
-        occluder, dtype = self._occluder(options.precision), PRECISIONS[options.precision]
-        exact = occluder.chain is self.chain
-        activations = clean if exact else occluder.chain.run(image[None].to(dtype))
-        found = occluder(image.to(dtype), activations, fill.to(dtype), grid, name, feature)
+        found = self._evaluated(PRECISIONS[options.precision], image, clean, fill, grid, feature)
         probability = found.probabilities[..., target.class_index].contiguous()
         deviation = None
-        if not exact:
+        if not self.exact or options.precision != "float32":
             deviation = self._deviation(image, clean, fill, grid, target, probability)
         return Occlusion(
             grid,
@@ -160,14 +169,35 @@ class Explainer:
     def _deviation(
         self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, target: Prediction, probability: Tensor
     ) -> float:
-        """Largest difference from float32 over up to 4 x 4 evenly spread squares."""
+        """Largest difference from float32 over up to 4 x 4 evenly spread squares.
+
+        A device that rounds float32 is compared with float64, which none rounds.
+        """
         rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in probability.shape)
         sample = Squares(
             grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
         )
-        exact = self._occluder("float32")(image, clean, fill, sample, self.chain.features[-1], 0)
+        exact = self._evaluated(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
         there = probability[rows][:, cols]
         return float((exact.probabilities[..., target.class_index] - there).abs().max())
+
+    def _evaluated(
+        self, dtype: torch.dtype, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, feature: int
+    ) -> OcclusionMaps:
+        """Every square of the grid in a precision; `clean` are the activations in float32. Raises as `explain` does."""
+        occluder = self._occluder(dtype)
+        image, fill = image.to(dtype), fill.to(dtype)
+        activations = clean if occluder.chain is self.chain else occluder.chain.run(image[None])
+        found = occluder(image, activations, fill, grid, self.chain.features[-1], feature)
+        if not (found.logits.isfinite().all() and found.feature_activity.isfinite().all()):
+            if occluder.chain is self.chain:
+                raise ArithmeticError(NOT_FINITE)
+            name = str(dtype).removeprefix("torch.")
+            raise UnusableOption(
+                f"`precision` {name} has no numbers as large as this picture's activations: ask for float32",
+                "precision",
+            )
+        return found
 
     @torch.inference_mode(False)
     def _crosscheck(
@@ -205,11 +235,11 @@ class Explainer:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
         return self._standardised(filled)
 
-    def _occluder(self, precision: str) -> Occluder:
-        """For a precision; a reduced copy of the chain is made once, when it is first asked for."""
-        if precision not in self._occluders:
-            self._occluders[precision] = Occluder(copy.deepcopy(self.chain).to(PRECISIONS[precision]), self.memory)
-        return self._occluders[precision]
+    def _occluder(self, dtype: torch.dtype) -> Occluder:
+        """For a precision; a copy of the chain in another than float32 is made once, when it is first asked for."""
+        if dtype not in self._occluders:
+            self._occluders[dtype] = Occluder(copy.deepcopy(self.chain).to(dtype), self.memory)
+        return self._occluders[dtype]
 
 
 class Clock:
@@ -228,6 +258,14 @@ class Clock:
         self.seconds[stage] = time.perf_counter() - start
 
 
+def _finite(probabilities: Tensor) -> FloatArray:
+    """On the CPU. Raises ArithmeticError for what is no probability."""
+    found: FloatArray = probabilities.cpu().numpy()
+    if not np.isfinite(found).all():
+        raise ArithmeticError(NOT_FINITE)
+    return found
+
+
 def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
     """All classes by probability, ties to the lower index."""
     order = (-probabilities).argsort(kind="stable")
@@ -237,7 +275,7 @@ def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
 def supported_precisions(device: torch.device) -> tuple[str, ...]:
     """Precisions that the device has instructions for; float32 always."""
     if device.type == "cuda":
-        with torch.cuda.device(device):
+        with current(device):
             reduced = {"bfloat16": torch.cuda.is_bf16_supported(including_emulation=False), "float16": True}
     else:
         has = torch.cpu.get_capabilities()

@@ -99,7 +99,7 @@ class Occlusion:
 
     @property
     def exact(self) -> bool:
-        return self.precision == "float32"
+        return self.max_deviation is None
 
     @property
     def worst(self) -> tuple[int, int]:
@@ -115,6 +115,11 @@ class Occlusion:
     def drop(self) -> float:
         """How far the target's probability falls where it falls furthest; negative where it rises everywhere."""
         return self.unoccluded - float(self.target_probability.min())
+
+    @property
+    def flipped(self) -> NDArray[np.bool_]:
+        """Where [rows, cols] the most probable class is another one than without a square."""
+        return np.not_equal(self.most_probable_class, self.most_probable_unoccluded)
 
     def box(self, position: tuple[int, int]) -> Box:
         """The square of a row and a column."""

@@ -16,6 +16,7 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.studies.speed import contenders, machine, nets, occlusion, requests, start
 from zfnet_explainer.torchserve import archive, server
+from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .. import narrow
@@ -66,13 +67,13 @@ def handlers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[s
     with ExitStack() as on_exit:
 
         @contextmanager
-        def once(mar: Path, _: Path) -> Iterator[RunningServer]:
+        def once(mar: Path, _: Path, options: ServerOptions) -> Iterator[RunningServer]:
             with zipfile.ZipFile(mar) as packed:
                 handler = packed.read(archive.HANDLER).decode()
             asked.append(handler)
             if handler not in running:
                 folder = tmp_path / f"run{len(running)}"
-                running[handler] = on_exit.enter_context(running_server(mar, folder))
+                running[handler] = on_exit.enter_context(running_server(mar, folder, options))
             yield running[handler]
 
         monkeypatch.setattr(server, "running_server", once)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.methods.captum import NO_NUMBER, check_deconv, check_occlusion, library, spread
+from zfnet_explainer.methods.captum import NO_NUMBER, check_deconv, check_occlusion, library
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import Squares, squares
@@ -73,21 +73,6 @@ def test_a_wrong_grid_is_reported(wrong: str) -> None:
     else:
         unoccluded += 0.05
     assert check_occlusion(chain, image, fill, grid, target, probability, unoccluded) > 0.05
-
-
-def test_spread_by_hand() -> None:
-    """2 x 2 squares of 3 pixels on 4 x 4: a corner has one square, the middle all four."""
-    values = torch.tensor([[1.0, 3.0], [5.0, 11.0]])
-    assert spread(squares(4, 4, 3, 1), values, 4, 4).tolist() == [
-        [1.0, 2.0, 2.0, 3.0],
-        [3.0, 5.0, 5.0, 7.0],
-        [3.0, 5.0, 5.0, 7.0],
-        [5.0, 8.0, 8.0, 11.0],
-    ]
-
-
-def test_spread_leaves_uncovered_pixels_at_zero() -> None:
-    assert spread(Squares(1, 1, (0,), (1,)), torch.tensor([[2.0]]), 2, 2).tolist() == [[0.0, 2.0], [0.0, 0.0]]
 
 
 @pytest.mark.parametrize("kind", SMALL)

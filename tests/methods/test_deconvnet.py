@@ -1,12 +1,15 @@
 """Projections against a slow second implementation, against Captum and by hand."""
 
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from captum.attr import NeuronDeconvolution
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from zfnet_explainer.methods import captum
 from zfnet_explainer.methods.deconvnet import down, project, strongest
@@ -209,3 +212,29 @@ def test_zfnet_equals_captum(random_zfnet: Chain, layer: int) -> None:
     found = project(random_zfnet, activations, name, strongest(activations.outputs[name][0], 2))
     assert all(f.activation > 0 for f in found)
     assert captum.check_deconv(random_zfnet, x, {name: found}) <= 1e-6
+
+
+class Added(TorchFunctionMode):
+    """Whether two values of one `scatter_add_` meet in a cell: a GPU would add them in any order."""
+
+    met = seen = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.scatter_add_:
+            for cells in args[2].flatten(0, 1):
+                self.met += len(cells) - len(cells.unique())
+            self.seen += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["like_zfnet", "padded_pools"])
+def test_nothing_is_added_in_an_order_that_a_gpu_could_change(kind: str) -> None:
+    chain = SMALL[kind](0)
+    activations = chain.run(picture(chain)[None])
+    with Added() as added:
+        for layer in chain.features:
+            project(chain, activations, layer, [0, 1, 2])
+    assert added.seen > 0
+    assert added.met == 0

@@ -8,29 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from zfnet_explainer.methods.deconvnet import down
 from zfnet_explainer.methods.incremental.occluder import Occluder
-from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.methods.occlusion import occlude_full
+from zfnet_explainer.methods.squares import Squares, spread, squares
 from zfnet_explainer.net.chain import Chain
 
 from ..chains import SMALL
-
-GPU = torch.device("cuda", 0)
+from ..gpu.fakes import GPU, on_a_card, ones
 
 
 @pytest.fixture
 def chain(kind: str) -> Iterator[Chain]:
-    """One on the card, and from then on tensors without values."""
-    chain = SMALL[kind](0)
-    with FakeTensorMode():
-        for module in chain.modules():
-            for name, weight in module.named_parameters(recurse=False):
-                setattr(module, name, nn.Parameter(torch.ones(weight.shape, device=GPU), requires_grad=False))
-            for name, buffer in module.named_buffers(recurse=False):
-                setattr(module, name, torch.ones(buffer.shape, device=GPU))
+    with on_a_card(SMALL[kind](0)) as chain:
         yield chain
 
 
@@ -51,7 +43,7 @@ def test_an_occlusion_map_stays_there_and_waits_for_nothing(chain: Chain, memory
     side = height // 6
     few = Squares(side, side, (0, side, height - side), (0, width - side))
     grid = squares(height, width, side, 2) if memory is None else few
-    image, fill = (torch.ones(chain.input_size, device=GPU) for _ in range(2))
+    image, fill = ones(*chain.input_size), ones(*chain.input_size)
     clean = chain.run(image[None])
     found = Occluder(chain, memory)(image, clean, fill, grid, chain.features[-1], 0)
     assert found.logits.device == found.feature_activity.device == GPU
@@ -60,7 +52,30 @@ def test_an_occlusion_map_stays_there_and_waits_for_nothing(chain: Chain, memory
 
 @pytest.mark.parametrize("kind", SMALL)
 def test_projections_stay_there_and_wait_for_nothing(chain: Chain) -> None:
-    switches = chain.run(torch.ones(1, *chain.input_size, device=GPU)).switches
-    found = down(chain, switches, chain.features[-1], [(0, 0, 0), (1, 1, 1)], torch.ones(2, device=GPU))
+    switches = chain.run(ones(1, *chain.input_size)).switches
+    found = down(chain, switches, chain.features[-1], [(0, 0, 0), (1, 1, 1)], ones(2))
     assert found.device == GPU
     assert found.shape == (2, *chain.input_size)
+
+
+@pytest.mark.parametrize("kind", ["thin"])
+@pytest.mark.parametrize("window", [2, 7, 20])
+def test_other_windows_do_too(chain: Chain, window: int) -> None:
+    _, height, width = chain.input_size
+    image, clean = ones(*chain.input_size), chain.run(ones(1, *chain.input_size))
+    grid = squares(height, width, window, window)
+    found = Occluder(chain)(image, clean, ones(*chain.input_size), grid, chain.features[-1], 0)
+    assert found.probabilities.device == GPU
+
+
+@pytest.mark.parametrize("kind", ["thin"])
+def test_every_square_in_full_does_too(chain: Chain) -> None:
+    image, fill, grid = ones(*chain.input_size), ones(*chain.input_size), squares(21, 26, 9, 4)
+    assert occlude_full(chain, image, fill, grid, chain.features[-1], 0, 8).logits.device == GPU
+
+
+def test_the_spread_of_squares_over_pixels_does_too() -> None:
+    with FakeTensorMode():
+        grid = squares(21, 26, 9, 4)
+        found = spread(grid, ones(len(grid.tops), len(grid.lefts)), 21, 26)
+        assert (found.device, found.shape) == (GPU, (21, 26))

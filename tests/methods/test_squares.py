@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import pytest
+import torch
 
-from zfnet_explainer.methods.squares import Squares, smallest_stride, squares
+from zfnet_explainer.methods.squares import Squares, smallest_stride, spread, squares
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,18 @@ def test_smallest_stride(height: int, width: int, limit: int) -> None:
 def test_what_does_not_fit_is_refused(window: int, stride: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         squares(9, 12, window, stride)
+
+
+def test_spread_by_hand() -> None:
+    """2 x 2 squares of 3 pixels on 4 x 4: a corner has one square, the middle all four."""
+    values = torch.tensor([[1.0, 3.0], [5.0, 11.0]])
+    assert spread(squares(4, 4, 3, 1), values, 4, 4).tolist() == [
+        [1.0, 2.0, 2.0, 3.0],
+        [3.0, 5.0, 5.0, 7.0],
+        [3.0, 5.0, 5.0, 7.0],
+        [5.0, 8.0, 8.0, 11.0],
+    ]
+
+
+def test_spread_leaves_uncovered_pixels_at_zero() -> None:
+    assert spread(Squares(1, 1, (0,), (1,)), torch.tensor([[2.0]]), 2, 2).tolist() == [[0.0, 2.0], [0.0, 0.0]]

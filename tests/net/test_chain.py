@@ -174,6 +174,8 @@ def test_what_a_chain_cannot_express_is_named(build: Callable[[], Chain], messag
 
 def test_a_placed_chain_computes_in_float32_proper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
     placed = SMALL["like_zfnet"](0).placed(torch.device("cpu"))
     assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
     assert placed.get_parameter("conv2.weight").is_contiguous(memory_format=torch.channels_last)

@@ -20,6 +20,7 @@ from zfnet_explainer.training.trainable import training_form
 
 from ..chains import named, seeded
 
+CPU = torch.device("cpu")
 RANKS = {"fc1": 4}
 RECIPE = Recipe((Phase(16, 1),), batch=4, learning_rate=0.1, dropout=0.3)
 RECORD = Record(
@@ -65,7 +66,7 @@ def test_the_record_says_what_storage_cost(tmp_path: Path) -> None:
     x = (val.images / 255 - 0.5) / 0.25
     with torch.no_grad():
         before = net(x)
-    share = export(net, RECORD, path, val)
+    share = export(net, RECORD, path, val, CPU)
     stored = load(path)
     after = stored.chain(x)
     found = stored.record.validation
@@ -84,7 +85,7 @@ def test_the_record_says_what_storage_cost(tmp_path: Path) -> None:
 
 def test_the_record_is_plain_json(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    export(trained(), RECORD, path, pictures())
+    export(trained(), RECORD, path, pictures(), CPU)
     fields = json.loads(path.with_suffix(".json").read_text())
     assert list(fields["validation"]["by_class"]) == ["a", "b", "c"]
     assert 0.05 <= fields["validation"]["temperature"] <= 20

@@ -24,13 +24,13 @@ def logits(
     found = []
     for start in range(0, len(pictures), batch):
         indices = range(start, min(start + batch, len(pictures)))
-        x = torch.stack([pictures.picture(i) for i in indices]).to(device)
+        x = torch.stack([pictures.picture(i) for i in indices]).to(device).float()  # CUDA resizes no bytes
         if side != x.shape[-1]:
             x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
         x = preprocessing.standardise(x).contiguous(memory_format=torch.channels_last)
-        found.append(net(x).float().cpu())
+        found.append(net(x).float())
         advance(len(indices))
-    return torch.cat(found)
+    return torch.cat(found).cpu()
 
 
 def top1(net: nn.Module, pictures: Source, preprocessing: Preprocessing, side: int, batch: int = 64) -> float:

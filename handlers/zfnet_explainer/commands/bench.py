@@ -91,7 +91,7 @@ def _requests(found: "Results", weights: Path, device: "torch.device", progress:
     with TemporaryDirectory() as folder:
         archive = Path(folder, "zfnet.mar")
         ensure_archive(archive, weights, options)
-        with running_server(archive, Path(folder, "run")) as server:
+        with running_server(archive, Path(folder, "run"), start.beside(options)) as server:
             service = local_service(weights, device.type)
             for endpoint in ("predictions", "explanations"):
                 found.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * found.repeats))

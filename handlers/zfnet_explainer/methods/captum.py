@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..net.chain import Chain
 from ..net.norm import CrossMapNorm
 from .deconvnet import Feature
-from .squares import Squares
+from .squares import Squares, spread
 
 CONVENTIONS = {
     "deconv": "captum.attr.NeuronDeconvolution from the same cell, times the activation (Captum starts from 1); "
@@ -87,18 +87,6 @@ def check_occlusion(
         for starts, size in ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2]))
     )
     return _difference(unoccluded - ours[:rows, :cols], unoccluded - theirs[:rows, :cols])
-
-
-def spread(squares: Squares, values: Tensor, height: int, width: int) -> Tensor:
-    """Mean over the squares that cover each pixel [height, width] of a value per square [rows, cols]."""
-    total = torch.zeros(height, width, device=values.device, dtype=torch.float64)
-    count = torch.zeros_like(total)
-    for row, top in enumerate(squares.tops):
-        for col, left in enumerate(squares.lefts):
-            patch = (slice(top, top + squares.window), slice(left, left + squares.window))
-            total[patch] += values[row, col]
-            count[patch] += 1
-    return (total / count.clamp_min(1)).float()
 
 
 def _agreeing(starts: tuple[int, ...], stride: int, size: int) -> int:

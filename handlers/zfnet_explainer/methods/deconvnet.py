@@ -44,7 +44,8 @@ class Feature:
 def strongest(maps: Tensor, count: int) -> list[int]:
     """Indices of the `count` maps [n, h, w] with the largest single value, ties to the lower index."""
     order = torch.sort(maps.flatten(1).amax(1), descending=True, stable=True).indices
-    return [int(i) for i in order[:count]]
+    found: list[int] = order[:count].tolist()
+    return found
 
 
 def project(chain: Chain, activations: Activations, layer: str, features: list[int]) -> list[Feature]:

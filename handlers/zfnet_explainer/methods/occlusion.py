@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..net.chain import Chain
-from .squares import Squares
+from .squares import Squares, inside
 
 CONVENTIONS = {
     "squares": "tops and lefts are 0, stride, 2 stride, ... while the square fits; a margin left over gets "
@@ -42,11 +42,11 @@ def occlude_full(
     """
     logits, activity = [], []
     for corners in torch.split(squares.corners, batch):
-        occluded = image.repeat(len(corners), 1, 1, 1)
-        for picture, (top, left) in zip(occluded, corners.tolist(), strict=True):
-            patch = (slice(None), slice(top, top + squares.window), slice(left, left + squares.window))
-            picture[patch] = fill[patch]
-        x = occluded
+        tops, lefts = corners.to(image.device).unbind(1)
+        rows, cols = (
+            inside(starts, squares.window, size) for starts, size in zip((tops, lefts), image.shape[1:], strict=True)
+        )
+        x = torch.where(rows[:, None, :, None] & cols[:, None, None, :], fill, image)
         for name, module in chain.named_children():
             x = module(x)
             if name == layer:

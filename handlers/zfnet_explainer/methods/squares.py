@@ -38,6 +38,22 @@ def squares(height: int, width: int, window: int, stride: int) -> Squares:
     return Squares(window, stride, _starts(height, window, stride), _starts(width, window, stride))
 
 
+def inside(starts: Tensor, window: int, size: int) -> Tensor:
+    """Which of `size` pixels in a row lie in the windows from each start [n] on: bool [n, size]."""
+    pixels = torch.arange(size, device=starts.device)
+    return (pixels >= starts[:, None]) & (pixels < starts[:, None] + window)
+
+
+def spread(squares: Squares, values: Tensor, height: int, width: int) -> Tensor:
+    """Mean over the squares that cover each pixel [height, width] of a value per square [rows, cols]; 0 under none."""
+    down, across = (
+        inside(torch.tensor(starts, device=values.device), squares.window, size).double()
+        for starts, size in ((squares.tops, height), (squares.lefts, width))
+    )
+    count = torch.outer(down.sum(0), across.sum(0))
+    return (down.T @ values.double() @ across / count.clamp_min(1)).float()
+
+
 def smallest_stride(height: int, width: int, window: int, limit: int) -> int | None:
     """The smallest stride whose squares number at most `limit`; None where even the window is too small."""
     for stride in range(1, window + 1):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -41,7 +42,8 @@ class Windows:
     def unpooled(self, axes: Axes, switches: Tensor) -> "Windows":
         """Down through a max pool: every value to the cell that it was taken from, where they meet added.
 
-        `switches` [n or 1, maps, rows, columns] are indices in the flattened map that the pool reads.
+        `switches` [n or 1, maps, rows, columns] are indices in the flattened map that the pool reads. Windows of the
+        pool that overlap are added one after another: a GPU would add what meets in any order, with other last bits.
         """
         vertical, horizontal = axes
         count, maps, height, width = self.values.shape
@@ -56,7 +58,10 @@ class Windows:
         tops, lefts = (taken.new_tensor(starts).view(-1, 1, 1, 1) for starts in (found.tops, found.lefts))
         wide = found.values.shape[3]
         cells = (taken // horizontal.size_in - tops) * wide + taken % horizontal.size_in - lefts
-        found.values.flatten(2).scatter_add_(2, cells.flatten(2), self.values.flatten(2))
+        apart = [-(-axis.kernel // axis.stride) for axis in axes]  # windows as far apart do not overlap
+        for row, col in product(*map(range, apart)):
+            some = (..., slice(row, None, apart[0]), slice(col, None, apart[1]))
+            found.values.flatten(2).scatter_add_(2, cells[some].flatten(2), self.values[some].flatten(2))
         return found
 
     def whole(self, height: int, width: int) -> Tensor:

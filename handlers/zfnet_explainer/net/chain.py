@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .device import compute_in_float32
 from .geometry import Axis, Box
 from .norm import CrossMapNorm
 from .thin import ThinLinear
@@ -78,7 +79,7 @@ class Chain(nn.Sequential):
 
     def placed(self, device: torch.device) -> Self:
         """This chain on a device, channels last; float32 is evaluated there as such."""
-        torch.backends.cudnn.allow_tf32 = False  # its ten bits of mantissa would not be float32's exact answer
+        compute_in_float32()
         return self.to(device).to(memory_format=torch.channels_last)
 
     @property

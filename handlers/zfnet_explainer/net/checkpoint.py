@@ -39,7 +39,7 @@ class Preprocessing:
     std: tuple[float, ...]
 
     def standardise(self, pixels: Tensor) -> Tensor:
-        """uint8 [..., 3, h, w] -> float32 of the same shape."""
+        """Values 0 to 255 [..., 3, h, w] -> float32 of the same shape."""
         mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std))
         return (pixels.float() / 255 - mean) / std
 

@@ -177,8 +177,7 @@ def _input_with_square(occlusion: Occlusion, page: Page, top: float, explanation
 
 def _flipped(occlusion: Occlusion) -> str:
     """How often the most probable class is another than with nothing covered."""
-    flipped = occlusion.most_probable_class != occlusion.most_probable_unoccluded
-    return f"not the prediction at {flipped.sum():,} of {flipped.size:,} squares"
+    return f"not the prediction at {occlusion.flipped.sum():,} of {occlusion.flipped.size:,} squares"
 
 
 def _predictions(page: Page, left: float, top: float, explanation: Explanation, record: Record) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ..accuracy.accuracy import accuracy, as_validation, top_k
@@ -40,18 +41,19 @@ def _folded(layer: nn.Module, norm: nn.Module | None) -> dict[str, Tensor]:
     return state
 
 
-def export(net: nn.Sequential, record: Record, path: Path, val: Source) -> float:
-    """Store a trained form as a checkpoint and complete its record; the top-1 of what was stored.
+def export(net: nn.Sequential, record: Record, path: Path, val: Source, device: torch.device) -> float:
+    """Store a trained form as a checkpoint and complete its record on a device; the top-1 of what was stored.
 
     `validation` is measured on the weights as read back, halved, in float32. What storing them cost is
     measured against the folded chain: `top1_before_storage` and
     `largest_logit_difference`.
     """
-    chain = fold(net, ARCHITECTURES[record.architecture](len(record.classes), record.training["recipe"]["ranks"]))
+    empty = ARCHITECTURES[record.architecture](len(record.classes), record.training["recipe"]["ranks"])
+    chain = fold(net, empty).placed(device)
     side = record.preprocessing.size
     before = logits(chain, val, record.preprocessing, side)
     save(chain, replace(record, validation={"top1": 0.0, "images": 0}), path)
-    stored = logits(load(path).chain, val, record.preprocessing, side)
+    stored = logits(load(path).chain.placed(device), val, record.preprocessing, side)
     measured = accuracy(stored, val.labels)
     validation = as_validation(measured, record.classes) | {
         "top1_before_storage": round(top_k(before, val.labels, 1), 4),

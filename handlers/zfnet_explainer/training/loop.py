@@ -187,11 +187,13 @@ def _average(net: nn.Sequential, share: float) -> AveragedModel | None:
     if not share:
         return None
 
-    def follow(average: Tensors, current: Tensors, seen: Tensor | int) -> None:
-        past = min(share, (1 + int(seen)) / (10 + int(seen)))
-        get_ema_multi_avg_fn(past)(average, current, seen)  # type: ignore[no-untyped-call]
+    def follow(average: Tensors, current: Tensors, there: Tensor | int) -> None:
+        seen = int(followed.n_averaged)  # the same as `there`, which a GPU would have to be waited for
+        past = min(share, (1 + seen) / (10 + seen))
+        get_ema_multi_avg_fn(past)(average, current, there)  # type: ignore[no-untyped-call]
 
-    return AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
+    followed = AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
+    return followed
 
 
 def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:

@@ -25,6 +25,7 @@ from zfnet_explainer.studies.speed.memory import of_first_map
 from zfnet_explainer.studies.speed.requests import RequestsRow, fresh_pictures
 from zfnet_explainer.studies.speed.start import StartRow
 from zfnet_explainer.torchserve.archive import WorkerOptions
+from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.wire.request import Incoming
 
@@ -194,7 +195,7 @@ def test_starts_are_timed_in_turn_and_the_first_of_each_is_not(tmp_path: Path, m
     started: list[str] = []
 
     @contextmanager
-    def stand_in(archive: Path, _: Path) -> Iterator[SimpleNamespace]:
+    def stand_in(archive: Path, _: Path, __: ServerOptions) -> Iterator[SimpleNamespace]:
         started.append(archive.name)
         with running_upstream() as upstream:
             yield SimpleNamespace(inference_url=f"http://{upstream.address}")
@@ -208,6 +209,11 @@ def test_starts_are_timed_in_turn_and_the_first_of_each_is_not(tmp_path: Path, m
     assert row == start.StartRow(7, 3)
     assert row.ratio == 7 / 3
     assert started == ["ours.mar", "empty.mar"] * 4
+
+
+@pytest.mark.parametrize(("device", "gpus"), [(Device.CPU, 0), (Device.CUDA, 1)])
+def test_a_server_has_the_gpu_that_its_worker_computes_on(device: Device, gpus: int) -> None:
+    assert start.beside(WorkerOptions(device=device)).gpus == gpus
 
 
 def test_fresh_pictures_differ() -> None:

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from ...methods import deconvnet
-from ...methods.captum import spread
 from ...methods.deconvnet import Feature
 from ...methods.incremental.occluder import Occluder
-from ...methods.squares import squares
+from ...methods.squares import spread, squares
 from ...net.chain import Activations, Chain
 from ...net.checkpoint import Preprocessing
 from ...pictures.fill import fill_pixels

@@ -13,7 +13,8 @@ from ...net.chain import Activations, Chain
 from ...net.checkpoint import Checkpoint
 from ...pictures.atlas import Strongest
 from ...pictures.display import patch_pixels, projection_pixels
-from .files import Decoded, PictureFile, decoded_batches
+from ...pictures.files import PictureFile
+from ...pictures.stream import Decoded, decoded_batches
 from .sheets import DrawnSheet, layout
 
 PICTURES, PROJECTIONS = 16, 16  # at once: the memory of the pass

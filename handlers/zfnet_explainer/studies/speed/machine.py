@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ...net.device import compute_in_float32, keeps_float32
 from ...service.cores import usable_cores
 
 CPU = torch.device("cpu")
@@ -29,7 +30,9 @@ class Machine:
 
 
 def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
-    """Name the device and measure its matrix product in each precision."""
+    """Name the device and measure its matrix product in each precision; the log says where float32 is rounded."""
+    compute_in_float32()
+    keeps_float32(device)
     return Machine(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         threads=torch.get_num_threads(),

@@ -8,6 +8,8 @@ from statistics import median
 import httpx
 
 from ...torchserve.archive import HANDLER, MODEL, MODEL_CONFIG, WorkerOptions, ensure_archive, model_config, pack
+from ...torchserve.config import ServerOptions
+from ...torchserve.devices import Device
 from ...torchserve.server import running_server
 from .machine import CPU, seconds
 from .requests import fresh_pictures
@@ -19,6 +21,11 @@ EMPTY = """class Empty:
     def handle(self, rows, context):
         return [b"{}"] * len(rows)
 """
+
+
+def beside(options: WorkerOptions) -> ServerOptions:
+    """Of a server for one such worker: on free ports, with the GPU that it computes on."""
+    return ServerOptions.on_free_ports(gpus=int(options.device is Device.CUDA))
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def measure(weights: Path, options: WorkerOptions, folder: Path, repeats: int) -
     picture = next(fresh_pictures())
 
     def first_answer(archive: Path) -> None:
-        with running_server(archive, folder / "run") as server:
+        with running_server(archive, folder / "run", beside(options)) as server:
             httpx.post(
                 f"{server.inference_url}/predictions/{MODEL}", files={"data": picture}, timeout=60, trust_env=False
             ).raise_for_status()

@@ -1,0 +1,49 @@
+"""The device that a chain computes on: float32 as such there, and the same bits every time."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch.nn import functional
+
+log = logging.getLogger(__name__)
+
+KEPT = 1 + 2**-12  # float32 keeps the last bit; TF32 and bfloat16 round it away
+LIMIT = 2**-15  # of the relative error: a lost bit is eight times that, and float32's own rounding far below
+
+
+def compute_in_float32() -> None:
+    """Let no product of float32 be rounded to fewer bits, as TF32 does, nor depend on an order that changes.
+
+    It holds for the whole process, whatever TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says.
+    """
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
+def keeps_float32(device: torch.device) -> bool:
+    """Whether a matrix product and a convolution there have float32's digits; where not, the log says so.
+
+    A driver, or NVIDIA_TF32_OVERRIDE, may have the last word: the results are known and compared.
+    """
+    rows, maps = torch.full((64, 1024), KEPT, device=device), torch.full((4, 64, 28, 28), KEPT, device=device)
+    matrix, filters = torch.ones(1024, 1024, device=device), torch.ones(64, 64, 3, 3, device=device)
+    found = {
+        "matrix products": functional.linear(rows, matrix) / 1024,
+        "convolutions": functional.conv2d(maps.contiguous(memory_format=torch.channels_last), filters) / (64 * 9),
+    }
+    errors = {name: float((values / KEPT - 1).abs().max()) for name, values in found.items()}
+    rounded = [f"{name} (relative error {error:.1e})" for name, error in errors.items() if not error < LIMIT]
+    if rounded:
+        log.error(
+            "%s does not compute in float32: %s. Is NVIDIA_TF32_OVERRIDE or another override set?",
+            device,
+            ", ".join(rounded),
+        )
+    return not rounded
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Makes a GPU the calling thread's own while the context lasts; nothing for a CPU."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -1,0 +1,63 @@
+"""Whether float32 is float32: found out where it is not, and asked for whatever the environment says."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from zfnet_explainer.net.device import current, keeps_float32
+
+from ..rounded import CONVOLUTIONS, PRODUCTS, TensorFloat32, rounded
+
+CPU = torch.device("cpu")
+
+
+def test_the_stand_in_rounds_to_ten_bits() -> None:
+    """Or the other tests could not fail."""
+    values = torch.tensor([1 + 2**-10, 1 + 2**-12, -3 - 2**-8, 2**-9, 0.0])
+    assert torch.equal(torch.as_tensor(rounded(values)), torch.tensor([1 + 2**-10, 1, -3 - 2**-8, 2**-9, 0.0]))
+
+
+def test_a_processor_keeps_float32(caplog: pytest.LogCaptureFixture) -> None:
+    assert keeps_float32(CPU)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("functions", "said", "unsaid"),
+    [(PRODUCTS, "matrix products", "convolutions"), (CONVOLUTIONS, "convolutions", "matrix products")],
+    ids=["matrix products", "convolutions"],
+)
+def test_a_device_that_rounds_is_found_out(
+    functions: tuple[object, ...], said: str, unsaid: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TensorFloat32(functions):  # type: ignore[arg-type]
+        assert not keeps_float32(CPU)
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert f"cpu does not compute in float32: {said} (relative error 2.4e-04)" in record.getMessage()
+    assert unsaid not in record.getMessage()
+
+
+def test_the_environment_does_not_bring_tf32_back() -> None:
+    """Torch reads it once, when it is imported."""
+    program = (
+        "import torch; from zfnet_explainer.net.device import compute_in_float32; "
+        "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32); compute_in_float32(); "
+        "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)"
+    )
+    found = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], env=os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.splitlines() == ["True True", "False False"]
+
+
+def test_a_card_is_made_the_threads_own_and_a_processor_is_not() -> None:
+    second = current(torch.device("cuda", 1))
+    assert isinstance(second, torch.cuda.device)
+    assert second.idx == 1
+    with current(CPU) as nothing:
+        assert nothing is None
