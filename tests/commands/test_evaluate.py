@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
 
@@ -87,7 +89,7 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     result = evaluate(data, "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out", "--into", card)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "accuracy.json").read_text())
-    source, labels = validation_pictures(data, RECORD)
+    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
     images = torch.stack([source.picture(i) for i in range(6)])
     answers = plain(load(weights).chain)((images / 255 - 0.5) / 0.25).argmax(1)
     right = int((answers == labels).sum())
@@ -205,3 +207,17 @@ def test_pages_that_cannot_be_written(
     result = evaluate(data, "--weights", weights, "--only", "accuracy", "--into", page)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data/val/n01/2.png").write_bytes(b"no picture")
+    arguments = (tmp_path / "data", "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out")
+    result = evaluate(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "left out: val/n01/2.png: these bytes are not a picture" in result.output
+    assert f"{tmp_path}/data/val has no picture of n03" in result.output
+    assert json.loads((tmp_path / "out" / "accuracy.json").read_text())["images"] == 5
+    result = evaluate(*arguments, "--strict")
+    assert result.exit_code == 2
+    assert "1 of 6 pictures cannot be read" in result.output

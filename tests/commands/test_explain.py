@@ -1,27 +1,34 @@
 """`zfnet-explainer explain` on folders: parts that make a whole, runs that go on, exit codes."""
 
+import base64
 import hashlib
+import ipaddress
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import typer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from zfnet_explainer.commands.bulk import MADE_WITH, claim
 from zfnet_explainer.commands.explain import explain
-from zfnet_explainer.commands.remote import PROBES, TRIES_GONE, WAIT_S
+from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
 from zfnet_explainer.torchserve.config import LOOPBACK
 
-from ..deploy.upstream import Reply, Upstream, running_upstream, torchserve_error
+from ..deploy.upstream import Reply, Upstream, handler_of, running_upstream, torchserve_error
 from ..samples import encoded, noise
 from ..served import RECORD, service
 from ..waiting import PATIENCE_S
@@ -42,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def explained(form: bytes, weights: str = "ab" * 32) -> Reply:
     """A prediction, or an answer that differs by picture, or the refusal of a broken one."""
     if BROKEN in form:
-        return Reply(415, body=b'{"error": {"code": "unsupported_image"}}')
+        return Reply(415, body=b'{"error": {"code": "unsupported_image", "message": "no picture"}}')
     if not is_explanation(form):
         return Reply(body=json.dumps({"model": {"weights_sha256": weights}}).encode())
     picture = form.partition(b"\x89PNG")[2] or form.partition(b"\xff\xd8")[2]
@@ -175,7 +182,7 @@ def test_a_bad_picture_costs_no_other(
     assert ended.value.exit_code == os.EX_DATAERR
     assert len(files(tmp_path / "out")) == 8
     said = "".join(capsys.readouterr().err.split())
-    assert "broken.png:415" in said
+    assert "broken.png:415nopicture" in said
     assert "gone.png:400itcannotberead:Nosuchfile" in said
     assert "7of9picturesexplained" in said
 
@@ -201,22 +208,35 @@ def test_a_server_that_stays_busy_has_failed(
     assert set(waits) == {WAIT_S}
 
 
+DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
 @pytest.mark.parametrize(
-    ("retry_after", "seconds"), [("7", 7), ("Wed, 21 Oct 2026 07:28:00 GMT", WAIT_S), ("-1", WAIT_S), ("soon", WAIT_S)]
+    ("retry_after", "seconds"),
+    [
+        ("7", 7),
+        ("0", 1),
+        ("9999999", LONGEST_WAIT_S),
+        ("Wed, 21 Oct 2026 07:28:40 GMT", 40),
+        ("Wed, 21 Oct 2026 06:00:00 GMT", 1),
+        ("Thu, 21 Oct 2027 07:28:00 GMT", LONGEST_WAIT_S),
+        ("-1", WAIT_S),
+        ("soon", WAIT_S),
+    ],
 )
 def test_what_retry_after_says(
     folder: Path, tmp_path: Path, waits: list[float], retry_after: str, seconds: int
 ) -> None:
+    """A date is by the clock of the server, which is not that of the client."""
+
     class BusyOnce(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200 if waits else 503)
+            self.send_response_only(200 if waits else 503)
+            self.send_header("date", DATE)
             self.send_header("retry-after", retry_after)
             self.send_header("content-length", "0")
             self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the console."""
 
     with HTTPServer((LOOPBACK, 0), BusyOnce) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
@@ -274,27 +294,150 @@ def test_a_dropped_connection_costs_a_wait(
     assert (waits, len(files(tmp_path / "out"))) == ([WAIT_S], 7 + 1)
 
 
-REFUSALS = [
-    (Reply(401), "give a token"),
-    (Reply(403), "give a token"),
-    (torchserve_error(400, "InvalidKeyException"), "give a token"),
-    (torchserve_error(404, "ModelNotFoundException"), "it has no model 'zfnet'"),
-]
+def jwt(claims: object) -> str:
+    """A token with these claims, as far as who does not check it can see."""
+    return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2ln"
+
+
+REFUSALS = [Reply(401), Reply(403), torchserve_error(400, "InvalidKeyException")]
+TOKENS = {
+    None: "no token",
+    "secret": "the token that it was given",
+    "a.b.c": "the token that it was given",
+    jwt([]): "the token that it was given",
+    jwt({"sub": "alice"}): "the token that it was given",
+    jwt({"sub": "alice", "exp": datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()}): (
+        "the token of 'alice', good until 2026-10-21 07:28 UTC"
+    ),
+}
 
 
 @pytest.mark.parametrize("answered", [0, 1 + 3], ids=["first", "later"])
-@pytest.mark.parametrize(("reply", "advice"), REFUSALS)
-def test_what_no_picture_changes_ends_the_run_at_once(
-    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str],
-    reply: Reply, advice: str, answered: int,
-) -> None:  # fmt: skip
+@pytest.mark.parametrize("reply", REFUSALS, ids=["401", "403", "TorchServe's"])
+def test_a_token_that_is_refused_ends_the_run_at_once(
+    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str], reply: Reply, answered: int
+) -> None:
     upstream.reply = lambda form: explained(form) if len(upstream.seen) <= answered else reply
     with pytest.raises(typer.Exit) as ended:
         explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
-    assert ended.value.exit_code == 1
+    assert ended.value.exit_code == os.EX_NOPERM
     assert len(upstream.seen) == answered + 1
-    assert f"takes no picture ({reply.status}): {advice}" in said(capsys)[-1]
+    assert f"takes no picture ({reply.status}) with no token: give one that it takes" in said(capsys)[-1]
     assert len(files(tmp_path / "out")) == answered
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_that_is_refused_is_named_and_not_given_away(
+    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str], token: str | None
+) -> None:
+    upstream.reply = Reply(401)
+    with pytest.raises(typer.Exit):
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}", token=token)
+    [line] = said(capsys)
+    assert f"(401) with {TOKENS[token]}: give one that it takes, with --token or as ZFNET_TOKEN" in line
+    assert token is None or token not in line
+
+
+def test_a_token_is_asked_with_as_it_was_meant(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
+    """A file's last line break is no part of it; what cannot be one is refused and not shown."""
+    url = f"http://{upstream.address}"
+    explain([folder / "a.png"], tmp_path / "out", url=url, token="secret\n")  # noqa: S106
+    assert {seen.headers["authorization"] for seen in upstream.seen} == {"Bearer secret"}
+    for token in ("sec ret", "sec\nret", "sécret"):
+        with pytest.raises(typer.BadParameter, match=r"^--token \(or ZFNET_TOKEN\) has characters") as refused:
+            explain([folder], tmp_path / "new", url=url, token=token)
+        assert token not in str(refused.value)
+
+
+def test_a_model_that_is_not_there_ends_the_run_at_once(
+    folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream.reply = torchserve_error(404, "ModelNotFoundException")
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert (ended.value.exit_code, waits, len(upstream.seen)) == (1, [], 1)
+    assert "takes no picture (404): it has no model 'zfnet'" in said(capsys)[-1]
+
+
+@pytest.mark.parametrize("status", [404, 502, 503])
+def test_a_server_that_starts_anew_costs_waits(
+    folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float], status: int
+) -> None:
+    def starting(form: bytes) -> Reply:
+        return explained(form) if len(upstream.seen) not in (3, 4) else Reply(status)
+
+    upstream.reply = starting
+    explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert (waits, len(files(tmp_path / "out"))) == ([WAIT_S] * 2, 7 + 1)
+
+
+def test_a_model_that_stays_away_ends_the_run(
+    folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float]
+) -> None:
+    upstream.reply = lambda form: explained(form) if len(upstream.seen) <= 1 + 2 else Reply(404)
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert (ended.value.exit_code, waits) == (1, [WAIT_S] * (TRIES_GONE - 1))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Certificate and key of a server on the loopback that nobody but itself vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a CA of one's own")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = tmp_path / "ca.pem"
+    path.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> Iterator[str]:
+    """The address of a server behind that certificate."""
+    upstream = Upstream("", explained)
+    upstream.go_on.set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with HTTPServer((LOOPBACK, 0), handler_of(upstream)) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"https://{LOOPBACK}:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_certificate_of_one_s_own_ca(
+    folder: Path, tmp_path: Path, tls: str, certificate: Path, waits: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", url=tls)
+    assert (ended.value.exit_code, waits) == (1, [])
+    [line] = said(capsys)
+    assert re.fullmatch(
+        rf"{tls} shows a certificate that is not trusted \(self.signed certificate\); --cacert names a CA of your own",
+        line,
+    )
+    explain([folder], tmp_path / "out", url=tls, cacert=certificate)
+    assert len(files(tmp_path / "out")) == 7 + 1
+
+
+@pytest.mark.parametrize("name", ["nowhere.pem", "a.png"])
+def test_a_ca_that_is_none(folder: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(typer.BadParameter, match=rf"--cacert .*{name} is no file of certificates in PEM"):
+        explain([folder], tmp_path / "out", url="https://localhost", cacert=folder / name)
+    with pytest.raises(typer.BadParameter, match="--cacert is of the server that --url names"):
+        explain([folder], tmp_path / "out", cacert=folder / name)
 
 
 @pytest.mark.parametrize(
@@ -318,14 +461,58 @@ def test_other_options_need_another_folder(folder: Path, tmp_path: Path, upstrea
         explain([folder], tmp_path / "out", ["layer=5"], url=f"http://{upstream.address}")
 
 
-def test_a_mistyped_option_claims_no_folder(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
-    upstream.reply = lambda form: Reply(400, body=b"{}") if b"images" in form else explained(form)
+def refusing(code: str, option: str | None = "images") -> Reply:
+    error = {"code": code, "message": "`images` must be true or false, got 'no'"} | (
+        {"option": option} if option else {}
+    )
+    return Reply(400, body=json.dumps({"error": error}).encode())
+
+
+@pytest.mark.parametrize("code", ["invalid_option", "too_much_work"])
+def test_a_mistyped_option_ends_the_run_at_once_and_claims_no_folder(
+    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    upstream.reply = lambda form: refusing(code) if b"images" in form else explained(form)
     with pytest.raises(typer.Exit) as ended:
         explain([folder], tmp_path / "out", ["images=no"], url=f"http://{upstream.address}")
-    assert ended.value.exit_code == os.EX_DATAERR
+    assert ended.value.exit_code == os.EX_USAGE
+    assert len(upstream.seen) == 1 + 1
+    assert said(capsys) == ["no picture is explained with these options: `images` must be true or false, got 'no'"]
     assert files(tmp_path / "out") == {}
     explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
     assert len(files(tmp_path / "out")) == 7 + 1
+
+
+def test_a_mistyped_option_ends_a_run_here_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("zfnet_explainer.commands.local.local_service", lambda *_: service())
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", ["windw=8"])
+    assert ended.value.exit_code == os.EX_USAGE
+    [line] = said(capsys)
+    assert line.startswith("no picture is explained with these options: ")
+    assert "windw" in line
+
+
+@pytest.mark.parametrize(
+    ("first", "refusal"),
+    [(1, refusing("too_much_work", option=None)), (3, refusing("invalid_option", "precision"))],
+    ids=["an answer that is too large", "numbers that are too large"],
+)
+def test_what_is_refused_for_one_picture_stops_no_other(
+    folder: Path, tmp_path: Path, upstream: Upstream, first: int, refusal: Reply
+) -> None:
+    """Where the contract names no option, and where another picture was explained with the options."""
+    upstream.reply = lambda form: refusal if len(upstream.seen) == 1 + first else explained(form)
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert ended.value.exit_code == os.EX_DATAERR
+    assert len(files(tmp_path / "out")) == 6 + 1
+    upstream.reply = lambda form: refusal if is_explanation(form) else explained(form)
+    with pytest.raises(typer.Exit) as ended:  # what is left is that picture alone
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert ended.value.exit_code == os.EX_DATAERR
 
 
 def test_other_options_are_refused_before_any_work(folder: Path, tmp_path: Path, upstream: Upstream) -> None:

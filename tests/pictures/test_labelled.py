@@ -1,5 +1,6 @@
 """Reading labelled pictures, and their statistics."""
 
+import io
 import shutil
 import struct
 import tarfile
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from zfnet_explainer.pictures import labelled
+from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics, open_split, read_split
+from zfnet_explainer.pictures.stream import Tolerance
 
 SIDE = 24
 SIZES = {
@@ -104,7 +107,7 @@ def test_pictures_over_the_limit_stay_on_disk(kind: str, folder: Path, tmp_path:
     assert_same(replace(expected, labels=stored.labels, names=stored.names, classes=stored.classes), expected)
     (folder / "train/n02/b.PNG").write_bytes(b"no picture any more")
     if kind == "folder":
-        with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded"):
+        with pytest.raises(ValueError, match=r"^train/n02/b\.PNG: these bytes are not a picture"):
             stored.picture(3)
 
 
@@ -126,18 +129,61 @@ def test_shares_are_all_of_it(folder: Path) -> None:
             assert share.labels[i] == pictures.labels[original]
 
 
-@pytest.mark.parametrize("split", ["test", "n01"])
-def test_a_split_without_pictures_is_an_error(folder: Path, split: str) -> None:
-    with pytest.raises(ValueError, match=f"no pictures under {folder}/{split}/CLASS/ nor in {folder}/\\*.tar"):
-        read_split(folder, split, SIDE)
+@pytest.mark.parametrize("place", [".", "nowhere", "train/n01/notes.txt"])
+def test_a_split_without_pictures_is_an_error(folder: Path, place: str) -> None:
+    data = folder / place
+    with pytest.raises(ValueError, match=f"no pictures under {data}/test/CLASS/ nor in {data}/\\*.tar"):
+        read_split(data, "test", SIDE)
 
 
-@pytest.mark.parametrize("keep", [0, 30, 200], ids="{} bytes".format)
+REASONS = {
+    0: "these bytes are not a picture",
+    30: "the picture's header cannot be read",
+    200: "the PNG picture cannot be decoded",
+}
+
+
+@pytest.mark.parametrize("keep", REASONS, ids="{} bytes".format)
 def test_a_damaged_picture_is_named(folder: Path, keep: int) -> None:
     file = folder / "train/n02/b.PNG"
+    expected = read_split(folder, "train", SIDE)
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded"):
+    with pytest.raises(ValueError, match=rf"1 of 4 pictures .* such as train/n02/b\.PNG: {REASONS[keep]}"):
         read_split(folder, "train", SIDE)
+    told: list[str] = []
+    pictures = read_split(folder, "train", SIDE, Tolerance.of(False, told.append))
+    assert_same(pictures, Pictures(expected.images[:3], expected.labels[:3], expected.names[:3], expected.classes))
+    [line] = told
+    assert line.startswith(f"left out: train/n02/b.PNG: {REASONS[keep]}")
+
+
+def test_many_damaged_pictures_are_one_line(folder: Path) -> None:
+    (folder / "train/n02/b.PNG").write_bytes(b"no picture")
+    (folder / "train/n01/c.png").unlink()
+    (folder / "train/n01/c.png").symlink_to("nowhere")
+    told: list[str] = []
+    with pytest.raises(ValueError, match=r"^2 of 4 pictures cannot be read, more than the 1% .*; such as train/n01/c"):
+        read_split(folder, "train", SIDE, Tolerance.of(False, told.append))
+    assert told == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_a_class_folder_without_pictures_is_told_or_with_strict_refused(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """It may have its pictures in a shard."""
+    if kind == "shards":
+        packed(folder, tmp_path / "shards").joinpath("shard.tar").rename(folder / "shard.tar")
+        shutil.rmtree(folder / "train/n01")
+        (folder / "train/n01").mkdir()
+    expected, told = read_split(folder, "train", SIDE), list[str]()
+    (folder / "train/n05").mkdir()
+    (folder / "train/n05/x.heic").write_bytes(b"of a phone")
+    assert_same(read_split(folder, "train", SIDE, Tolerance.of(False, told.append)), expected)
+    endings = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
+    assert told == [f"{folder}/train has no picture in n05: what is not {endings} is not read"]
+    with pytest.raises(ValueError, match="train has no picture in n05"):
+        open_split(folder, "train", SIDE, limit=0)
 
 
 def test_a_picture_of_too_many_pixels_is_named(folder: Path) -> None:
@@ -147,8 +193,26 @@ def test_a_picture_of_too_many_pixels_is_named(folder: Path) -> None:
     encoded[16:24] = struct.pack(">II", 20_000, 20_000)
     encoded[29:33] = struct.pack(">I", zlib.crc32(encoded[12:29]))
     file.write_bytes(encoded)
-    with pytest.raises(ValueError, match=r"n02/b\.PNG cannot be decoded: .*400000000 pixels"):
+    with pytest.raises(ValueError, match=r"n02/b\.PNG: the picture has over 170 megapixels"):
         read_split(folder, "train", SIDE)
+
+
+def test_pixels_are_those_that_the_server_sees(folder: Path) -> None:
+    """Also of a photograph on its side whose metadata are damaged, and of one with transparency."""
+    stripes = Image.fromarray(np.tile(np.arange(0, 240, 4, dtype=np.uint8)[:, None, None], (1, 40, 3)))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    encoded = io.BytesIO()
+    stripes.save(encoded, "JPEG", exif=exif.tobytes(), quality=95)
+    (folder / "train/n01/turned.jpg").write_bytes(encoded.getvalue())
+    Image.new("RGBA", (SIDE, SIDE), (200, 0, 0, 0)).save(folder / "train/n01/clear.png")
+    pictures = read_split(folder, "train", SIDE)
+    for name, image in zip(pictures.names, pictures.images, strict=True):
+        assert np.array_equal(image.permute(1, 2, 0), decode((folder / name).read_bytes(), SIDE).pixels), name
+    found = dict(zip(pictures.names, pictures.images, strict=True))
+    rows, columns = (found["train/n01/turned.jpg"].float().mean((0, d)).diff().abs().sum() for d in (2, 1))
+    assert columns > 10 * rows, "the stripes stand upright"
+    assert (found["train/n01/clear.png"] == 255).all()
 
 
 def test_channel_statistics() -> None:

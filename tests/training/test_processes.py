@@ -1,5 +1,6 @@
 """Runs in two processes that torchrun's launcher starts, on gloo."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from zfnet_explainer.accuracy.logits import logits
@@ -22,6 +24,11 @@ ROOT = Path(__file__).parents[2]
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """Two runs in two processes, of which one fails in the end while the other waits for it."""
     out = tmp_path_factory.mktemp("processes")
+    (out / "data/train/n1").mkdir(parents=True)
+    for i in range(200):
+        Image.new("RGB", (16, 16)).save(out / f"data/train/n1/{i:03}.png")
+    for i in (7, 8):  # one in the share of each
+        (out / f"data/train/n1/{i:03}.png").write_bytes(b"no picture")
     command = [sys.executable, "-m", "tests.training.two_processes", str(out)]
     return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
 
@@ -51,6 +58,13 @@ def test_each_validates_its_share_of_the_pictures(out: Path, tmp_path: Path) -> 
     right = logits(average, val, PREPROCESSING, SIDE).argmax(1) == val.labels
     assert 0 < int(right.sum()) < 7
     assert float(log(out / "plain")[-1]["val_top1"]) == pytest.approx(int(right.sum()) / 7, abs=1e-3)
+
+
+def test_each_looks_for_unreadable_pictures_in_its_share_and_both_leave_out_all(out: Path) -> None:
+    expected = tuple(f"train/n1/{i:03}.png" for i in range(200) if i not in (7, 8))
+    assert [torch.load(out / f"names{rank}.pt") for rank in range(2)] == [expected] * 2
+    noted = json.loads((out / "stored/left-out.json").read_text())
+    assert noted["left_out"].keys() == {"train/n1/007.png", "train/n1/008.png"}
 
 
 @pytest.mark.parametrize(("name", "recipe"), [("plain", PLAIN), ("normalised", NORMALISED)])

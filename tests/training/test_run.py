@@ -1,15 +1,19 @@
 """From a folder of pictures to weights that explain a picture, as a person would."""
 
 import csv
+import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
@@ -20,7 +24,8 @@ from zfnet_explainer.net.checkpoint import ClassName, load
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import channel_statistics, read_split
 from zfnet_explainer.training import run
-from zfnet_explainer.training.recipe import FAST
+from zfnet_explainer.training.process import Process
+from zfnet_explainer.training.recipe import FAST, Precision
 
 from .. import narrow
 from ..door import ask, worker
@@ -40,6 +45,11 @@ def _narrow() -> Iterator[None]:
         patch.setattr(run, "zfnet", narrow.zfnet)
         patch.setitem(checkpoint.ARCHITECTURES, "zfnet", narrow.zfnet)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
 
 
 @pytest.fixture(scope="module")
@@ -165,17 +175,64 @@ def test_splits_must_hold_the_same_classes(data: Path, tmp_path: Path, monkeypat
     (tmp_path / "val" / "n00").symlink_to(data / "val" / "n00")
     result = train(tmp_path, tmp_path / "out")
     assert result.exit_code == 2
-    assert "do not hold the same classes" in result.output
+    assert f"{tmp_path}/val has no picture of n01, n02, which the other split has" in result.output
 
 
-def test_class_names(tmp_path: Path) -> None:
-    labels = tmp_path / "labels.json"
-    labels.write_text('{"a": "ant", "b": "bee"}')
+def test_class_names() -> None:
     assert run.class_names(("b", "a"), None) == (ClassName("b", "b"), ClassName("a", "a"))
+    labels = {"a": "ant", "b": "bee"}
     assert run.class_names(("b", "a"), labels) == (ClassName("b", "bee"), ClassName("a", "ant"))
-    with pytest.raises(ValueError, match="has no label for 'c'"):
-        run.class_names(("a", "c"), labels)
-    for text in ("{", "[]", '"a"'):
-        labels.write_text(text)
-        with pytest.raises(ValueError, match="is not a JSON object"):
-            run.class_names(("a",), labels)
+    with pytest.raises(ValueError, match="the labels have none for class c, d, e, f, g and 2 more"):
+        run.class_names(tuple("acdefghi"), labels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '"a"', '{"n00": ["tabby", "n02123045"]}', '{"n00": 0}', '{"n00": null}', '{"n00": " "}', '{"n00": {}}'],
+)
+def test_labels_that_are_none_are_refused_before_any_picture_is_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.json").write_text(text)
+    result = train(tmp_path / "nowhere", tmp_path / "out", "--labels", str(tmp_path / "labels.json"))
+    assert result.exit_code == 2
+    assert 'labels.json must be a JSON object {"CLASS": "label", ...}, each label a text' in result.output
+    assert "n00" not in text or "'n00' has " in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data/train/n00/0.png").write_bytes(b"no picture")
+    short = ("--phases", "224:1", "--norm-epochs", "1")
+    result = train(tmp_path / "data", tmp_path / "out", *short)
+    assert result.exit_code == 0, result.output
+    assert "left out: train/n00/0.png: these bytes are not a picture" in result.output
+    assert "23 pictures to train on" in result.output
+    result = train(tmp_path / "data", tmp_path / "strict", *short, "--strict")
+    assert result.exit_code == 2
+    assert "1 of 24 pictures cannot be read, more than the 0% that are left out" in result.output
+
+
+@pytest.mark.parametrize(("has", "expected"), [(False, Precision.FLOAT32), (True, Precision.BFLOAT16)])
+def test_a_processor_without_bfloat16_trains_in_float32(
+    monkeypatch: pytest.MonkeyPatch, has: bool, expected: Precision
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has})
+    console = Console(record=True, width=200, quiet=False, file=io.StringIO())
+    assert run.suited(FAST, Process(torch.device("cpu"), console)) == replace(FAST, precision=expected)
+    said = console.export_text()
+    assert ("this processor has no bfloat16 instructions: training in float32" in said) is not has
+    assert (
+        run.suited(replace(FAST, precision=Precision.FLOAT32), Process(torch.device("cpu"), console)).precision
+        == "float32"
+    )
+
+
+def test_without_a_wish_the_processor_decides_on_the_precision(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    sizes = ("--phases", "224:1", "--norm-epochs", "1", "--batch", "8", "--device", "cpu", "--loaders", "0")
+    result = CliRunner().invoke(app, ["train", str(data), "--out", str(tmp_path), *sizes])
+    assert result.exit_code == 0, result.output
+    assert "this processor has no bfloat16 instructions: training in float32" in result.output
+    assert load(tmp_path / "zfnet.safetensors").record.training["recipe"]["precision"] == "float32"

@@ -9,7 +9,10 @@ from rich.console import Console
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from zfnet_explainer.pictures.labelled import StoredPictures, open_split
+from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.training.process import joined
+from zfnet_explainer.training.readable import readable
 
 from .runs import RECIPE, trainer
 
@@ -21,6 +24,10 @@ COUNT = 61
 def train(out: Path) -> None:
     """One process's part in both runs; the second one fails in the end, while the first waits for it."""
     with joined(torch.device("cpu"), Console(width=200), loaders=0) as process:
+        stored = open_split(out / "data", "train", 16, limit=0)
+        assert isinstance(stored, StoredPictures)
+        names = readable(stored, out / "stored", process, Tolerance.of(False, lambda _: None)).names
+        torch.save(names, out / f"names{process.rank}.pt")
         for name, recipe in (("plain", PLAIN), ("normalised", NORMALISED)):
             run = trainer(out / name, recipe, count=COUNT, process=process)
             run.run()

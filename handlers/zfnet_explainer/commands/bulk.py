@@ -1,15 +1,15 @@
-"""Many pictures into a folder: which are whose, which are left, and files that are whole or not there."""
+"""Many pictures into a folder: which are whose, which are left, and how what is there was made."""
 
 import json
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+
+from ..pictures.files import write_whole
 
 MADE_WITH = "made-with.json"
 
@@ -63,11 +63,15 @@ def check_outside(out: Path, pictures: list[Path]) -> None:
             raise typer.BadParameter(f"--out {out} lies inside {path}: name a folder outside the pictures")
 
 
+def claimed(out: Path) -> bool:
+    """Whether OUT has an explanation, or is about to."""
+    return (out / MADE_WITH).exists()
+
+
 def claim(out: Path, made_with: Mapping[str, object]) -> None:
     """Note in OUT how its files are made, before one is written. Raises typer.BadParameter as `check_claim` does."""
-    note = out / MADE_WITH
-    if not note.exists():
-        write_whole(note, json.dumps(made_with, indent=2).encode())
+    if not claimed(out):
+        write_whole(out / MADE_WITH, json.dumps(made_with, indent=2).encode())
     check_claim(out, made_with)  # also its own note, which another run may have replaced meanwhile
 
 
@@ -81,19 +85,3 @@ def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
             f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"
         )
-
-
-def write_whole(target: Path, body: bytes) -> None:
-    """Write a file that appears at once, also where another process writes the same one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, staged = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staged).chmod(0o644)
-        Path(staged).replace(target)
-    except BaseException:
-        Path(staged).unlink(missing_ok=True)
-        raise

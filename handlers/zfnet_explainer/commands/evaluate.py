@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .paths import WEIGHTS
+from .reading import Strict
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -42,12 +44,14 @@ def evaluate(
         Path | None,
         typer.Option(file_okay=False, help="Folder for numbers (JSON), tables (Markdown) and curves (PNG)."),
     ] = None,
+    strict: Strict = False,
     into: Pages = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
+    from ..pictures.stream import Tolerance
     from ..studies.faithfulness.sample import sample, validation_pictures
     from ..studies.tables import rewrite
     from .local import pick_device
@@ -56,8 +60,10 @@ def evaluate(
     place = pick_device(device)
     try:
         checkpoint = load(weights)
-        with Console(stderr=True).status("reading the pictures"):
-            source, labels = validation_pictures(data, checkpoint.record)
+        console = Console(stderr=True, soft_wrap=True)
+        with console.status("reading the pictures"):
+            tolerance = Tolerance.of(strict, partial(console.print, markup=False, highlight=False))
+            source, labels = validation_pictures(data, checkpoint.record, tolerance)
     except (BadCheckpoint, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     chain = Explainer(checkpoint, place).chain  # the net as it is served

@@ -1,9 +1,8 @@
 """`zfnet-explainer explain`: pictures in, explanations out, here or through a server."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ..pictures.files import pictures_under
-from .bulk import Shard, Task, check_claim, check_outside, claim, planned, write_whole
+from ..pictures.files import pictures_under, write_whole
+from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
 from .paths import WEIGHTS
-from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_url, remote
+from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_options, check_url, reason, remote
 
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
 
@@ -36,20 +35,25 @@ def explain(
     token: Annotated[
         str | None, typer.Option(envvar="ZFNET_TOKEN", help="That server's inference key, or the gateway's token.")
     ] = None,
+    cacert: Annotated[
+        Path | None, typer.Option(help="PEM file of the CA that signed that server's certificate, if not a public one.")
+    ] = None,
     weights: Annotated[Path, typer.Option(help="Weights to compute with here.")] = WEIGHTS,
     device: Annotated[str, typer.Option(help="Where to compute here: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
     What OUT has already is left as it is, so that a run which was killed goes on where it was. The exit code is
-    65 where pictures were refused, which another run would not change, and 1 where the server failed on some, is
-    not there or takes no request of yours.
+    65 where pictures were refused, which another run would not change, 64 where an option is and 77 where the token
+    is, whatever the picture, and 1 where the server failed on some, is not there or has no such model.
     """
     console = Console(stderr=True, soft_wrap=True)
     options = {"format": "png"} | dict(_pair(text) for text in option or [])
     part = Shard.parse(shard)
     if url:
         check_url(url)
+    elif cacert:
+        raise typer.BadParameter("--cacert is of the server that --url names")
     check_outside(out, pictures)
     if not (found := found_pictures(pictures)):
         raise typer.BadParameter(f"there are no pictures in {', '.join(map(str, pictures))}")
@@ -58,15 +62,15 @@ def explain(
     check_claim(out, {"options": options})
     # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
     probes = [task.picture for task in sorted(tasks, key=lambda task: not task.done)] if todo else []
-    answering = remote(url, model, token, options, probes) if url else _local(weights, device, options)
+    answering = remote(url, model, token, cacert, options, probes) if url else _local(weights, device, options)
     try:
         with answering as (ask, weights_sha256):
             made_with = {"options": options, "weights_sha256": weights_sha256}
             check_claim(out, made_with)
-            statuses = _explain_all(todo, ask, partial(claim, out, made_with), console)
+            statuses = _explain_all(todo, ask, out, made_with, console)
     except Unanswerable as error:
         console.print(str(error), markup=False, highlight=False)
-        raise typer.Exit(1) from error
+        raise typer.Exit(error.exit_code) from error
     there = f"; {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""
     console.print(f"{statuses.count(200)} of {len(todo)} pictures explained, in {out}/{there}", markup=False)
     if refused := [status for status in statuses if status != 200]:
@@ -81,7 +85,9 @@ def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _explain_all(todo: Sequence[Task], ask: Ask, claim_out: Callable[[], None], console: Console) -> list[int]:
+def _explain_all(
+    todo: Sequence[Task], ask: Ask, out: Path, made_with: Mapping[str, object], console: Console
+) -> list[int]:
     """Write each explanation as it comes, and say why one does not; the statuses."""
     statuses: list[int] = []
     with Progress(console=console) as progress:
@@ -89,10 +95,12 @@ def _explain_all(todo: Sequence[Task], ask: Ask, claim_out: Callable[[], None], 
             status, body = answer_to(task.picture, ask)
             statuses.append(status)
             if status == 200:
-                claim_out()  # not before there is something to keep: a mistyped option claims no folder
+                claim(out, made_with)  # not before there is something to keep: a mistyped option claims no folder
                 write_whole(task.target, body)
             else:
-                console.print(f"{task.picture}: {status} {body.decode(errors='replace')[:300]}", markup=False)
+                if not claimed(out):  # options that were good for one picture are good for all
+                    check_options(status, body)
+                console.print(f"{task.picture}: {status} {reason(body)}", markup=False)
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
                 console.print(f"{len(statuses)} of {len(todo)} pictures asked")
     return statuses

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from ..pictures.files import write_whole
+from .reading import Strict
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -26,6 +28,7 @@ def figure6(
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
     figure: Annotated[Path | None, typer.Option(help="The picture to write; figure6.png in OUT without it.")] = None,
+    strict: Strict = False,
     into: Pages = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -35,13 +38,12 @@ def figure6(
     """
     from PIL import Image
 
-    from ..pictures.labelled import MEMORY_LIMIT, open_split, read_split
     from ..studies.figure6.comparison import CONTENDERS, RECIPE, train
     from ..studies.figure6.figure import draw, number_table, study
     from ..studies.tables import rewrite
     from ..training.process import Process
     from ..training.recipe import Phase, with_options
-    from ..training.run import preprocessing_of
+    from ..training.run import preprocessing_of, read_splits, suited
     from .local import pick_device
 
     recipe = with_options(
@@ -49,9 +51,9 @@ def figure6(
         seed=seed,
     )  # fmt: skip
     process = Process(pick_device(device), Console())
+    recipe = suited(recipe, process)
     try:
-        with process.console.status("reading the pictures"):
-            pictures, val = open_split(data, "train", SIZE, MEMORY_LIMIT), read_split(data, "val", SIZE)
+        pictures, val = read_splits(data, SIZE, out, process, strict)
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
         studied = []
         for contender in CONTENDERS:
@@ -63,7 +65,7 @@ def figure6(
             rewrite(page, [table])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    (out / "figure6.json").write_text(json.dumps(_numbers(studied, asdict(recipe)), indent=1) + "\n")
+    write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
     picture = figure or out / "figure6.png"
     Image.fromarray(draw(studied)).save(picture, optimize=True)
     show([table])

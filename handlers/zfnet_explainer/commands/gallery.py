@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..pictures.atlas import FOLDER
 from .paths import WEIGHTS
+from .reading import Strict
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -44,6 +45,7 @@ def gallery(
     ] = False,
     sample: Annotated[int, typer.Option(min=2, help="Pictures to take the notes on, drawn at random.")] = 128,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
+    strict: Strict = False,
     into: Pages = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -61,7 +63,7 @@ def gallery(
         checkpoint = load(weights)
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             plan = Plan(None if all_maps else maps, seed, patches)
-            atlas = build(checkpoint, data, split, folder, plan, place, progress)
+            atlas = build(checkpoint, data, split, folder, plan, place, progress, strict)
         size = sum(len(content) for content in atlas.files.values()) / 2**20
         pictures = atlas.index["made"]["count"]
         console.print(f"{folder}: {pictures:,} pictures, {size:.2f} MiB", markup=False, highlight=False, soft_wrap=True)
@@ -76,7 +78,8 @@ def _notes(
     pages: list[Path], device: "torch.device",
 ) -> None:  # fmt: skip
     from ..explainer import Explainer
-    from ..studies.gallery.files import listing, sampled
+    from ..pictures.files import listing, write_whole
+    from ..pictures.stream import sampled
     from ..studies.gallery.notes import note_tables, take_notes
     from ..studies.tables import rewrite
 
@@ -89,6 +92,6 @@ def _notes(
     tables = note_tables(found)
     show(tables)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
-    (folder / "notes.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
     for page in pages:
         rewrite(page, tables)

@@ -1,10 +1,16 @@
 """A server that explains pictures for `zfnet-explainer explain --url`: asked, waited for, and checked to be able to."""
 
+import base64
 import json
+import os
+import re
+import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate, parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +20,11 @@ import typer
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
-BUSY = (429, 503)  # what a server or the gateway says for now, with Retry-After
+BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
 TRIES = 60
-TRIES_GONE = 5  # of a server that has answered and then cannot be reached: long enough for it to be started anew
-WAIT_S = 5
+TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
+WAIT_S, LONGEST_WAIT_S = 5, 600
+OPTION_CODES = ("invalid_option", "too_much_work")
 PROBES = 5  # pictures that a server may refuse before it is not asked any more for its weights
 
 Options = dict[str, str]
@@ -27,6 +34,10 @@ Ask = Callable[[bytes], tuple[int, bytes]]  # a picture -> status, body
 class Unanswerable(Exception):
     """No picture can be answered, whichever is asked; the message says why and what to do."""
 
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
     """What is answered to a file, or that it cannot be read."""
@@ -35,6 +46,19 @@ def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
     except OSError as error:
         return 400, f"it cannot be read: {error.strerror}".encode()
     return ask(content)
+
+
+def check_options(status: int, body: bytes) -> None:
+    """Raise Unanswerable where an answer refuses the options that all pictures are asked with."""
+    error = _error(body)
+    if status == 400 and error.get("code") in OPTION_CODES and "option" in error:
+        raise Unanswerable(f"no picture is explained with these options: {reason(body)}", os.EX_USAGE)
+
+
+def reason(body: bytes) -> str:
+    """What a refusal says in words, or its beginning where it is none of the contract's."""
+    message = _error(body).get("message")
+    return message if isinstance(message, str) else body.decode(errors="replace")[:300]
 
 
 def check_url(url: str) -> None:
@@ -51,14 +75,17 @@ def check_url(url: str) -> None:
 
 @contextmanager
 def remote(
-    url: str, model: str, token: str | None, options: Options, probes: Sequence[Path]
+    url: str, model: str, token: str | None, cacert: Path | None, options: Options, probes: Sequence[Path]
 ) -> Iterator[tuple[Ask, str | None]]:
     """Asked of a server; also the hash of its weights, where it tells that of one of the probes."""
     import httpx
 
+    if token and not re.fullmatch("[!-~]+", token := token.strip()):
+        raise typer.BadParameter("--token (or ZFNET_TOKEN) has characters in it that no token has, such as spaces")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(10, read=610)) as client:
-        server = Server(client, url, model)
+    timeout = httpx.Timeout(10, read=610)
+    with httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=_trust(cacert)) as client:
+        server = Server(client, url, model, token)
         yield partial(server.answer, "explanations", options=options), server.weights_sha256(probes[:PROBES])
 
 
@@ -69,6 +96,7 @@ class Server:
     client: "httpx.Client"
     url: str
     model: str
+    token: str | None
     has_answered: bool = False
 
     def weights_sha256(self, probes: Iterable[Path]) -> str | None:
@@ -87,7 +115,7 @@ class Server:
             reply = self._reply(call, picture, options)
             if reply.status_code not in BUSY or not left:
                 break
-            time.sleep(_wait(reply.headers.get("retry-after", "")))
+            time.sleep(_wait(reply.headers))
         self._check(reply)
         return reply.status_code, reply.content
 
@@ -98,16 +126,18 @@ class Server:
         for left in reversed(range(TRIES_GONE if self.has_answered else 1)):
             try:
                 reply = self.client.post(f"/{call}/{self.model}", files={"data": picture}, data=options)
+                if reply.status_code != 404 or not left:
+                    break
             except httpx.TransportError as error:
                 if not left:
                     raise Unanswerable(self._gone(error)) from error
-                time.sleep(WAIT_S)
-            else:
-                break
+            time.sleep(WAIT_S)
         self.has_answered = True
         return reply
 
     def _gone(self, error: Exception) -> str:
+        if distrust := _distrust(error):
+            return f"{self.url} shows a certificate that is not trusted ({distrust}); --cacert names a CA of your own"
         if not self.has_answered:
             return f"no answer from {self.url} ({error}): is the server running?"
         return f"{self.url} does not answer any more ({error}): started again, this command goes on where it was"
@@ -115,24 +145,68 @@ class Server:
     def _check(self, reply: "httpx.Response") -> None:
         status = reply.status_code
         keyless = status == 400 and _field(reply.content, "type") == "InvalidKeyException"
+        refused = f"{self.url} takes no picture ({status})"
         if status in (401, 403) or keyless:
-            advice = "give a token that it takes, with --token or as ZFNET_TOKEN; they end after a time"
-        elif status == 404:
-            advice = f"it has no model {self.model!r} at this address; --model and --url say which and where"
+            advice = f"{_described(self.token)}: give one that it takes, with --token or as ZFNET_TOKEN"
+            raise Unanswerable(f"{refused} with {advice}", os.EX_NOPERM)
+        if status == 404:
+            raise Unanswerable(
+                f"{refused}: it has no model {self.model!r} at this address; --model and --url say which and where"
+            )
+
+
+def _trust(cacert: Path | None) -> ssl.SSLContext | bool:
+    """What a server's certificate is checked against: one's own CA, else those that everybody trusts."""
+    try:
+        return ssl.create_default_context(cafile=cacert) if cacert else True
+    except OSError as error:
+        raise typer.BadParameter(f"--cacert {cacert} is no file of certificates in PEM: {error}") from error
+
+
+def _distrust(error: BaseException | None) -> str | None:
+    """Why a certificate was not trusted, where that is what an error comes from."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error.verify_message if error else None
+
+
+def _described(token: str | None) -> str:
+    """A token in words that do not give it away: whose it is and until when, where it is a JWT that says so."""
+    if token is None:
+        return "no token"
+    try:
+        payload = token.split(".")[1]
+        claims = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        name, end = _field(claims, "sub"), datetime.fromtimestamp(_field(claims, "exp"), UTC)
+    except (IndexError, ValueError, TypeError, OverflowError):
+        return "the token that it was given"
+    return f"the token of {name!r}, good until {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    """Seconds that Retry-After asks for, as a number or as a date by the server's own clock."""
+    asked = headers.get("retry-after", "")
+    try:
+        if asked.isdecimal():
+            seconds = float(asked)
         else:
-            return
-        raise Unanswerable(f"{self.url} takes no picture ({status}): {advice}")
-
-
-def _wait(retry_after: str) -> int:
-    """Seconds; Retry-After may be a date instead, which is not worth trusting two clocks for."""
-    return int(retry_after) if retry_after.isdecimal() else WAIT_S
+            now = parsedate_to_datetime(headers.get("date", formatdate(usegmt=True)))
+            seconds = parsedate_to_datetime(asked).timestamp() - now.timestamp()
+    except (ValueError, OverflowError):
+        return WAIT_S
+    return min(max(seconds, 1), LONGEST_WAIT_S)
 
 
 def _weights_sha256(prediction: bytes) -> str | None:
     model = _field(prediction, "model")
     found = model.get("weights_sha256") if isinstance(model, dict) else None
     return found if isinstance(found, str) else None
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    """The contract's `error`; empty where the body is something else."""
+    error = _field(body, "error")
+    return error if isinstance(error, dict) else {}
 
 
 def _field(body: bytes, name: str) -> Any:

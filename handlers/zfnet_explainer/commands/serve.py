@@ -74,6 +74,12 @@ def serve(
         signal.signal(number, signal.default_int_handler)
     try:
         _check_exposure(host, token=token, opened=open_)
+        if archive and (workers or batch_size or weights or allow_origin):
+            raise ServingError(
+                "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: leave them out"
+            )
+        origin = allowed_origin(archive) if archive else allow_origin  # TorchServe is to say what the workers do
+        _check_pages(origin, token=token)
         gpus = _gpus(device)
         with Progress() as progress:
             if archive is None:
@@ -85,11 +91,6 @@ def serve(
                     allowed_origin=allow_origin,
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
-            elif workers or batch_size or weights or allow_origin:
-                raise ServingError(
-                    "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: leave them out"
-                )
-            origin = allowed_origin(archive)  # TorchServe tells browsers what the workers will do
             where = ServerOptions(
                 host, port, management_port, metrics_port, token, gpus, model_name, console_log, origin
             )
@@ -134,6 +135,14 @@ class Progress:
 def _check_exposure(host: str, *, token: bool, opened: bool) -> None:
     if not (token or opened or is_loopback(host)):
         raise ServingError(f"--host {host} lets other machines in: ask for a key with --token, or say --open")
+
+
+def _check_pages(origin: str, *, token: bool) -> None:
+    """Before a page elsewhere may send a key, its browser asks without one, and TorchServe always refuses that."""
+    if origin and token:
+        raise ServingError(
+            f"pages of {origin} cannot send the key that --token asks for: put the gateway in front (docs/gateway.md)"
+        )
 
 
 def _gpus(device: Device) -> int:

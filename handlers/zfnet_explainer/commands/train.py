@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from ..training.recipe import RECIPES, Initialisation, Phase, Precision, RecipeName, with_options
+from .reading import Strict
 
 
 def train(
@@ -50,8 +51,12 @@ def train(
         bool | None, typer.Option(help="Divide by the pictures' deviation, or only subtract their mean.")
     ] = None,
     initialisation: Annotated[Initialisation | None, typer.Option(help="Of the weights.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of the arithmetic inside the net.")] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="Of the arithmetic inside the net. Default: the recipe's, where the processor has it."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
+    strict: Strict = False,
     name: Annotated[str, typer.Option(help="The net's name in its record.")] = "zfnet",
     licence: Annotated[str, typer.Option(help="Terms of the weights, for their record.")] = "unspecified",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -59,7 +64,7 @@ def train(
 ) -> None:
     """Train ZFNet and write OUT/zfnet.safetensors with its record; a killed run goes on where it was."""
     from ..training.process import joined  # torch takes seconds to import: --help does not wait for it
-    from ..training.run import About, run
+    from ..training.run import About, run, suited
     from .local import pick_device
 
     chosen = with_options(
@@ -71,7 +76,8 @@ def train(
     )  # fmt: skip
     try:
         with joined(pick_device(device), Console(), loaders) as process:
-            weights = run(data, out, chosen, About(name, licence, labels), process, start)
+            suitable = chosen if precision else suited(chosen, process)
+            weights = run(data, out, suitable, About(name, licence, labels), process, start, strict)
             process.console.print(f"next: zfnet-explainer package --weights {weights}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

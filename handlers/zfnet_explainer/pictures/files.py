@@ -1,9 +1,45 @@
-"""Pictures on disk."""
+"""Pictures on disk: which there are in folders and tar shards, and files that are written whole or not at all."""
 
+import hashlib
+import os
+import posixpath
+import tarfile
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+LINKS = 40  # from link to link, as the kernel goes
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture's path as it is told, its class's folder ("" in none), and where its bytes lie.
+
+    `size` bytes from `offset` on of `path`, all that follow where it is -1.
+    """
+
+    name: str
+    label: str
+    path: Path
+    offset: int = 0
+    size: int = -1
+
+    def read(self) -> bytes:
+        """Its bytes. Raises OSError."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How many pictures a split has, and a digest of their names in order."""
+
+    count: int
+    digest: str
 
 
 def pictures_under(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
@@ -13,9 +49,147 @@ def pictures_under(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
     """
     for path in paths:
         if path.is_dir():
-            for found in sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES):
-                yield found, found.relative_to(path)
+            yield from ((found, found.relative_to(path)) for found in _below(path, ()))
         elif path.exists():
             yield path, Path(path.name)
         else:
             raise FileNotFoundError(f"{path} is neither a picture nor a folder")
+
+
+def split_files(data: Path, split: str) -> Iterator[PictureFile]:
+    """`data/split/CLASS/*`, then what `data/*.tar` hold of such paths.
+
+    Folders by name, a tar in its own order; in memory are the names of one folder, and of one tar.
+    Raises ValueError for a tar that cannot be read.
+    """
+    for folder in class_folders(data, split):
+        for path in _pictures(folder):
+            yield PictureFile(f"{split}/{folder.name}/{path.name}", folder.name, path)
+    for shard in _shards(data):
+        yield from _in_shard(shard, split)
+
+
+def class_folders(data: Path, split: str) -> list[Path]:
+    """`data/split/CLASS`, by name, whatever is in them; none where the split is no folder."""
+    return [path for path in _visible(data / split) if path.is_dir()] if (data / split).is_dir() else []
+
+
+def picture_files(data: Path, split: str) -> Iterator[PictureFile]:
+    """The split's files; in a folder that has neither the split nor tars, every picture below it."""
+    if searched_folder(data, split) != data:
+        yield from split_files(data, split)
+        return
+    for path in _below(data, ()):
+        inside = path.relative_to(data)
+        yield PictureFile(inside.as_posix(), inside.parent.name, path)
+
+
+def searched_folder(data: Path, split: str) -> Path:
+    """The folder that `picture_files` lists, which another file in it may change."""
+    return data / split if (data / split).is_dir() or _shards(data) else data
+
+
+def listing(data: Path, split: str) -> Listing:
+    """Count the pictures and digest their names. Raises ValueError where there is none."""
+    digest, count = hashlib.sha256(), 0
+    for file in picture_files(data, split):
+        digest.update(f"{file.name}\n".encode(errors="surrogateescape"))
+        count += 1
+    if not count:
+        raise ValueError(f"no pictures under {data}: neither {split}/CLASS/*, nor tars of such, nor anything below it")
+    return Listing(count, digest.hexdigest())
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A path to write to; what is there when the block ends without an error appears as `target` at once.
+
+    Also where another process writes the same one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    os.close(descriptor)
+    staged = Path(name)
+    try:
+        yield staged
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        staged.chmod(0o644)
+        staged.replace(target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(target: Path, body: bytes) -> None:
+    """Write a file that appears at once or not at all."""
+    with whole(target) as staged:
+        staged.write_bytes(body)
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What systems and editors hide begins with a dot: `._x.jpg`, `.ipynb_checkpoints`."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Whatever is called as a picture is; a folder or a link to nothing of that name is told when it is read."""
+    return [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES]
+
+
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """The pictures in a folder, then those in the folders in it, links followed but for those to a folder above."""
+    here = folder.resolve()
+    if here in above:
+        return
+    pictures = _pictures(folder)
+    yield from pictures
+    for inner in _visible(folder):
+        if inner.is_dir() and inner not in pictures:
+            yield from _below(inner, (*above, here))
+
+
+def _shards(data: Path) -> list[Path]:
+    return [path for path in _visible(data) if path.suffix == ".tar"]
+
+
+def _in_shard(shard: Path, split: str) -> Iterator[PictureFile]:
+    members = _members(shard)
+    for name in members:
+        parts = PurePosixPath(name).parts
+        hidden = any(part.startswith(".") and part != ".." for part in parts)
+        if hidden or len(parts) < 3 or parts[-3] != split:
+            continue
+        if PurePosixPath(name).suffix.lower() in SUFFIXES:
+            file = _followed(name, members)
+            offset, size = (file.offset_data, file.size) if file else (0, 0)
+            yield PictureFile("/".join(parts[-3:]), parts[-2], shard, offset, size)
+
+
+def _members(shard: Path) -> dict[str, tarfile.TarInfo]:
+    """What a tar holds, by plain names, in its order. Raises ValueError where it is compressed, cut off or none."""
+    try:
+        # Not compressed: pictures are read where they lie.
+        with shard.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            members = {_plain(member.name): member for member in archive}
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("its end is missing")
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{shard} is no tar that can be read, whole and not compressed: {error}") from error
+    return members
+
+
+def _followed(name: str, members: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """The file of that name in a tar, links followed; None for a link to nothing in it."""
+    for _ in range(LINKS):
+        member = members.get(name)
+        if member is None or member.isfile():
+            return member
+        name = _plain(posixpath.join(posixpath.dirname(name), member.linkname) if member.issym() else member.linkname)
+    return None
+
+
+def _plain(name: str) -> str:
+    """A member's name without `./` and the like."""
+    return posixpath.normpath(name)

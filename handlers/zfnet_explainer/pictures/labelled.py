@@ -1,9 +1,7 @@
 """Labelled pictures from a `split/CLASS/*` tree, in a folder or in tar shards: in memory, or decoded when drawn."""
 
-import io
 import os
-import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +9,17 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from .decode import centre_square
-from .files import SUFFIXES
+from .files import SUFFIXES, PictureFile, class_folders, split_files
+from .stream import Tolerance, decoded_batches, pixels
 
 MEMORY_LIMIT = 8 * 2**30
 SAMPLE = 4096
+BATCH = 256
+SHOWN = 5  # names in a message
+ENDINGS = ", ".join(sorted(SUFFIXES))
+STRICT = Tolerance(0, lambda _: None)
 
 
 class Source(Protocol):
@@ -63,29 +64,6 @@ class Pictures:
         return Pictures(self.images[one], self.labels[one], self.names[one], self.classes)
 
 
-@dataclass(frozen=True)
-class File:
-    """One encoded picture: `size` bytes from `offset` on of a shard, or of the picture's own file."""
-
-    label: str
-    name: str
-    path: str
-    offset: int
-    size: int
-
-    def decode(self, side: int) -> Tensor:
-        """Its centre square, uint8 [3, side, side]; ValueError for what cannot be decoded."""
-        with open(self.path, "rb") as file:
-            file.seek(self.offset)
-            encoded = file.read(self.size)
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                pixels = np.array(centre_square(ImageOps.exif_transpose(image), side)[0])
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's, on damaged bytes or too many
-            raise ValueError(f"{self.label}/{self.name} cannot be decoded: {error}") from error
-        return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
 class StoredPictures:
     """One split on disk, each picture decoded when it is drawn; `Pictures` otherwise.
 
@@ -93,9 +71,9 @@ class StoredPictures:
     page, only by counting references to them.
     """
 
-    def __init__(self, files: list[File], split: str, side: int) -> None:
+    def __init__(self, files: list[PictureFile], side: int) -> None:
         self.classes, self.labels = _classes_and_labels(files)
-        self._split, self._side = split, side
+        self.side = side
         self._names = np.array([os.fsencode(file.name) for file in files])
         self._paths = np.array([os.fsencode(file.path) for file in files])
         self._places = np.array([(file.offset, file.size) for file in files])
@@ -105,34 +83,44 @@ class StoredPictures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        labels = (self.classes[label] for label in self.labels.tolist())
-        return tuple(f"{self._split}/{label}/{os.fsdecode(n)}" for label, n in zip(labels, self._names, strict=True))
+        return tuple(map(os.fsdecode, self._names))
+
+    def file(self, index: int) -> PictureFile:
+        """Where a picture lies."""
+        offset, size = self._places[index].tolist()
+        name, path = os.fsdecode(self._names[index]), Path(os.fsdecode(self._paths[index]))
+        return PictureFile(name, self.classes[self.labels[index]], path, offset, size)
 
     def picture(self, index: int) -> Tensor:
-        offset, size = self._places[index].tolist()
-        label, name, path = self.classes[self.labels[index]], self._names[index], self._paths[index]
-        return File(label, os.fsdecode(name), os.fsdecode(path), offset, size).decode(self._side)
+        """One picture, uint8 [3, side, side]. Raises Unreadable."""
+        return torch.from_numpy(pixels(self.file(index), self.side)).permute(2, 0, 1)
+
+    def without(self, names: Collection[str]) -> "StoredPictures":
+        """The others."""
+        return StoredPictures([f for f in map(self.file, range(len(self))) if f.name not in names], self.side)
 
     def sample(self) -> Tensor:
-        """At most 4,096 pictures, evenly from all."""
+        """At most 4,096 pictures, evenly from all. Raises Unreadable."""
         chosen = np.linspace(0, len(self) - 1, min(SAMPLE, len(self))).round().astype(int).tolist()
         with ThreadPoolExecutor() as pool:
             return torch.stack(list(pool.map(self.picture, chosen)))
 
 
-def read_split(data: Path, split: str, side: int) -> Pictures:
+def read_split(data: Path, split: str, side: int, tolerance: Tolerance = STRICT) -> Pictures:
     """Decode `data/split/CLASS/*` and every `data/*.tar` that holds such paths into memory, centre-cropped to `side`.
 
-    Raises ValueError where the split holds no picture, or a file that is none.
+    Raises ValueError where the split holds no picture, or more that cannot be read than are tolerated.
     """
-    return _in_memory(_files(data, split), split, side)
+    return _in_memory(_files(data, split, tolerance), side, tolerance)
 
 
-def open_split(data: Path, split: str, side: int, limit: int) -> Pictures | StoredPictures:
+def open_split(
+    data: Path, split: str, side: int, limit: int, tolerance: Tolerance = STRICT
+) -> Pictures | StoredPictures:
     """The same, in memory where its 3 * side * side bytes a picture (224: 150 kB) are at most `limit` together."""
-    files = _files(data, split)
+    files = _files(data, split, tolerance)
     fits = len(files) * 3 * side * side <= limit
-    return _in_memory(files, split, side) if fits else StoredPictures(files, split, side)
+    return _in_memory(files, side, tolerance) if fits else StoredPictures(files, side)
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -145,41 +133,40 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(round(m, 4) for m in mean.tolist()), tuple(round(s, 4) for s in std.tolist())
 
 
-def _in_memory(files: list[File], split: str, side: int) -> Pictures:
-    images = torch.empty(len(files), 3, side, side, dtype=torch.uint8)
-
-    def decode(index: int) -> None:
-        images[index] = files[index].decode(side)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(decode, range(len(files))))
-    classes, labels = _classes_and_labels(files)
-    return Pictures(images, labels, tuple(f"{split}/{file.label}/{file.name}" for file in files), classes)
+def some(names: Sequence[str]) -> str:
+    """At most five names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
-def _classes_and_labels(files: list[File]) -> tuple[tuple[str, ...], Tensor]:
+def _in_memory(files: list[PictureFile], side: int, tolerance: Tolerance) -> Pictures:
+    images = np.empty((len(files), 3, side, side), np.uint8)
+    kept: list[PictureFile] = []
+    reasons: list[str] = []
+    for _, decoded in decoded_batches(enumerate(files), side, BATCH, lambda _, reason: reasons.append(reason)):
+        for picture in decoded:
+            images[len(kept)] = picture.pixels.transpose(2, 0, 1)
+            kept.append(picture.file)
+        if reasons:
+            tolerance.check(len(reasons), len(files), reasons[0])
+    for reason in reasons:
+        tolerance.leave_out(reason)
+    classes, labels = _classes_and_labels(kept)
+    return Pictures(torch.from_numpy(images[: len(kept)]), labels, tuple(file.name for file in kept), classes)
+
+
+def _classes_and_labels(files: list[PictureFile]) -> tuple[tuple[str, ...], Tensor]:
     classes = tuple(sorted({file.label for file in files}))
     index = {label: i for i, label in enumerate(classes)}
     return classes, torch.tensor([index[file.label] for file in files])
 
 
-def _files(data: Path, split: str) -> list[File]:
-    files = sorted([*_in_folder(data / split), *_in_shards(data, split)], key=lambda file: (file.label, file.name))
+def _files(data: Path, split: str, tolerance: Tolerance) -> list[PictureFile]:
+    found = split_files(data, split) if data.is_dir() else ()
+    files = sorted(found, key=lambda file: (file.label, file.name))
     if not files:
         raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")
+    classes = {file.label for file in files}
+    if empty := [folder.name for folder in class_folders(data, split) if folder.name not in classes]:
+        tolerance.remark(f"{data}/{split} has no picture in {some(empty)}: what is not {ENDINGS} is not read")
     return files
-
-
-def _in_folder(folder: Path) -> Iterator[File]:
-    for path in folder.glob("*/*"):
-        if path.suffix.lower() in SUFFIXES:
-            yield File(path.parent.name, path.name, str(path), 0, path.stat().st_size)
-
-
-def _in_shards(data: Path, split: str) -> Iterator[File]:
-    for shard in sorted(data.glob("*.tar")):
-        with tarfile.open(shard, "r:") as archive:  # not compressed: pictures are read where they lie
-            for member in archive:
-                *_, folder, label, name = ("", "", *Path(member.name).parts)
-                if member.isfile() and folder == split and Path(name).suffix.lower() in SUFFIXES:
-                    yield File(label, name, str(shard), member.offset_data, member.size)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from ..pictures.files import whole
+
 Row = dict[str, float]
 RECORDED = ("epoch", "side", "loss", "val_top1")  # what a net's record keeps of a row
 
@@ -32,12 +34,10 @@ class Log:
     def add(self, row: Row) -> None:
         """Log an epoch; `log.csv` is replaced as a whole, so that a kill leaves no half of a row."""
         self.rows.append(row)
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with whole(self.path) as staged, staged.open("w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerows(self.rows)
-        partial.replace(self.path)
         self._tell(row)
 
     def close(self) -> None:

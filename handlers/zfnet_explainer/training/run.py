@@ -1,18 +1,32 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..errors import QUOTE
+from ..explainer import supported_precisions
 from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
-from ..pictures.labelled import MEMORY_LIMIT, Source, channel_statistics, open_split, read_split
+from ..pictures.labelled import (
+    MEMORY_LIMIT,
+    Pictures,
+    Source,
+    StoredPictures,
+    channel_statistics,
+    open_split,
+    read_split,
+    some,
+)
+from ..pictures.stream import Tolerance
 from .export import export
 from .log import RECORDED, read_log
 from .loop import Trainer
 from .process import Process
-from .recipe import Recipe
+from .readable import readable
+from .recipe import Precision, Recipe
 
 GREY_LEVEL = 1 / 255
 
@@ -26,19 +40,17 @@ class About:
     labels: Path | None
 
 
-def run(data: Path, out: Path, recipe: Recipe, about: About, process: Process, start: Path | None) -> Path:
+def run(
+    data: Path, out: Path, recipe: Recipe, about: About, process: Process, start: Path | None, strict: bool
+) -> Path:
     """Train on `data` in the folder `out`, resuming what is there; the path of the checkpoint it ends with.
 
     Raises ValueError for data, labels, a start or a folder that cannot be used.
     """
-    size = recipe.phases[-1].side
-    with process.console.status("reading the pictures"):
-        train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours)
-        val = read_split(data, "val", size)
-    if train.classes != val.classes:
-        raise ValueError(f"train/ and val/ of {data} do not hold the same classes")
-    names = class_names(train.classes, about.labels)
-    preprocessing = preprocessing_of(train, size, recipe.scale_inputs)
+    labels = read_labels(about.labels) if about.labels else None
+    train, val = read_splits(data, recipe.phases[-1].side, out, process, strict)
+    names = class_names(train.classes, labels)
+    preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     process.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
     trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, train, val, preprocessing, out, process, start)
     trainer.run()
@@ -48,9 +60,36 @@ def run(data: Path, out: Path, recipe: Recipe, about: About, process: Process, s
             name=about.name, architecture="zfnet", classes=names, preprocessing=preprocessing,
             training=_training(trainer, out), validation={}, licence=about.licence,
         )  # fmt: skip
-        share = export(trainer.trained(), record, weights, val)
+        share = export(trainer.trained(), record, weights, val, process.device)
         process.console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
     return weights
+
+
+def suited(recipe: Recipe, process: Process) -> Recipe:
+    """The recipe, in float32 where the device has no instructions for its precision, which is said."""
+    if recipe.precision in supported_precisions(process.device):
+        return recipe
+    process.console.print(
+        f"this processor has no {recipe.precision} instructions: training in float32, several times quicker here"
+    )
+    return replace(recipe, precision=Precision.FLOAT32)
+
+
+def read_splits(data: Path, size: int, out: Path, process: Process, strict: bool) -> tuple[Source, Pictures]:
+    """The pictures to train on in the folder `out`, in memory where there is room, and those to validate on.
+
+    Raises ValueError for splits that hold different classes, or more than 1 % (`strict`: one) that cannot be read.
+    """
+    tolerance = Tolerance.of(strict, partial(process.console.print, markup=False, highlight=False, soft_wrap=True))
+    with process.console.status("reading the pictures"):
+        train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours, tolerance)
+        if isinstance(train, StoredPictures):
+            train = readable(train, out, process, tolerance)
+        val = read_split(data, "val", size, tolerance)
+    for split, lacking in (("train", {*val.classes} - {*train.classes}), ("val", {*train.classes} - {*val.classes})):
+        if lacking:
+            raise ValueError(f"{data}/{split} has no picture of {some(sorted(lacking))}, which the other split has")
+    return train, val
 
 
 def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:
@@ -59,17 +98,29 @@ def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:
     return Preprocessing(size, mean, deviation if scale else (GREY_LEVEL,) * len(mean))
 
 
-def class_names(folders: tuple[str, ...], labels: Path | None) -> tuple[ClassName, ...]:
-    """Each folder's label from a JSON file {"folder": "label"}, the folder's own name without one."""
+def read_labels(path: Path) -> dict[str, str]:
+    """The JSON file {"CLASS": "label", ...}. Raises ValueError for anything else."""
+    expected = f'{path} must be a JSON object {{"CLASS": "label", ...}}, each label a text that is not blank'
     try:
-        known = json.loads(labels.read_text()) if labels else dict(zip(folders, folders, strict=True))
-        return tuple(ClassName(folder, known[folder]) for folder in folders)
-    except KeyError as error:
-        raise ValueError(f"{labels} has no label for {error}") from error
+        found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"cannot read {labels}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise ValueError(f'{labels} is not a JSON object {{"CLASS": "label"}}: {error}') from error
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{expected}, not {QUOTE.repr(found)}")
+    for name, label in found.items():
+        if not isinstance(label, str) or not label.strip():
+            raise ValueError(f"{expected}: {QUOTE.repr(name)} has {QUOTE.repr(label)}")
+    return found
+
+
+def class_names(folders: tuple[str, ...], labels: dict[str, str] | None) -> tuple[ClassName, ...]:
+    """Each folder's label, the folder's own name without labels. Raises ValueError for a folder that has none."""
+    known = dict(zip(folders, folders, strict=True)) if labels is None else labels
+    if lacking := [folder for folder in folders if folder not in known]:
+        raise ValueError(f"the labels have none for class {some(lacking)}")
+    return tuple(ClassName(folder, known[folder]) for folder in folders)
 
 
 def _training(trainer: Trainer, out: Path) -> dict[str, Any]:

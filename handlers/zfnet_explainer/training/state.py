@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from ..pictures.files import whole
+
 STATE = "state.safetensors"
 
 About = dict[str, Any]
@@ -19,16 +21,15 @@ About = dict[str, Any]
 def save_state(
     out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, about: About
 ) -> None:
-    """Write the state beside the old one and put it in its place, so that a kill leaves a whole one."""
+    """Write the state in the place of the old one; a kill leaves a whole one."""
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     for name, parameter in net.named_parameters():
         tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
     if average:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    partial = out / "state.partial"
     metadata = {name: json.dumps(value) for name, value in about.items()}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-    partial.replace(out / STATE)
+    with whole(out / STATE) as staged:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, staged, metadata)
 
 
 def read_about(out: Path) -> About:

@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
+from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness.sample import sample, validation_pictures
 
 SIDE = 16
+LENIENT = Tolerance.of(False, lambda _: None)
 RECORD = Record(
     name="tiny",
     architecture="tiny",
@@ -32,7 +34,7 @@ def folder(path: Path, *places: str) -> Path:
 
 
 def test_labels_are_in_the_nets_order(tmp_path: Path) -> None:
-    source, labels = validation_pictures(folder(tmp_path, "n01/10", "n03/30", "n03/31"), RECORD)
+    source, labels = validation_pictures(folder(tmp_path, "n01/10", "n03/30", "n03/31"), RECORD, LENIENT)
     assert labels.tolist() == [1, 0, 0]
     assert [int(source.picture(i)[0, 0, 0]) for i in range(3)] == [10, 30, 31]
 
@@ -47,11 +49,19 @@ def test_labels_are_in_the_nets_order(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_studied(tmp_path: Path, places: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        validation_pictures(folder(tmp_path, *places), RECORD)
+        validation_pictures(folder(tmp_path, *places), RECORD, LENIENT)
+
+
+def test_a_class_without_pictures_is_told_or_with_strict_refused(tmp_path: Path) -> None:
+    data, told = folder(tmp_path, "n01/10", "n03/30"), list[str]()
+    validation_pictures(data, RECORD, Tolerance.of(False, told.append))
+    assert told == [f"{data}/val has no picture of n02"]
+    with pytest.raises(ValueError, match=r"val has no picture of n02$"):
+        validation_pictures(data, RECORD, Tolerance.of(True, told.append))
 
 
 def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:
-    source, _ = validation_pictures(folder(tmp_path, *(f"n01/{i}" for i in range(10, 30))), RECORD)
+    source, _ = validation_pictures(folder(tmp_path, *(f"n01/{i}" for i in range(10, 30))), RECORD, LENIENT)
 
     def drawn(count: int, seed: int) -> list[int]:
         return [int(value) for value in sample(source, count, seed)[:, 0, 0, 0]]

@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
+from zfnet_explainer.pictures import stream
 from zfnet_explainer.pictures.decode import Picture, decode
-from zfnet_explainer.studies.gallery import files
 
 from . import tiny
 
@@ -26,7 +26,7 @@ def build_until_killed(weights: Path, data: Path, out: Path, pictures: int) -> N
             os.kill(os.getpid(), signal.SIGKILL)
         return decode(encoded, size)
 
-    vars(files)["decode"] = counted
+    vars(stream)["decode"] = counted
     tiny.built(weights, data, out)
 
 

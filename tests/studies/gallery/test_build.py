@@ -15,10 +15,11 @@ from torch import Tensor
 
 from tests.chains import like_zfnet, plain
 from zfnet_explainer.methods.deconvnet import project
+from zfnet_explainer.pictures import stream
 from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load, read_sheet
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.display import patch_pixels, projection_pixels
-from zfnet_explainer.studies.gallery import files, search
+from zfnet_explainer.studies.gallery import search
 from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
 from zfnet_explainer.studies.gallery.tiles import ChangedPictures, project_each
 
@@ -145,7 +146,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
         calls.append(size)
         return decode(encoded, size)
 
-    monkeypatch.setattr(files, "decode", spied)
+    monkeypatch.setattr(stream, "decode", spied)
     return lambda: len(calls)
 
 
@@ -215,6 +216,17 @@ def test_a_damaged_picture_is_left_out(weights: Path, tmp_path: Path) -> None:
     sources = {one.source for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine}
     assert sources == {"val/n0/00.png", "val/n0/05.png", "val/n1/01.png", "val/n3/03.png", "val/n4/04.png"}
     assert all(len(nine) <= 5 for layer in atlas.layers.values() for nine in layer.maps.values())
+
+
+@pytest.mark.parametrize(("bad", "strict"), [(1, True), (2, False)])
+def test_too_many_damaged_pictures_are_an_error(weights: Path, tmp_path: Path, bad: int, strict: bool) -> None:
+    pictures = tiny.write_pictures(tmp_path / "data", 6)
+    for name in ("n2/02.png", "n4/04.png")[:bad]:
+        (pictures / "val" / name).write_bytes(b"no picture")
+    with pytest.raises(
+        ValueError, match=rf"^{bad} of 6 pictures cannot be read, .* such as val/n[24]/0[24]\.png: these"
+    ):
+        tiny.built(weights, pictures, tmp_path / "atlas", strict=strict)
 
 
 def test_pictures_that_change_meanwhile_are_an_error(

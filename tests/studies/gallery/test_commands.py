@@ -116,6 +116,18 @@ def test_an_atlas_beside_the_split_is_none_of_its_pictures(weights: Path, tmp_pa
     assert f"{data / 'atlas'}: 6 pictures" in result.output
 
 
+def test_an_unreadable_picture_is_left_out_or_with_strict_refused(weights: Path, tmp_path: Path) -> None:
+    data = tiny.write_pictures(tmp_path / "data", 6)
+    (data / "val/n2/02.png").write_bytes(b"no picture")
+    arguments = ("gallery", data, "--weights", weights, "--maps", "1", "--device", "cpu")
+    result = run(*arguments, "--out", tmp_path / "atlas")
+    assert result.exit_code == 0, result.output
+    assert "left out: val/n2/02.png: these bytes are not a picture" in result.output
+    result = run(*arguments, "--out", tmp_path / "strict", "--strict")
+    assert result.exit_code == 2
+    assert "1 of 6 pictures cannot be read" in result.output
+
+
 def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_path: Path) -> None:
     record = tiny.checkpoint(tiny.write_weights(tmp_path)).record
 

@@ -54,5 +54,5 @@ def checkpoint(weights: Path) -> Checkpoint:
     return load(weights)
 
 
-def built(weights: Path, data: Path, out: Path, plan: Plan = PLAN) -> Atlas:
-    return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True))
+def built(weights: Path, data: Path, out: Path, plan: Plan = PLAN, strict: bool = False) -> Atlas:
+    return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True), strict)

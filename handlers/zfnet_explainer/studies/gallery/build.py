@@ -14,8 +14,10 @@ from rich.progress import Progress
 
 from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
+from ...net.device import keeps_float32
 from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load
-from .files import Listing, PictureFile, listing, picture_files, searched_folder
+from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder, write_whole
+from ...pictures.stream import Tolerance
 from .search import Search, run_search
 from .tiles import build_layer, wanted_places
 
@@ -39,20 +41,24 @@ class Plan:
 
 
 def build(
-    checkpoint: Checkpoint, data: Path, split: str, out: Path, plan: Plan, device: torch.device, progress: Progress
-) -> Atlas:
+    checkpoint: Checkpoint, data: Path, split: str, out: Path, plan: Plan, device: torch.device, progress: Progress,
+    strict: bool,
+) -> Atlas:  # fmt: skip
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures or with `out` in it, ChangedPictures.
+    one with others begins anew. Raises ValueError for a folder without pictures, with `out` in it
+    or with too many that cannot be read (`strict`: with one), for a device that rounds float32, ChangedPictures.
     """
     _check_outside(out, searched_folder(data, split))
     checkpoint.chain.placed(device)
+    if not keeps_float32(device):
+        raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
     found = listing(data, split)
     made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
     there = _there(out, checkpoint)
     if there is None or there.index["made"] != made:
-        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress)
+        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, strict)
         _publish(work.index(), out)
         there = load(out, checkpoint.record.weights_sha256)
     if there is None:
@@ -75,10 +81,12 @@ class _Work:
 
     def __init__(
         self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, found: Listing,
-        made: dict[str, Any], progress: Progress,
+        made: dict[str, Any], progress: Progress, strict: bool,
     ) -> None:  # fmt: skip
         self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
         self.plan, self.found, self.made, self.progress = plan, found, made, progress
+        self.unreadable = ""  # the last picture of which that was told
+        self.tolerance = Tolerance.of(strict, lambda line: progress.console.print(line, markup=False, highlight=False))
 
     def index(self) -> dict[str, Any]:
         """The atlas's index; its sheets lie in the work's folder."""
@@ -104,6 +112,7 @@ class _Work:
         task = self.progress.add_task("searching", total=self.found.count, completed=search.files)
 
         def save(done: Search) -> None:
+            self.tolerance.check(done.files - done.classes.total(), self.found.count, self.unreadable)
             done.save(state, self.made)
             self.progress.update(task, completed=done.files)
 
@@ -130,8 +139,9 @@ class _Work:
     def _files(self) -> Iterator[tuple[int, PictureFile]]:
         return enumerate(picture_files(self.data, self.split))
 
-    def _unreadable(self, file: PictureFile, reason: str) -> None:
-        self.progress.console.print(f"left out: {file.name}: {reason}", markup=False, highlight=False)
+    def _unreadable(self, _: PictureFile, reason: str) -> None:
+        self.unreadable = reason
+        self.tolerance.leave_out(reason)
 
 
 def _check_outside(out: Path, pictures: Path) -> None:
@@ -161,7 +171,5 @@ def _publish(index: dict[str, Any], out: Path) -> None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON, as a whole or not at all."""
-    unfinished = path.with_suffix(".new")
-    unfinished.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
-    unfinished.replace(path)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    write_whole(path, f"{text}\n".encode())

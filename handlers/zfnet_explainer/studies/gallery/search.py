@@ -14,7 +14,8 @@ from torch import Tensor
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
 from ...pictures.atlas import NINE
-from .files import PictureFile, decoded_batches
+from ...pictures.files import PictureFile, whole
+from ...pictures.stream import decoded_batches
 
 BATCH = 32
 
@@ -47,9 +48,8 @@ class Search:
         tensors = {f"values.{i}": v for i, v in enumerate(self.values)}
         tensors |= {f"pictures.{i}": p for i, p in enumerate(self.pictures)}
         about = {"key": key, "files": self.files, "classes": self.classes}
-        unfinished = path.with_suffix(".new")
-        save_file({name: t.contiguous() for name, t in tensors.items()}, unfinished, {"search": json.dumps(about)})
-        unfinished.replace(path)
+        with whole(path) as staged:
+            save_file({name: t.contiguous() for name, t in tensors.items()}, staged, {"search": json.dumps(about)})
 
     @classmethod
     def load(cls, path: Path, key: dict[str, Any]) -> "Search | None":

@@ -1,0 +1,102 @@
+"""Pictures as a stream: decoded when they are wanted, as a request's are, and never all in memory."""
+
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..errors import RequestError
+from ..explanation import Pixels
+from .decode import decode
+from .files import Listing, PictureFile, picture_files
+
+TOLERATED = 0.01
+
+
+class Unreadable(ValueError):
+    """A picture that cannot be read or decoded; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture uint8 [size, size, 3], its file and the file's number in the stream."""
+
+    number: int
+    file: PictureFile
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The share of a split's pictures, at least one where it is not 0, that may be unreadable: told, and left out."""
+
+    share: float
+    tell: Callable[[str], None]
+
+    @classmethod
+    def of(cls, strict: bool, tell: Callable[[str], None]) -> "Tolerance":
+        return cls(0 if strict else TOLERATED, tell)
+
+    def check(self, unreadable: int, count: int, example: str) -> None:
+        """Raise ValueError where too many of `count` are unreadable, for instance `example`."""
+        if unreadable > math.ceil(self.share * count):
+            raise ValueError(
+                f"{unreadable} of {count} pictures cannot be read, more than the {self.share:.0%} that are left out; "
+                f"such as {example}"
+            )
+
+    def leave_out(self, reason: str) -> None:
+        self.tell(f"left out: {reason}")
+
+    def remark(self, lack: str) -> None:
+        """Tell what else a split lacks; ValueError where nothing is tolerated."""
+        if not self.share:
+            raise ValueError(lack)
+        self.tell(lack)
+
+
+def pixels(file: PictureFile, size: int) -> Pixels:
+    """Its centre square uint8 [size, size, 3], as the server cuts it. Raises Unreadable."""
+    try:
+        return decode(file.read(), size).pixels
+    except OSError as error:
+        raise Unreadable(f"{file.name}: it cannot be read: {error.strerror}") from error
+    except RequestError as error:
+        raise Unreadable(f"{file.name}: {error}") from error
+
+
+def decoded_batches(
+    files: Iterable[tuple[int, PictureFile]], size: int, batch: int, unreadable: Callable[[PictureFile, str], None]
+) -> Iterator[tuple[int, list[Decoded]]]:
+    """How many files were taken, and the pictures among them, `batch` files at a time.
+
+    A file that is no picture is left out and told to `unreadable` with the reason, which names it.
+    """
+
+    def attempt(numbered: tuple[int, PictureFile]) -> Decoded | Unreadable:
+        number, file = numbered
+        try:
+            return Decoded(number, file, pixels(file, size))
+        except Unreadable as error:
+            return error
+
+    stream = iter(files)
+    with ThreadPoolExecutor() as pool:
+        while taken := list(islice(stream, batch)):
+            pictures = []
+            for (_, file), found in zip(taken, pool.map(attempt, taken), strict=True):
+                if isinstance(found, Decoded):
+                    pictures.append(found)
+                else:
+                    unreadable(file, str(found))
+            yield len(taken), pictures
+
+
+def sampled(data: Path, split: str, found: Listing, count: int, seed: int, size: int) -> list[Decoded]:
+    """At most `count` of the pictures, drawn by the seed, in order; those that cannot be decoded are left out."""
+    drawn = set(random.Random(seed).sample(range(found.count), min(count, found.count)))  # noqa: S311
+    chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in drawn)
+    return [picture for _, batch in decoded_batches(chosen, size, 64, lambda *_: None) for picture in batch]

@@ -1,0 +1,174 @@
+"""Which pictures are found in folders and tars, in which order; files that are whole or not there."""
+
+import gzip
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from zfnet_explainer.pictures.files import (
+    listing,
+    picture_files,
+    pictures_under,
+    searched_folder,
+    split_files,
+    whole,
+    write_whole,
+)
+
+from ..samples import noise
+
+NAMES = ["val/n1/b.png", "val/n1/c.JPG", "val/n2/a.png"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures in val, one in train, and things that are none."""
+    for i, name in enumerate([*NAMES, "train/n1/a.png", "val/stray.png"]):
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(20, 30, seed=i)).save(file)
+    (tmp_path / "data/val/n1/a.txt").write_text("no picture")
+    for hidden in ("val/n1/._b.png", "val/.ipynb_checkpoints/b.png", "val/n1/.DS_Store", "val/n1/Thumbs.db", "._x.tar"):
+        file = tmp_path / "data" / hidden
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"a system's")
+    return tmp_path / "data"
+
+
+def packed(folder: Path, out: Path) -> Path:
+    """The folder's files in two tars, under a folder of their own, in the order of their names."""
+    out.mkdir()
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    for number, part in enumerate((files[:3], files[3:])):
+        with tarfile.open(out / f"shard-{number}.tar", "w") as archive:
+            for path in part:
+                archive.add(path, f"some/where/{path.relative_to(folder)}")
+    return out
+
+
+def test_a_split_in_order_of_class_and_name(folder: Path) -> None:
+    found = list(picture_files(folder, "val"))
+    assert [file.name for file in found] == NAMES
+    assert [file.label for file in found] == ["n1", "n1", "n2"]
+    assert [file.read() for file in found] == [(folder / name).read_bytes() for name in NAMES]
+
+
+def test_a_split_in_tars_is_the_split_in_a_folder(folder: Path, tmp_path: Path) -> None:
+    shards = packed(folder, tmp_path / "shards")
+    ours, theirs = (list(picture_files(data, "val")) for data in (shards, folder))
+    assert [(f.name, f.label, f.read()) for f in ours] == [(f.name, f.label, f.read()) for f in theirs]
+    assert listing(shards, "val") == listing(folder, "val")
+
+
+def test_a_folder_without_splits_has_all_its_pictures(folder: Path) -> None:
+    flat = folder / "val"
+    assert [(f.name, f.label) for f in picture_files(flat, "val")] == [
+        ("stray.png", ""), ("n1/b.png", "n1"), ("n1/c.JPG", "n1"), ("n2/a.png", "n2")
+    ]  # fmt: skip
+
+
+def test_the_folder_that_is_searched(folder: Path, tmp_path: Path) -> None:
+    assert searched_folder(folder, "val") == folder / "val"
+    assert searched_folder(folder / "val", "val") == folder / "val"
+    shards = packed(folder, tmp_path / "shards")
+    assert searched_folder(shards, "val") == shards / "val", "which another file would become a part of"
+
+
+def test_a_listing_changes_with_every_name(folder: Path) -> None:
+    before = listing(folder, "val")
+    assert before.count == 3
+    (folder / "val/n1/b.png").rename(folder / "val/n1/d.png")
+    after = listing(folder, "val")
+    assert after.count == 3
+    assert after.digest != before.digest
+
+
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"no pictures under {tmp_path}: neither val/CLASS"):
+        listing(tmp_path, "val")
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("prefix", ["", "./", "some/where/", "./" + "long/" * 30])
+def test_a_shard_however_it_was_made(folder: Path, tmp_path: Path, format: int, prefix: str) -> None:
+    """With directories, hidden files, names that do not fit a header, and where the format has them pax headers."""
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards/x.tar", "w", format=format) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.add(path, f"{prefix}{path.relative_to(folder)}", recursive=False)
+    expected = [(f.name, f.label, f.read()) for f in split_files(folder, "val")]
+    assert [(f.name, f.label, f.read()) for f in split_files(tmp_path / "shards", "val")] == expected
+
+
+def test_links_in_a_shard_are_followed(folder: Path, tmp_path: Path) -> None:
+    original = folder / NAMES[0]
+    (folder / "val/n1/soft.png").symlink_to("../n1/b.png")
+    (folder / "val/n2/softer.png").symlink_to("../n1/soft.png")
+    (folder / "val/n2/hard.png").hardlink_to(original)
+    (folder / "val/n2/loop.png").symlink_to("loop.png")
+    (folder / "val/n2/nothing.png").symlink_to("../nowhere.png")
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards/x.tar", "w") as archive:
+        archive.add(folder, ".")
+    found = {file.name: file.read() for file in split_files(tmp_path / "shards", "val")}
+    assert found.keys() == {
+        *NAMES,
+        *(f"val/{n}.png" for n in ("n1/soft", "n2/softer", "n2/hard", "n2/loop", "n2/nothing")),
+    }
+    for name in ("val/n1/soft.png", "val/n2/softer.png", "val/n2/hard.png"):
+        assert found[name] == original.read_bytes(), name
+    assert found["val/n2/loop.png"] == found["val/n2/nothing.png"] == b""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [gzip.compress, *(lambda tar, end=end: tar[:end] for end in (0, 1100, 2048)), lambda _: b"x" * 2000],
+    ids=["compressed", "empty", "in a header", "between", "no tar"],
+)
+def test_a_shard_that_cannot_be_read_is_named(folder: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    shard = packed(folder, tmp_path / "shards") / "shard-0.tar"
+    shard.write_bytes(damage(shard.read_bytes()))
+    with pytest.raises(ValueError, match=r"shard-0\.tar is no tar that can be read, whole and not compressed"):
+        list(split_files(tmp_path / "shards", "val"))
+
+
+def test_links_of_a_folder_are_followed_and_not_around(folder: Path, tmp_path: Path) -> None:
+    (folder / "val/n4").symlink_to(folder / "train/n1")
+    (folder / "val/n1/link.png").symlink_to(folder / "train/n1/a.png")
+    (folder / "val/n1/back").symlink_to(folder)
+    (folder / "val/n1/nothing.png").symlink_to("nowhere")
+    (folder / "val/n1/z.png").mkdir()
+    in_val = ["val/n1/b.png", "val/n1/c.JPG", "val/n1/link.png", "val/n1/nothing.png", "val/n1/z.png", "val/n2/a.png"]
+    assert [file.name for file in split_files(folder, "val")] == [*in_val, "val/n4/a.png"]
+    (tmp_path / "other").symlink_to(folder)
+    found = [relative.as_posix() for _, relative in pictures_under([tmp_path / "other"])]
+    assert found == ["train/n1/a.png", "val/stray.png", *in_val, "val/n4/a.png"]
+
+
+def test_a_picture_that_is_asked_for_by_name_may_be_called_anything(folder: Path) -> None:
+    hidden = folder / "val/n1/._b.png"
+    assert list(pictures_under([hidden])) == [(hidden, Path("._b.png"))]
+    with pytest.raises(FileNotFoundError, match="nowhere is neither a picture nor a folder"):
+        list(pictures_under([folder / "nowhere"]))
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file"
+    write_whole(target, b"old")
+
+    def fail() -> None:
+        with whole(target) as staged:
+            staged.write_bytes(b"half")
+            assert target.read_bytes() == b"old"
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        fail()
+    assert target.read_bytes() == b"old"
+    write_whole(target, b"new")
+    assert (target.read_bytes(), os.listdir(target.parent)) == (b"new", ["file"])
+    assert target.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,77 @@
+"""A training step and an evaluation on a GPU, with tensors that have a device and no values."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from zfnet_explainer.accuracy.logits import logits
+from zfnet_explainer.training.recipe import Recipe
+
+from ..chains import like_zfnet
+from ..gpu.fakes import GPU, on_a_card
+from .runs import PREPROCESSING, RECIPE, SIDE, pictures, trainer
+
+
+class Count(int):
+    """How many steps an average has seen, which torch counts on the CPU: its value may be asked for there alone."""
+
+    def to(self, device: torch.device) -> Tensor:
+        return torch.full((), int(self), device=device)
+
+    def __add__(self, more: int) -> "Count":
+        return Count(int(self) + more)
+
+
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, replace(RECIPE, filter_radius=0.1, averaging=0)], ids=["averaged", "clipped"]
+)
+def test_a_training_step_stays_there_and_waits_for_nothing(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backward pass is torch's, and asks for a driver: gradients are set in its place."""
+    trained = trainer(tmp_path, recipe)
+
+    def backward(loss: torch.Tensor) -> None:
+        assert loss.requires_grad
+        for weight in trained.net.parameters():
+            weight.grad = torch.ones_like(weight)
+
+    monkeypatch.setattr(torch.autograd, "backward", backward)
+    monkeypatch.setattr(trained, "mix", lambda images, labels: (images, labels))  # draws on the CPU, by value
+    names = {id(weight): name for name, weight in trained.net.named_parameters()}
+    average = trained.average.module if trained.average else nn.Sequential()
+    if trained.average:
+        assert trained.average._buffers.pop("n_averaged") == torch.zeros((), device="cpu")
+        monkeypatch.setattr(trained.average, "n_averaged", Count(0), raising=False)
+    images, labels = torch.zeros(4, 3, SIDE, SIDE, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
+    with on_a_card(trained.net), on_a_card(average):
+        there = dict(trained.net.named_parameters())
+        for group in trained.optimiser.param_groups:
+            group["params"] = [there[names[id(weight)]] for weight in group["params"]]
+        trained.process = replace(trained.process, device=GPU)
+        for _ in range(2):
+            assert trained._step(images, labels).device == GPU
+
+
+class Fetched(TorchFunctionMode):
+    """Counts how often something is fetched from the card."""
+
+    count = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        self.count += func is Tensor.cpu
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_evaluation_waits_at_its_end_alone() -> None:
+    with on_a_card(like_zfnet(size=(3, 29, 29))) as net, Fetched() as fetched:
+        assert logits(net, pictures(7), PREPROCESSING, 29, 3).shape == (7, 5)
+    assert fetched.count == 1
