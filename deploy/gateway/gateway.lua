@@ -1,4 +1,4 @@
--- Request ids, GET without a body, and TorchServe's own errors in the contract's shape.
+-- Request ids, options in the query, GET without a body, and TorchServe's own errors in the contract's shape.
 
 -- TorchServe and the handler answer errors with the same statuses and content type; only the body of the handler's
 -- is {"error": ...}. By the status of TorchServe's: status, code, message, and the seconds to wait.
@@ -11,6 +11,59 @@ local TORCHSERVE = {
 local BAD_FORM = {"400", "malformed_body", "the form cannot be read: every part needs a name"}
 local OTHER = {"500", "internal_error", "the server failed on this request; its log has the cause under this request id"}
 
+local function decoded(text)
+  return (text:gsub("%+", " "):gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
+end
+
+-- Every option of a request, by its header's name; with its value where it stands in the query.
+local function options(headers, query)
+  local found = {}
+  for header in pairs(headers) do
+    local name = header:match("^x%-explain%-(.+)")
+    if name then
+      table.insert(found, {name = name})
+    end
+  end
+  for part in query:gmatch("[^&]+") do
+    local name, value = part:match("^([^=]*)=?(.*)")
+    table.insert(found, {name = decoded(name):lower():gsub("_", "-"), value = decoded(value)})
+  end
+  return found
+end
+
+-- TorchServe has headers of its own with underscores, such as url_path.
+local function drop_underscores(headers)
+  local dropped = {}
+  for header in pairs(headers) do
+    if header:find("_", 1, true) and not header:find("^x%-explain%-") then
+      table.insert(dropped, header)
+    end
+  end
+  for _, header in ipairs(dropped) do
+    headers:remove(header)
+  end
+end
+
+-- TorchServe drops a query unseen, and of a header that is sent twice all but the last. So an option in the query
+-- becomes a header, and the server refuses what it does not know; one that cannot, or comes twice, is refused here.
+local function take_options(headers, query)
+  local given = {}
+  for _, option in ipairs(options(headers, query)) do
+    local name = option.name:gsub("%-", "_")
+    if option.value and not name:find("^[%w_]+$") then
+      return "the query takes options, such as ?format=png"
+    elseif option.value and option.value:find("[^\32-\126]") then
+      return "`" .. name .. "` may be ASCII in the query: send all else in a form or in JSON", name
+    elseif given[name] then
+      return "`" .. name .. "` is given twice", name
+    end
+    given[name] = true
+    if option.value then
+      headers:replace("x-explain-" .. option.name, option.value)
+    end
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local sent = headers:get("x-zfnet-sent-id")
@@ -19,13 +72,24 @@ function envoy_on_request(handle)
     headers:replace("x-request-id", sent)
   end
   handle:streamInfo():dynamicMetadata():set("zfnet", "request_id", headers:get("x-request-id"))
-  headers:replace(":path", headers:get(":path"):match("^[^?]*"))  -- nothing of the contract is in a query
+  drop_underscores(headers)
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)")
+  headers:replace(":path", path)
 
-  -- A picture in it would be explained, and with GET nobody has shown a token.
-  local body = headers:get(":method") == "GET" and handle:body()
-  if body then
-    body:setBytes("")
-    handle:headers():replace("content-length", "0")
+  if headers:get(":method") == "GET" then  -- a picture in it would be explained, and nobody has shown a token
+    local body = handle:body()
+    if body then
+      body:setBytes("")
+      handle:headers():replace("content-length", "0")
+    end
+    return
+  end
+  local wrong, option = take_options(headers, query)
+  if wrong then
+    handle:streamInfo():dynamicMetadata():set("zfnet", "refused", true)
+    handle:respond({[":status"] = "400"}, string.format(
+      '{"error":{"code":"invalid_option","message":"%s"%s,"request_id":"%s"}}\n',
+      wrong, option and ',"option":"' .. option .. '"' or "", headers:get("x-request-id")))
   end
 end
 

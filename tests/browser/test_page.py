@@ -368,6 +368,19 @@ def test_labels_never_become_markup(tab: Page, service: Service) -> None:
         assert tab.title() == "zfnet: explain a picture"
 
 
+def test_classes_that_share_a_label_are_told_apart_by_what_is_no_index(tab: Page, service: Service) -> None:
+    explainer = service.explainer
+    last = len(service.rules.classes) - 1
+    classes = tuple(ClassName(str(last - index), "dog") for index in range(last + 1))
+    with opened(serving(Checkpoint(explainer.chain, replace(explainer.record, classes=classes)))) as door:
+        tab.goto(door.url)
+        explain(tab, window="112", stride="112", features="1")
+        second = tab.locator(".prediction").nth(1)
+        second.click()
+        expect(second).to_have_attribute("aria-pressed", "true")
+        assert door.asked[-1]["target"] == classes[int(second.get_attribute("value") or "")].synset
+
+
 def test_a_server_or_gateway_that_wants_a_token_is_given_it(tab: Page, service: Service) -> None:
     with opened(service, "sesame") as door:
         for refusal, said in ((NO_KEY, "Token Authorization failed"), (NO_TOKEN, "send a token")):

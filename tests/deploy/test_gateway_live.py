@@ -63,6 +63,16 @@ def test_answers_come_through_with_the_clients_id(real: Gateway) -> None:
         assert unnamed.json()["request_id"] == unnamed.headers["x-request-id"]
 
 
+def test_options_in_the_query_are_the_servers(real: Gateway) -> None:
+    with real.client() as client:
+        figure = client.post(EXPLAIN, params={**SMALL, "format": "png"}, content=encoded(noise()))
+        assert (figure.status_code, figure.headers["content-type"]) == (200, "image/png")
+        unknown = client.post(EXPLAIN, params={"frmat": "png"}, content=encoded(noise()))
+        assert (unknown.status_code, unknown.json()["error"]["option"]) == (400, "frmat")
+        twice = client.post(EXPLAIN, params={"format": "png"}, files={"data": encoded(noise())}, data={"format": "png"})
+        assert (twice.status_code, twice.json()["error"]["message"]) == (400, "`format` is given twice")
+
+
 def test_the_page_is_open(real: Gateway) -> None:
     with real.client(None) as browser:
         answer = browser.get(EXPLAIN, headers={"Accept": "text/html"})

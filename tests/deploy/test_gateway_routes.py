@@ -57,6 +57,7 @@ def test_every_documented_call_goes_to_its_pool(pools: Pools, alice: httpx.Clien
     pool = "explain" if "expl" in path and method != "GET" else "predict"
     [seen] = pools[pool].seen
     assert (seen.method, seen.path) == (method, path), "without its query"
+    assert seen.headers.get("x-explain-secret") == (None if method == "GET" else "1"), "for the server to refuse"
     assert len(pools["predict"].seen + pools["explain"].seen) == 1
     assert seen.headers.get("x-zfnet-client") == (None if method == "GET" else "alice")
     assert "authorization" not in seen.headers or method == "GET"
@@ -140,6 +141,7 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     with gateway.client(None) as browser:
         answer = browser.options(PREDICT, headers={"Origin": ORIGIN, **asked})
+        assert answer.status_code == 200, "a browser takes nothing else for a yes"
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         allowed = set(answer.headers["access-control-allow-headers"].split(", "))
         assert allowed == {"authorization", "content-type", "x-request-id", *OPTION_HEADERS}
@@ -147,9 +149,10 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
         assert (other.status_code, "access-control-allow-origin" in other.headers) == (401, False)
     with gateway.client() as alice:
         assert alice.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked}).is_error
-        answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN})
+        answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"})
         assert answer.headers["access-control-allow-origin"] == ORIGIN
-    [_] = pools["explain"].seen
+    [seen] = pools["explain"].seen
+    assert not {"origin", "sec-fetch-site"} & set(seen.headers), "the servers know of no other origin"
     pools["explain"].seen.clear()
     assert untouched(pools)
 

@@ -43,6 +43,13 @@ def test_asks_for_its_key_and_says_so(life: Serving) -> None:
     assert life.predicted({}) == 400, "without a key"
 
 
+def test_a_browser_that_asks_beforehand_is_refused_for_want_of_a_key(life: Serving, client: httpx.Client) -> None:
+    url = f"{life.options.inference_url}/explanations/{life.options.model}"
+    asked = {"Origin": "https://d.example", "Access-Control-Request-Method": "POST"}
+    answer = client.options(url, headers=asked)
+    assert (answer.status_code, answer.json()["type"]) == (400, "InvalidKeyException"), "else `serve` need not refuse"
+
+
 def test_nothing_makes_it_fetch_from_elsewhere(life: Serving, client: httpx.Client) -> None:
     elsewhere = {"url": f"{life.options.metrics_url}/metrics"}
     url, key = life.options.management_url, life.key("management")

@@ -52,6 +52,10 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines in: ask for a key with --token, or say --open"),  # noqa: S104
         (["--weights", "nowhere.safetensors"], "cannot read the weights nowhere.safetensors"),
+        (
+            ["--token", "--allow-origin", "https://d.example"],
+            "pages of https://d.example cannot send the key that --token asks for: put the gateway in front",
+        ),
         (["--archive", "nowhere.mar"], "there is no archive nowhere.mar"),
         (
             ["--archive", "nowhere.mar", "--workers", "2"],
@@ -66,6 +70,13 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), *arguments)
     assert said.startswith(f"error: {message}")
+
+
+def test_an_archive_that_lets_pages_in_is_not_served_with_keys(tmp_path: Path) -> None:
+    archive = tiny_archive(tmp_path / "tiny.mar", config="explainer: {allowed_origin: 'https://d.example'}\n")
+    options = ServerOptions.on_free_ports(token=True)
+    said = refusal("serve", *serve_arguments(tmp_path, options), "--archive", archive)
+    assert said.startswith("error: pages of https://d.example cannot send the key")
 
 
 @pytest.mark.parametrize("name", ["a,b=c.mar", "../x"])

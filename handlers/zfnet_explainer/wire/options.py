@@ -1,35 +1,25 @@
-"""Options as clients write them -> checked values."""
+"""Options as clients write them -> checked values: one table of what there is, and what limits them together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
+from ..errors import TooMuchWork, UnusableOption, printable
 from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
+from .accept import MEDIA_TYPES, accepted_format
+from .values import MAX_LISTED, Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
 
 METHODS = ("deconv", "occlusion")
-FORMATS = ("json", "png", "npz", "html")
+FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
 FILLS = ("gray", "mean", "black", "white", "blur")
 CROSSCHECKS = ("none", "captum")
-MAX_PROJECTIONS = 64
+MAX_PROJECTIONS = MAX_LISTED
 MAX_OTHERS = 9
 # All pictures of one request may ask for so many times as much as a single one.
 MAX_TOGETHER = 4
-OWNERS = {
-    "layer": "deconv",
-    "features": "deconv",
-    "feature": "deconv",
-    "others": "deconv",
-    "window": "occlusion",
-    "stride": "occlusion",
-    "fill": "occlusion",
-    "precision": "occlusion",
-}
-PREDICT_OPTIONS = ("top_k",)
-EXPLAIN_OPTIONS = ("top_k", "methods", "target", *OWNERS, "images", "crosscheck", "format")
 
 
 @dataclass(frozen=True)
@@ -52,10 +42,91 @@ class Presentation:
     images: bool
 
 
+@dataclass(frozen=True)
+class Known:
+    """What an option's values depend on: the rules, the Accept header, and the options above it in the table."""
+
+    rules: Rules
+    accept: str
+    checked: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: what it may be, and the method that it is about, if it is about one.
+
+    Predictions have it too where `predictions` says so.
+    """
+
+    name: str
+    values: Callable[[Known], Values]
+    method: Literal["deconv", "occlusion"] | None = None
+    predictions: bool = False
+
+
+def _top_k(known: Known) -> Values:
+    count = len(known.rules.classes)
+    return Integer(1, count, "the number of classes", default=min(5, count))
+
+
+def _layer(known: Known) -> Values:
+    last = len(known.rules.maps)
+    expected = f"one or several of the layers 1 to {last}, separated by commas, each once"
+    return Integers(1, last, expected, default=(last,))
+
+
+def _feature(known: Known) -> Values:
+    layer = known.checked["layer"][0]
+    last = known.rules.maps[layer - 1] - 1
+    expected = (
+        f"map indices from 0 to {last} (layer {layer}), separated by commas, each once, at most {MAX_PROJECTIONS}"
+    )
+    return Integers(0, last, expected, default=None)
+
+
+def _others(known: Known) -> Values:
+    return Integer(0, MAX_OTHERS, default=MAX_OTHERS if known.checked["format"] in DRAWN else 0)
+
+
+def _window(known: Known) -> Values:
+    return Integer(1, known.rules.size, "the picture's side", default=min(32, known.rules.size))
+
+
+def _stride(known: Known) -> Values:
+    window = known.checked["window"]
+    return Integer(1, window, "the window", default=min(8, window))
+
+
+# In the order in which they are checked: each may depend on those above it.
+OPTIONS = (
+    Option("top_k", _top_k, predictions=True),
+    Option("methods", lambda _: Both(METHODS)),
+    Option("target", lambda known: ClassIndex(known.rules.classes)),
+    Option("format", lambda known: Choice(FORMATS, default=accepted_format(known.accept))),
+    Option("images", lambda _: Boolean(default=True)),
+    Option("layer", _layer, "deconv"),
+    Option("features", lambda _: Integer(1, MAX_PROJECTIONS, default=9), "deconv"),
+    Option("feature", _feature, "deconv"),
+    Option("others", _others, "deconv"),
+    Option("window", _window, "occlusion"),
+    Option("stride", _stride, "occlusion"),
+    Option("fill", lambda _: Colour(FILLS, default="gray"), "occlusion"),
+    Option(
+        "precision",
+        lambda known: Choice(known.rules.precisions, default="float32", why="that this device computes in"),
+        "occlusion",
+    ),
+    Option("crosscheck", lambda _: Choice(CROSSCHECKS, default="none")),
+)
+EXPLAIN_OPTIONS = tuple(option.name for option in OPTIONS)
+PREDICT_OPTIONS = tuple(option.name for option in OPTIONS if option.predictions)
+
+
 def predict_options(given: Mapping[str, Any], rules: Rules) -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
-    _known(given, PREDICT_OPTIONS, "predictions")
-    return _top_k(given, rules)
+    _refuse_unknown(given, PREDICT_OPTIONS, "predictions")
+    top_k: int = _check(given, Known(rules, "", {}), [option for option in OPTIONS if option.predictions])["top_k"]
+    return top_k
 
 
 def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tuple[Options, Presentation]:
@@ -64,46 +135,23 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
     Raises UnusableOption for one that is unknown or belongs to a method not asked for, InvalidOption
     for a value, TooMuchWork for more squares or projections than the bounds.
     """
-    _known(given, EXPLAIN_OPTIONS, "explanations")
-    methods = _methods(given.get("methods", ",".join(METHODS)))
-    for name, owner in OWNERS.items():
-        if name in given and owner not in methods:
-            raise UnusableOption(f"`{name}` is an option of the method {owner}, which `methods` leaves out", name)
-    shown = Presentation(_format(given, accept), _boolean("images", given.get("images", True)))
-    window = _integer("window", given.get("window", min(32, rules.size)), 1, rules.size, "the picture's side")
-    crosscheck = _choice("crosscheck", given.get("crosscheck", "none"), CROSSCHECKS) == "captum"
-    layers, feature = _layers(given, rules)
-    features = _integer("features", given.get("features", 9), 1, MAX_PROJECTIONS)
-    if "features" in given and feature is not None:
-        raise UnusableOption("`features` and `feature` exclude each other: give a number or the maps", "features")
-    if len(layers) * features > MAX_PROJECTIONS:
-        raise TooMuchWork(
-            f"{len(layers)} layers x {features} features are more than {MAX_PROJECTIONS} projections; at most "
-            f"{MAX_PROJECTIONS // len(layers)} `features` fit {len(layers)} layers",
-            "features",
-        )
-    others = _integer("others", given.get("others", MAX_OTHERS if shown.format in DRAWN else 0), 0, MAX_OTHERS)
-    if others and shown.format == "npz":
-        raise UnusableOption("`others` are pictures, which npz has none of: leave it out, or ask for json", "others")
-    options = Options(
-        top_k=_top_k(given, rules),
-        methods=methods,
-        target=_target(given["target"], rules.classes) if "target" in given else None,
-        layers=layers,
-        features=features,
-        feature=feature,
-        others=others,
-        window=window,
-        stride=_integer("stride", given.get("stride", min(8, window)), 1, window, "the window"),
-        fill=_fill(given.get("fill", "gray")),
-        precision=_choice(
-            "precision", given.get("precision", "float32"), rules.precisions, "that this device computes in"
-        ),
-        crosscheck=crosscheck,
-    )
-    if "occlusion" in methods:
+    _refuse_unknown(given, EXPLAIN_OPTIONS, "explanations")
+    checked = _check(given, Known(rules, accept, {}), OPTIONS)
+    _check_projections(given, checked)
+    shown = Presentation(checked.pop("format"), checked.pop("images"))
+    options = Options(layers=checked.pop("layer"), crosscheck=checked.pop("crosscheck") == "captum", **checked)
+    if "occlusion" in options.methods:
         _bound_squares(options, rules)
     return options, shown
+
+
+def default_values(rules: Rules) -> dict[str, Values]:
+    """What every option of an explanation may be where nothing is given, by name."""
+    known, found = Known(rules, "", {}), {}
+    for option in OPTIONS:
+        found[option.name] = option.values(known)
+        known.checked[option.name] = found[option.name].default
+    return found
 
 
 def bound_together(options: Options, pictures: int, rules: Rules) -> None:
@@ -130,12 +178,40 @@ def _squares_limit(options: Options, rules: Rules) -> int:
     return rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
 
 
-def _known(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None:
+def _refuse_unknown(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None:
     for name in given:
         if name not in names:
             other = " (it is an option of explanations)" if name in EXPLAIN_OPTIONS else ""
             shown = printable(name)
             raise UnusableOption(f"unknown option `{shown}`{other}; {route} take: {', '.join(names)}", shown)
+
+
+def _check(given: Mapping[str, Any], known: Known, options: Iterable[Option]) -> dict[str, Any]:
+    """Every option's value, given or by default."""
+    for option in options:
+        name, values = option.name, option.values(known)
+        if name in given and option.method and option.method not in known.checked["methods"]:
+            raise UnusableOption(
+                f"`{name}` is an option of the method {option.method}, which `methods` leaves out", name
+            )
+        known.checked[name] = values.parse(name, given[name]) if name in given else values.default
+    return known.checked
+
+
+def _check_projections(given: Mapping[str, Any], checked: Mapping[str, Any]) -> None:
+    layers, features = len(checked["layer"]), checked["features"]
+    if "feature" in given and "features" in given:
+        raise UnusableOption("`features` and `feature` exclude each other: give a number or the maps", "features")
+    if "feature" in given and layers > 1:
+        raise UnusableOption("`feature` names maps of one layer: give one `layer`", "feature")
+    if layers * features > MAX_PROJECTIONS:
+        raise TooMuchWork(
+            f"{layers} layers x {features} features are more than {MAX_PROJECTIONS} projections; at most "
+            f"{MAX_PROJECTIONS // layers} `features` fit {layers} layers",
+            "features",
+        )
+    if checked["others"] and checked["format"] == "npz":
+        raise UnusableOption("`others` are pictures, which npz has none of: leave it out, or ask for json", "others")
 
 
 def _bound_squares(options: Options, rules: Rules) -> None:
@@ -152,139 +228,3 @@ def _bound_squares(options: Options, rules: Rules) -> None:
         raise TooMuchWork(
             f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", "stride"
         )
-
-
-def _top_k(given: Mapping[str, Any], rules: Rules) -> int:
-    count = len(rules.classes)
-    return _integer("top_k", given.get("top_k", min(5, count)), 1, count, "the number of classes")
-
-
-def _integer(name: str, value: Any, low: int, high: int, high_is: str = "") -> int:
-    expected = f"an integer from {low} to {high}" + (f" ({high_is})" if high_is else "")
-    number = _as_integer(value)
-    if number is None or not low <= number <= high:
-        raise InvalidOption(name, expected, value)
-    return number
-
-
-def _as_integer(value: Any) -> int | None:
-    if isinstance(value, str) and len(value.strip()) <= 12:
-        text = value.strip()
-        return int(text) if text.isascii() and text.removeprefix("-").isdigit() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _boolean(name: str, value: Any) -> bool:
-    chosen = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(chosen, bool):
-        raise InvalidOption(name, "true or false", value)
-    return chosen
-
-
-def _choice(name: str, value: Any, choices: tuple[str, ...], why: str = "") -> str:
-    chosen = value.strip().lower() if isinstance(value, str) else value
-    if chosen not in choices:
-        raise InvalidOption(name, f"one of {', '.join(choices)}" + (f" ({why})" if why else ""), value)
-    return str(chosen)
-
-
-def _list(name: str, value: Any, expected: str) -> list[Any]:
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    if not 1 <= len(parts) <= MAX_PROJECTIONS:
-        raise InvalidOption(name, expected, value)
-    return parts
-
-
-def _distinct(
-    name: str, value: Any, expected: str, parse: Callable[[Any], int | None], low: int, high: int
-) -> tuple[int, ...]:
-    numbers = [parse(part) for part in _list(name, value, expected)]
-    if any(n is None or not low <= n <= high for n in numbers) or len(set(numbers)) < len(numbers):
-        raise InvalidOption(name, expected, value)
-    return tuple(n for n in numbers if n is not None)
-
-
-def _methods(value: Any) -> frozenset[str]:
-    expected = "deconv, occlusion or both, separated by a comma, each once"
-    names = [part.strip().lower() if isinstance(part, str) else "" for part in _list("methods", value, expected)]
-    if not set(names) <= set(METHODS) or len(set(names)) < len(names):
-        raise InvalidOption("methods", expected, value)
-    return frozenset(names)
-
-
-def _layers(given: Mapping[str, Any], rules: Rules) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    last = len(rules.maps)
-    expected = f"one or several of the layers 1 to {last}, separated by commas, each once"
-    layers = _distinct("layer", given.get("layer", last), expected, _as_integer, 1, last)
-    if "feature" not in given:
-        return layers, None
-    if len(layers) > 1:
-        raise UnusableOption("`feature` names maps of one layer: give one `layer`", "feature")
-    maps = rules.maps[layers[0] - 1]
-    expected = f"map indices from 0 to {maps - 1} (layer {layers[0]}), separated by commas, each once"
-    expected += f", at most {MAX_PROJECTIONS}"
-    return layers, _distinct("feature", given["feature"], expected, _as_integer, 0, maps - 1)
-
-
-def _target(value: Any, classes: tuple[ClassName, ...]) -> int:
-    expected = f"a class index from 0 to {len(classes) - 1}, a synset or a label"
-    index = _as_integer(value)
-    if index is not None:
-        return _integer("target", index, 0, len(classes) - 1, "a synset or a label serve too")
-    if not isinstance(value, str):
-        raise InvalidOption("target", expected, value)
-    wanted = _plain(value)
-    found = [i for i, c in enumerate(classes) if wanted in (_plain(c.synset), _plain(c.label))]
-    if len(found) > 1:
-        raise InvalidOption("target", f"unique: {', '.join(classes[i].synset for i in found)} share this label", value)
-    if not found:
-        raise InvalidOption("target", f"{expected} (such as {classes[0].synset} or {classes[0].label!r})", value)
-    return found[0]
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").lower().split())
-
-
-def _fill(value: Any) -> str:
-    text = value.strip().lower() if isinstance(value, str) else ""
-    if text in FILLS:
-        return text
-    digits = text.removeprefix("#")
-    if len(text) == 7 and len(digits) == 6 and all(c in "0123456789abcdef" for c in digits):
-        return text
-    raise InvalidOption("fill", f"one of {', '.join(FILLS)} or a colour #rrggbb", value)
-
-
-def _format(given: Mapping[str, Any], accept: str) -> str:
-    if "format" in given:
-        return _choice("format", given["format"], FORMATS)
-    return accepted_format(accept)
-
-
-def accepted_format(accept: str) -> str:
-    """The format that an Accept header likes best, json where it names none."""
-    types = {
-        "image/png": "png",
-        "image/*": "png",
-        "application/x-npz": "npz",
-        "text/html": "html",
-        "text/*": "html",
-        "application/json": "json",
-        "*/*": "json",
-    }
-    ranked = sorted((_accepted(part) for part in accept.split(",")), key=lambda entry: -entry[1])
-    return next((types[media] for media, quality in ranked if media in types and quality > 0), "json")
-
-
-def _accepted(part: str) -> tuple[str, float]:
-    """One entry of an Accept header: media type and its quality, 1 where it gives none."""
-    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return media, float(value)
-            except ValueError:
-                return media, 0.0
-    return media, 1.0

@@ -1,32 +1,45 @@
 """Which pages may have a browser ask this server."""
 
-from urllib.parse import urlsplit
+import re
+from collections.abc import Callable
 
 from ..errors import ForbiddenOrigin, printable
 
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+HOST = r"(?P<host>\[[0-9a-f:.]+\]|[^\s@:/\[\]]+)(:(?P<port>[0-9]+))?"
+ORIGIN = rf"(?P<scheme>https?)://{HOST}"
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def check_origin(origin: str, host: str, allowed: str) -> None:
+def check_origin(header: Callable[[str], str], allowed: str) -> None:
     """Raise ForbiddenOrigin for a page of another web origin, but for the allowed one; `*` allows all.
 
-    A browser says the page's origin with every request that a script or a form sends, and lets no page
-    forge it; other clients send none. `host` is the request's own Host header.
+    `header` gives the request's headers by their names in lower case, empty where they are absent. What a
+    browser says in those that are read here no page can forge: they are the browser's own, or sent only after
+    it has asked the server whether it may. Clients that are no browsers send none.
     """
-    if not origin or allowed in ("*", origin) or _is_same(origin, host):
+    origin, site = header("origin"), header("sec-fetch-site")
+    if allowed == "*" or (origin and origin == allowed):
         return
-    raise ForbiddenOrigin(
-        f"pages of {printable(origin)} may not use this server: its `allowed_origin` names the one that may"
-    )
+    if not (_from_here(site, header("sec-fetch-mode"), origin) if site else _is_own(origin, header)):
+        page = printable(origin) or "another origin"
+        raise ForbiddenOrigin(f"pages of {page} may not use this server: its `allowed_origin` names the one that may")
+
+
+def _from_here(site: str, mode: str, origin: str) -> bool:
+    """What the browser says of the page's address and ours, as itself sees them: no proxy changes that."""
+    # A link elsewhere may lead here: it carries no origin, as all that sends something does.
+    return site in ("same-origin", "none") or (mode == "navigate" and not origin)
+
+
+def _is_own(origin: str, header: Callable[[str], str]) -> bool:
+    """Whether the page came from the address that was asked: Host, or what the first proxy was asked for."""
+    forwarded = header("x-forwarded-host").partition(",")[0]
+    return not origin or any(_is_same(origin, host) for host in (header("host"), forwarded))
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Whether the page came from the address that it asks now."""
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # brackets that do not match
+    page, here = re.fullmatch(ORIGIN, origin.lower()), re.fullmatch(HOST, host.strip().lower())
+    if not (page and here and page["host"] == here["host"]):
         return False
-    port = DEFAULT_PORTS.get(parts.scheme)
-    if port is None:
-        return False
-    return parts.netloc.lower().removesuffix(port) == host.lower().removesuffix(port)
+    # nginx's $host, which proxies send as Host, has no port.
+    return here["port"] in (None, page["port"] or DEFAULT_PORTS[page["scheme"]])

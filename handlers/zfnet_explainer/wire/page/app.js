@@ -77,9 +77,9 @@ function markStale(stale) {
 }
 
 function explainClass(prediction) {
-  const { label } = prediction;
+  const { label, synset } = prediction;
   const unique = settings.classes.filter((c) => c.label === label).length === 1;
-  setOption("target", unique ? label : String(prediction.class_index));
+  setOption("target", unique ? label : synset);
   optionsChanged();
   run();
 }

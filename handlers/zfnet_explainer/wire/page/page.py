@@ -20,7 +20,8 @@ from typing import Any
 
 from ...explanation import Pixels
 from ...pictures.display import CIVIDIS, CLASS_COLOURS, OTHER_COLOUR, VIRIDIS
-from ..options import CROSSCHECKS, FILLS, FORMATS, MAX_OTHERS, MAX_PROJECTIONS, METHODS, OWNERS, Rules, explain_options
+from ..options import OPTIONS, Rules, default_values
+from ..values import as_text
 
 FOLDER = Path(__file__).parent
 # One scope, in this order: each file uses only what stands above it.
@@ -64,7 +65,7 @@ def _settings(name: str, rules: Rules) -> dict[str, Any]:
         "size": rules.size,
         "classes": [{"synset": c.synset, "label": c.label} for c in rules.classes],
         "options": option_table(rules),
-        "owners": OWNERS,
+        "owners": {option.name: option.method for option in OPTIONS if option.method},
         "max_squares": rules.max_squares,
         "max_squares_crosscheck": rules.max_squares_crosscheck,
         "colours": {
@@ -78,32 +79,10 @@ def _settings(name: str, rules: Rules) -> dict[str, Any]:
 
 def option_table(rules: Rules) -> dict[str, dict[str, Any]]:
     """Every option's default and what it may be, as the page's controls need it: text as clients write it."""
-    # Without occlusion, so that a server whose bound is below the default number of squares has a page too.
-    default, shown = explain_options({"methods": "deconv"}, "", rules)
-    return {
-        "top_k": _number(default.top_k, 1, len(rules.classes)),
-        "methods": _choice(",".join(METHODS), METHODS),
-        "target": {"default": ""},
-        "layer": _choice(",".join(map(str, default.layers)), tuple(str(n + 1) for n in range(len(rules.maps)))),
-        "features": _number(default.features, 1, MAX_PROJECTIONS),
-        "feature": {"default": ""},
-        "others": _number("", 0, MAX_OTHERS),
-        "window": _number(default.window, 1, rules.size),
-        "stride": _number(default.stride, 1, rules.size),
-        "fill": _choice(default.fill, FILLS),
-        "precision": _choice(default.precision, rules.precisions),
-        "images": _choice(str(shown.images).lower(), ("true", "false")),
-        "crosscheck": _choice("none", CROSSCHECKS),
-        "format": _choice(shown.format, FORMATS),
-    }
-
-
-def _number(default: int | str, low: int, high: int) -> dict[str, Any]:
-    return {"default": str(default), "low": low, "high": high}
-
-
-def _choice(default: str, choices: tuple[str, ...]) -> dict[str, Any]:
-    return {"default": default, "choices": choices}
+    values = default_values(rules)
+    table = {name: {"default": as_text(values[name].default), **values[name].control} for name in values}
+    table["others"]["default"] = ""  # it follows the format, and the page asks for several
+    return table
 
 
 def _hexadecimal(colours: Pixels) -> list[str]:
