@@ -143,7 +143,7 @@ def _progress() -> Progress:
 
 
 def _fills(text: str) -> list[str]:
-    from ..wire.options import FILLS
+    from ..pictures.fill import FILLS
 
     fills = [part.strip().lower() for part in text.split(",")]
     if not set(fills) <= set(FILLS) or len(set(fills)) < len(fills):

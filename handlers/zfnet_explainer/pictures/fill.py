@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageFilter
 
 NAMED = {"gray": "#808080", "black": "#000000", "white": "#ffffff"}
+# Every name of a fill; a colour #rrggbb is one, too.
+FILLS = ("gray", "mean", "black", "white", "blur")
 
 
 def fill_pixels(fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[float, ...]) -> NDArray[np.uint8]:

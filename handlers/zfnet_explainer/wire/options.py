@@ -8,13 +8,13 @@ from ..errors import TooMuchWork, UnusableOption, printable
 from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
+from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
 from .values import MAX_LISTED, Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
 
 METHODS = ("deconv", "occlusion")
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
-FILLS = ("gray", "mean", "black", "white", "blur")
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = MAX_LISTED
 MAX_OTHERS = 9
