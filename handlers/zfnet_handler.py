@@ -92,6 +92,8 @@ class ZFNetHandler:
         for i, answer in enumerate(answers):
             context.set_response_status(answer.status.value, answer.status.phrase, i)
             context.set_response_content_type(i, answer.content_type)
+            for name, value in answer.headers.items():
+                context.set_response_header(i, name, value)
         return [answer.body for answer in answers]
 
     def count(self, batch: Sequence[Observation], seconds: float) -> None:

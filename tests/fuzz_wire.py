@@ -130,13 +130,18 @@ OPTIONS = st.builds(
     st.one_of(st.just({}), WILD),
 )
 ENCODED = st.one_of(st.just(PICTURES[3]), pictures()).map(lambda data: base64.b64encode(data).decode()) | TEXTS
-INSTANCES = st.one_of(ENCODED.map(lambda text: {"data": {"b64": text}}), VALUES)
+INSTANCES = st.one_of(
+    ENCODED.map(lambda text: {"data": {"b64": text}}),
+    st.dictionaries(st.sampled_from(["data", "b64", "image_bytes", "top_k"]), ENCODED | VALUES, max_size=2),
+    VALUES,
+)
 SHAPES = st.one_of(st.just([1]), st.just([1, 2, 2, 3]), st.lists(st.integers(-1, 9), max_size=5), VALUES)
 TENSORS = st.fixed_dictionaries(
     {"name": st.just("image")},
     optional={
         "datatype": st.sampled_from(["BYTES", "UINT8"]) | VALUES,
         "shape": SHAPES,
+        "parameters": st.just({"binary_data_size": 4}) | VALUES,
         "data": st.lists(ENCODED, max_size=2) | st.lists(st.integers(-1, 256), min_size=12, max_size=12) | VALUES,
     },
 )
@@ -167,12 +172,14 @@ def broken_json(draw: st.DrawFn) -> bytes:
 BODIES = st.one_of(broken_json(), broken_json().map(bytearray), DOCUMENTS, pictures(), st.binary(max_size=60), VALUES)
 FORMS = st.one_of(
     st.fixed_dictionaries({"body": BODIES}),
+    st.dictionaries(broken_json().map(lambda text: text.decode(errors="replace")), st.binary(max_size=9), max_size=2),
     st.dictionaries(NAMES | st.just("data"), pictures() | st.binary(max_size=9) | TEXTS, max_size=5),
     st.fixed_dictionaries({"data": st.just(PICTURES[3])}, optional=dict.fromkeys(EXPLAIN_OPTIONS[:5], TEXTS)),
 )
+PROTOCOLS = ["Accept", "accept", "id", "Content-Encoding", "Inference-Header-Content-Length"]
 HEADERS = st.dictionaries(
-    st.one_of(NAMES.map(lambda name: f"X-Explain-{name}"), st.sampled_from(["Accept", "accept", "id"]), TEXTS),
-    TEXTS | st.sampled_from(["image/png;q=0.5, */*", "text/html", "a;q=nan", ";;,,=q"]),
+    st.one_of(NAMES.map(lambda name: f"X-Explain-{name}"), st.sampled_from(PROTOCOLS), TEXTS),
+    TEXTS | st.sampled_from(["gzip", "identity", "90", "image/png;q=0.5, */*", "text/html", "a;q=nan", ";;,,=q"]),
     max_size=3,
 )
 REQUESTS = st.builds(Incoming, FORMS, HEADERS, st.booleans(), st.booleans())
@@ -224,7 +231,7 @@ def check_request(incoming: Incoming) -> str:
             assert picture.pixels.shape == (SIZE, SIZE, 3)
         else:
             refused(picture)
-    json_bytes({"id": request.id})
+    json_bytes({"id": request.wanted.id})
     return check_options(dict(request.options), request.accept)
 
 
@@ -237,7 +244,7 @@ CHECKS: tuple[tuple[st.SearchStrategy[Any], Callable[[Any], str]], ...] = (
 
 def main(count: int) -> None:
     """Try `count` inputs, a third each of pictures, options and requests, and tell how they were answered."""
-    warnings.simplefilter("error")
+    warnings.simplefilter("error", append=True)  # behind what the program itself ignores
     for strategy, check in CHECKS:
         answers: Counter[str] = Counter()
         start = time.perf_counter()

@@ -14,8 +14,9 @@ from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.service.service import Answer, Service
 from zfnet_explainer.service.settings import Limits
-from zfnet_explainer.wire import options
-from zfnet_explainer.wire.document import MAX_INSTANCES
+from zfnet_explainer.wire import options, v2
+from zfnet_explainer.wire.binary import LENGTH_HEADER
+from zfnet_explainer.wire.document import MAX_INSTANCES, V2_FIELDS
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
 
 from .document import DOCUMENT, SCHEMAS, check, response
@@ -88,6 +89,8 @@ def headers(operation: dict[str, Any]) -> Iterator[str]:
     for reference in operation["parameters"]:
         key = reference["$ref"].rpartition("/")[2]
         parameter = DOCUMENT["components"]["parameters"][key]
+        if parameter["name"] == LENGTH_HEADER:
+            continue
         assert parameter["schema"] == {"$ref": f"#/components/schemas/{key}"}
         yield parameter["name"].lower().removeprefix(HEADER_PREFIX).replace("-", "_")
 
@@ -263,6 +266,30 @@ def test_pixels_are_read_as_documented(served: Service) -> None:
     assert status == 200
 
 
+def test_the_protocols_words_are_documented() -> None:
+    """What is passed over or obeyed beside options, in a request, its tensor and its outputs."""
+    for name, known in (
+        ("PredictParametersV2", options.PREDICT_OPTIONS),
+        ("ExplainParametersV2", options.EXPLAIN_OPTIONS),
+    ):
+        said = v2.PASSED_OVER_IN_REQUESTS | {v2.BINARY, v2.ALL_BINARY}
+        assert set(SCHEMAS[name]["properties"]) == set(known) | said
+    tensor, output = SCHEMAS["ImageTensor"], SCHEMAS["PredictV2"]["properties"]["outputs"]["items"]
+    assert set(tensor["properties"]["parameters"]["properties"]) == v2.PASSED_OVER | {v2.SIZE}
+    assert set(output["properties"]["parameters"]["properties"]) == v2.PASSED_OVER | {v2.BINARY}
+    for name in ("PredictV2", "ExplainV2"):
+        assert set(SCHEMAS[name]["properties"]) == V2_FIELDS
+
+
+def test_tensors_in_binary_are_as_documented(served: Service) -> None:
+    body = {"inputs": TENSORS, "outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}]}
+    [answer] = served.answer([sent({"body": json.dumps(body).encode()}, False, True)], ["id"])
+    assert answer.content_type in response("/v2/models/zfnet/infer", 200)["content"]
+    length = int(answer.headers[LENGTH_HEADER])
+    check(SCHEMAS["AnswerV2"], json.loads(answer.body[:length]))
+    assert len(answer.body) == length + 3 * 4
+
+
 # Errors
 
 
@@ -288,7 +315,16 @@ def test_error_codes_are_those_of_the_code() -> None:
 def test_refusals_are_as_documented(served: Service, path: str, fields: dict[str, Any], expected: int) -> None:
     status, answer = ask(served, path, fields)
     assert status == expected
-    assert answer["error"]["request_id"] == "id"
+    assert isinstance(answer["error"], str) if path.startswith("/v2") else answer["error"]["request_id"] == "id"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("?", 400), ("bm90aGluZw==", 415), (B64[:400], 422)])
+def test_instances_of_which_none_can_be_read_are_as_documented(served: Service, text: str, expected: int) -> None:
+    body = json.dumps({"instances": [{"b64": text}, {}]}).encode()
+    for path, key in (("/v1/models/zfnet:predict", "predictions"), ("/v1/models/zfnet:explain", "explanations")):
+        status, answer = ask(served, path, {"body": body})
+        assert status == expected
+        assert ["error" in entry for entry in answer[key]] == [True, True]
 
 
 def test_an_answer_over_the_limit_is_refused_as_documented() -> None:

@@ -1,7 +1,9 @@
 """Everything a request can have wrong with it, each with its HTTP status and code."""
 
 import reprlib
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 QUOTE = reprlib.Repr()  # short and printable, however long, deep or strange the value is
 QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
@@ -18,6 +20,7 @@ class RequestError(Exception):
 
     status = 400
     code = "malformed_body"
+    in_v2 = False  # whether the client speaks the Open Inference Protocol
 
     def __init__(self, message: str, option: str | None = None) -> None:
         super().__init__(message)
@@ -32,10 +35,24 @@ class RequestError(Exception):
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 
+    def answer(self, request_id: str) -> dict[str, Any]:
+        """The JSON answer: in the Open Inference Protocol its `error` is the message alone."""
+        return {"error": self.message if self.in_v2 else self.payload(request_id)}
+
     def payload(self, request_id: str) -> dict[str, str]:
         """The fields of the JSON answer's `error`."""
         option = {} if self.option is None else {"option": self.option}
         return {"code": self.code, "message": self.message, **option, "request_id": request_id}
+
+
+@contextmanager
+def told_in(protocol: str) -> Iterator[None]:
+    """Mark the errors that come through as those of a client of `v2`, the Open Inference Protocol, or of another."""
+    try:
+        yield
+    except RequestError as error:
+        error.in_v2 = protocol == "v2"
+        raise
 
 
 class MalformedBody(RequestError):
@@ -83,6 +100,13 @@ class UnsupportedImage(RequestError):
 
     status = 415
     code = "unsupported_image"
+
+
+class UnsupportedEncoding(RequestError):
+    """A body under a Content-Encoding that the server does not read."""
+
+    status = 415
+    code = "unsupported_encoding"
 
 
 class UndecodableImage(RequestError):

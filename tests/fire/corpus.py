@@ -8,10 +8,10 @@ from zfnet_explainer.wire.document import HOW
 from zfnet_explainer.wire.request import Incoming
 
 from ..document import SCHEMAS, check
-from . import bad_options, bad_pictures, documents, messages, odd_pictures
+from . import bad_options, bad_pictures, clients, documents, messages, odd_pictures
 from .cases import Case, as_bytes
 
-MODULES = (odd_pictures, bad_pictures, bad_options, documents, messages)
+MODULES = (odd_pictures, bad_pictures, bad_options, documents, clients, messages)
 CASES: dict[str, Case] = {
     f"{module.__name__.rpartition('.')[2]}: {case.name}": case for module in MODULES for case in module.CASES
 }
@@ -29,7 +29,7 @@ LARGE = (
 INTERNALS = re.compile(r"Traceback|File \"|\.py\b|/(home|tmp|usr|opt|run|site-packages)/|\bat 0x|python\d|org\.pytorch")
 # What a client is told to do about a picture.
 HELP = {
-    "too_large": ("send a smaller one",),
+    "too_large": ("send a smaller one", "send less at once"),
     "unsupported_image": ("send JPEG, PNG, WebP, GIF, BMP or TIFF", "send 8 or 16 bits"),
     "undecodable_image": ("is it complete?", "save it again"),
 }
@@ -68,8 +68,15 @@ def judge(case: Case, status: int, content_type: str, body: bytes) -> Any:
         check(SCHEMAS["TorchServeError"], said)
         assert said["type"] == case.code
         return said
-    check(SCHEMAS["Error"], said)
-    _judge_error(case, said["error"])
+    if case.path.startswith("/v") and b'"inputs"' in case.content:
+        check(SCHEMAS["ErrorV2"], said)
+        assert said["error"].startswith(case.says)
+        _judge_message(said["error"])
+        return said
+    error = next(iter(said.values()))
+    error = error[0]["error"] if isinstance(error, list) else error  # the first instance's
+    check(SCHEMAS["Error"], {"error": error})
+    _judge_error(case, error)
     return said
 
 
@@ -78,10 +85,14 @@ def _judge_error(case: Case, error: dict[str, str]) -> None:
     assert case.code in (None, error["code"]), error
     assert case.option in (None, error.get("option")), error
     assert message.startswith(case.says)
+    assert any(help_ in message for help_ in HELP.get(error["code"], (message,)))
+    _judge_message(message)
+
+
+def _judge_message(message: str) -> None:
     assert message.isprintable()
     assert len(message.removesuffix(HOW)) < 300
     assert len(message.partition(", got ")[2]) <= 60
-    assert any(help_ in message for help_ in HELP.get(error["code"], (message,)))
 
 
 def judge_instances(case: Case, said: Any) -> None:

@@ -1,11 +1,15 @@
 """What is odd about HTTP itself: routes, methods, types, forms, headers, and bytes that are no request."""
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .cases import BOUNDARY, EXPLAIN, PREDICT, SMALL, V1_PREDICT, Case, form
 
 NO_MODEL, NO_ROUTE, NO_HTTP = "ModelNotFoundException", "ResourceNotFoundException", "BadRequestException"
+B64 = base64.b64encode(SMALL).decode()
+PLUSES = base64.b64encode(SMALL + b"\xfb\xef\xbe" * 9).decode()
 # TorchServe takes a form that it cannot read for its own fault; the gateway makes 400 of it.
 BAD_FORM = (500, "ErrorDataDecoderException")
 
@@ -59,10 +63,25 @@ def _types() -> Iterator[Case]:
     yield Case("a web form of a path", 415, "unsupported_image", PREDICT, b"data=/etc/passwd", encoded)
     yield Case("a web form without data", 400, "malformed_body", PREDICT, b"top_k=3", encoded)
     yield Case("a web form of broken escapes", *BAD_FORM, PREDICT, b"data=%zz%f&%=%", encoded)
-    yield Case("gzip that is none", 200, None, PREDICT, SMALL, {"content-encoding": "gzip"})
+    yield from _json_as_forms()
     for accept in ("text/plain", "image/*;q=x", "*/*;q=-1", "," * 1000, "~", "application/json;q=0"):
         headers = {"accept": accept, "X-Explain-Methods": "occlusion", "X-Explain-Window": "224"}
         yield Case(f"accept {accept!r:.20}", 200, None, EXPLAIN, SMALL, headers)
+
+
+def _json_as_forms() -> Iterator[Case]:
+    """What curl -d makes of a file of JSON."""
+    encoded = {"content-type": "application/x-www-form-urlencoded"}
+    told = "the JSON came as a form"
+    for name, text in {"padded": B64, "with +": PLUSES}.items():
+        document = json.dumps({"instances": [{"data": {"b64": text}}]}).encode()
+        yield Case(f"JSON as a form, {name}", 200, None, V1_PREDICT, document, encoded)
+        yield Case(f"JSON as a form on a route of pictures, {name}", 200, None, PREDICT, document, encoded)
+    many = json.dumps({"instances": [{"data": B64}] * 3, "parameters": {"top_k": 2}}, indent=0).replace("\n", "")
+    yield Case("JSON of three as a form", 200, None, V1_PREDICT, many.encode(), encoded)
+    parted = json.dumps({"instances": [{"data": B64}], "parameters": {"a&b": 2}}).encode()
+    yield Case("JSON with & as a form", 400, "malformed_body", V1_PREDICT, parted, encoded, says=told)
+    yield Case("JSON of lines as a form", 400, "malformed_body", PREDICT, b'{"instances":\n[=\n]}', encoded, says=told)
 
 
 def _forms() -> Iterator[Case]:

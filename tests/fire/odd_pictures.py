@@ -87,6 +87,43 @@ def _png16(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     )
 
 
+def _metadata() -> Iterator[Case]:
+    """Texts, profiles and the like, long or damaged: none of them is pixels."""
+    turned = b"XML:com.adobe.xmp\0\1\0\0\0"
+    for name, kind, start, mebibytes in (
+        ("zTXt", b"zTXt", b"a\0\0", 64),
+        ("iTXt", b"iTXt", b"x\0\1\0\0\0", 10),
+        ("iCCP", b"iCCP", b"x\0\0", 10),
+        ("XMP", b"iTXt", turned, 10),
+    ):
+        yield good(f"PNG whose {name} unfolds to {mebibytes} MiB", partial(_unfolding, kind, start, mebibytes), True)
+    profile = png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**20)))
+    xmp = png_chunk(b"iTXt", turned + zlib.compress(bytes(2**20 - 1)))
+    damaged = png_chunk(b"tEXt", b"a\0b")[:-1] + b"?"
+    for name, chunks in {
+        "100 profiles": profile * 100,
+        "100 XMPs": xmp * 100,
+        "20,000 texts": png_chunk(b"tEXt", b"a\0b") * 20_000,
+        "a text of 4 MiB": png_chunk(b"tEXt", b"a\0" + bytes(2**22)),
+        "a damaged text": damaged,
+        "a damaged EXIF": png_chunk(b"eXIf", b"MM\0*")[:-1] + b"?",
+        "an XMP that does not unfold": png_chunk(b"iTXt", turned + b"no deflate"),
+        "a text of an unknown compression": png_chunk(b"zTXt", b"Raw profile type exif\0\7"),
+        "a gamma of two bytes": png_chunk(b"gAMA", b"\0\0"),
+        "an animation of no frames": png_chunk(b"acTL", bytes(8)),
+    }.items():
+        yield good(f"PNG with {name}", partial(_with, chunks), alike=True)
+
+
+def _unfolding(kind: bytes, start: bytes, mebibytes: int) -> bytes:
+    return _with(png_chunk(kind, start + zlib.compress(bytes(mebibytes * 2**20))))
+
+
+def _with(chunks: bytes) -> bytes:
+    plain = saved(PICTURE, "PNG")
+    return plain[:33] + chunks + plain[33:]  # behind the signature and the header
+
+
 def _modes() -> Iterator[Case]:
     grey, palette = PICTURE.convert("L"), PICTURE.quantize(40)
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
@@ -126,4 +163,4 @@ def _sizes() -> Iterator[Case]:
     yield good("49 megapixels of one bit", lambda: saved(Image.new("1", (7000, 7000)), "PNG"))
 
 
-CASES = (*_lossless(), *_modes(), *_sizes())
+CASES = (*_lossless(), *_metadata(), *_modes(), *_sizes())

@@ -267,6 +267,38 @@ def test_an_orientation_that_does_not_exist_is_ignored() -> None:
     assert (pixels_of(file_of(Image.fromarray(PICTURE), exif=exif)) == PICTURE).all()
 
 
+def text(kind: bytes, name: bytes, value: bytes) -> bytes:
+    """A text chunk, compressed where its kind is, or may be."""
+    between = {b"tEXt": b"\0", b"zTXt": b"\0\0", b"iTXt": b"\0\1\0\0\0"}[kind]
+    return chunk(kind, name + between + (value if kind == b"tEXt" else zlib.compress(value)))
+
+
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+PROFILE = b"\nexif\n      34\n" + b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0".hex().encode()
+TURNED = np.rot90(PICTURE, -1)
+
+
+@pytest.mark.parametrize(
+    ("extra", "turned"),
+    [
+        (text(b"iTXt", b"XML:com.adobe.xmp", XMP), True),
+        (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), True),
+        (text(b"zTXt", b"Raw profile type exif", PROFILE), True),
+        (text(b"tEXt", b"Raw profile type exif", PROFILE), True),
+        (text(b"iTXt", b"XML:com.adobe.xmp", XMP + bytes(2**20)), False),
+        (text(b"iTXt", b"XML:com.adobe.xmp", bytes(2**20)) + text(b"iTXt", b"XML:com.adobe.xmp", XMP), False),
+        (text(b"iTXt", b"Comment", XMP), False),
+    ],
+    ids=["xmp", "plain-xmp", "packed-profile", "profile", "too-long", "second", "comment"],
+)
+def test_a_png_is_turned_as_its_texts_say(extra: bytes, turned: bool) -> None:
+    """Before the pixels and behind them."""
+    plain = encoded(PICTURE)
+    for at in (33, len(plain) - 12):
+        data = plain[:at] + extra + plain[at:]
+        assert (pixels_of(data) == (TURNED if turned else PICTURE)).all()
+
+
 # Crop and size
 
 
@@ -373,3 +405,36 @@ def test_pillows_settings_and_the_warning_filters_stay_as_they_are() -> None:
         with contextlib.suppress(RequestError):
             decode(data, SIZE)
         assert settings() == before
+
+
+def test_the_warning_filters_are_left_alone_while_a_picture_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of every thread: two that change and restore them leave the first one's behind."""
+    seen = []
+
+    def load(image: ImageFile.ImageFile) -> object:
+        seen.append(warnings.filters is before)
+        return loaded(image)
+
+    before, loaded = warnings.filters, ImageFile.ImageFile.load
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    decode(file_of(Image.fromarray(PICTURE), "JPEG"), SIZE)
+    assert seen
+    assert all(seen)
+
+
+REMARKS = """
+import io, sys, warnings
+from PIL import Image
+from zfnet_explainer.pictures.decode import decode
+
+buffer = io.BytesIO()
+Image.new("RGB", (9, 9)).save(buffer, "JPEG", exif=b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\x09\\0\\x12\\x01")
+decode(buffer.getvalue(), 9)
+warnings.warn("of another")
+"""
+
+
+def test_pillows_remarks_are_not_written_and_those_of_others_are() -> None:
+    done = subprocess.run([sys.executable, "-c", REMARKS], capture_output=True, text=True, check=True)  # noqa: S603
+    assert "of another" in done.stderr
+    assert "Corrupt EXIF" not in done.stderr

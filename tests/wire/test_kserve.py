@@ -14,7 +14,8 @@ from zfnet_explainer.explanation import Explanation, FloatArray
 from zfnet_explainer.pictures.decode import Crop, Picture
 from zfnet_explainer.wire.kserve import v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
-from zfnet_explainer.wire.response import Served, json_bytes
+from zfnet_explainer.wire.response import Served
+from zfnet_explainer.wire.v2 import Wanted
 
 SERVED = Served("zfnet", "1.0", "cpu", RECORD)
 PICTURE = Picture(np.zeros((4, 4, 3), np.uint8), 8, 4, Crop(0, 2, 4, 4))
@@ -28,8 +29,8 @@ PLACE = {
 ROWS: list[FloatArray] = [np.array([0.5, 0.25, 0.25], np.float32), np.array([0.125, 0.75, 0.125], np.float32)]
 
 
-def request(outputs: tuple[str, ...] = (), request_id: str | None = None) -> Request:
-    return Request(False, "v2", (), {}, "", request_id, outputs, 0.0)
+def request(*outputs: str, request_id: str | None = None) -> Request:
+    return Request(False, "v2", (), {}, "", Wanted(request_id, dict.fromkeys(outputs, False)), 0.0)
 
 
 def explanation(row: FloatArray) -> Explanation:
@@ -38,14 +39,19 @@ def explanation(row: FloatArray) -> Explanation:
     return Explanation(np.zeros((4, 4, 3), np.uint8), row, predictions, predictions[0], None, None, None, {})
 
 
+def said(answer: tuple[bytes, dict[str, str]]) -> Any:
+    """An answer in JSON alone."""
+    body, headers = answer
+    assert headers == {}
+    return orjson.loads(body)
+
+
 def outputs(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    read_back = orjson.loads(json_bytes(answer))
-    return {tensor.pop("name"): tensor for tensor in read_back["outputs"]}
+    return {tensor.pop("name"): tensor for tensor in answer["outputs"]}
 
 
 def test_predictions() -> None:
-    answer = v2_predictions(SERVED, request(request_id="a-1"), ROWS)
-    assert orjson.loads(json_bytes(answer)) == {
+    assert said(v2_predictions(SERVED, request(request_id="a-1"), ROWS)) == {
         "model_name": "zfnet",
         "model_version": "1.0",
         "id": "a-1",
@@ -62,13 +68,13 @@ def test_predictions() -> None:
 
 
 def test_an_id_that_was_not_sent_is_not_answered() -> None:
-    assert set(v2_predictions(SERVED, request(), ROWS)) == {"model_name", "model_version", "outputs"}
+    assert set(said(v2_predictions(SERVED, request(), ROWS))) == {"model_name", "model_version", "outputs"}
 
 
 def test_only_the_outputs_that_were_asked_for() -> None:
-    assert list(outputs(v2_predictions(SERVED, request(("classes",)), ROWS))) == ["classes"]
-    both = ("classes", "probabilities", "classes")
-    assert list(outputs(v2_predictions(SERVED, request(both), ROWS))) == ["probabilities", "classes"]
+    assert list(outputs(said(v2_predictions(SERVED, request("classes"), ROWS)))) == ["classes"]
+    both = said(v2_predictions(SERVED, request("classes", "probabilities", "classes"), ROWS))
+    assert list(outputs(both)) == ["probabilities", "classes"]
 
 
 @pytest.mark.parametrize("name", ["image", "", "\ud800\n", "x" * 500], ids=ascii)
@@ -76,12 +82,12 @@ def test_an_output_that_is_not_there(name: str) -> None:
     with pytest.raises(
         MalformedBody, match=r"^there is no output `.{0,60}`; there are probabilities, classes$"
     ) as caught:
-        v2_predictions(SERVED, request(("classes", name)), ROWS)
+        v2_predictions(SERVED, request("classes", name), ROWS)
     assert caught.value.message.isprintable()
 
 
 def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before() -> None:
-    one = outputs(v2_explanations(SERVED, request(), [(PICTURE, explanation(ROWS[0]))]))
+    one = outputs(said(v2_explanations(SERVED, request(), [(PICTURE, explanation(ROWS[0]))])))
     assert {name: (t["datatype"], t["shape"]) for name, t in one.items()} == {
         "probabilities": ("FP32", [1, 3]),
         "classes": ("BYTES", [3]),
@@ -90,7 +96,7 @@ def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before
     }
     assert [one[f"image.crop.{side}"]["data"] for side in ("top", "left", "height", "width")] == [[0], [2], [4], [4]]
     assert (one["target.class_index"]["data"], one["target.probability"]["data"]) == ([0], [0.5])
-    two = outputs(v2_explanations(SERVED, request(), [(PICTURE, explanation(row)) for row in ROWS]))
+    two = outputs(said(v2_explanations(SERVED, request(), [(PICTURE, explanation(row)) for row in ROWS])))
     names = [name for name in one if name not in ("probabilities", "classes")]
     assert list(two) == ["probabilities", "classes", *(f"{n}.{name}" for n in (0, 1) for name in names)]
     assert two["probabilities"]["data"] == [*ROWS[0], *ROWS[1]]

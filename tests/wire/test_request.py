@@ -1,6 +1,7 @@
 """Every way a request can arrive, and everything that can be wrong with its envelope."""
 
 import base64
+import gzip
 import json
 import tracemalloc
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ import pytest
 
 from tests.samples import encoded, noise
 from tests.served import sent
-from zfnet_explainer.errors import MalformedBody, RequestError, UnsupportedImage, UnusableOption
+from zfnet_explainer.errors import MalformedBody, RequestError, TooLarge, UnsupportedImage, UnusableOption
 from zfnet_explainer.pictures.decode import Crop, Picture
+from zfnet_explainer.wire import body
 from zfnet_explainer.wire.request import Incoming, Request, read
+from zfnet_explainer.wire.v2 import Wanted
 
 PIXELS = noise(240, 230)
 PNG = encoded(PIXELS)
@@ -170,13 +173,13 @@ def tensor(pixels: Any, shape: list[int], **more: Any) -> dict[str, Any]:
 def test_v2_bytes() -> None:
     request = ask_json({"id": "a-1", "inputs": [BYTES], "outputs": [{"name": "classes"}], "parameters": {"top_k": 1}})
     only(request)
-    assert (request.protocol, request.id, request.outputs) == ("v2", "a-1", ("classes",))
+    assert (request.protocol, request.wanted) == ("v2", Wanted("a-1", {"classes": False}))
     assert request.options == {"top_k": 1}
 
 
 def test_v2_without_what_is_optional() -> None:
     request = ask_json({"inputs": [BYTES], "id": None, "outputs": None, "parameters": None})
-    assert (request.id, request.outputs, request.options) == (None, (), {})
+    assert (request.wanted, request.options) == (Wanted(), {})
 
 
 def test_v2_bytes_of_two_dimensions() -> None:
@@ -215,6 +218,83 @@ def test_v2_pixels_nested_without_end() -> None:
     for _ in range(300):
         data = [data]
     assert "`data`" in malformed(tensor(data, [1, 1, 1, 3]))
+
+
+# Bodies that came packed, or as a form
+
+
+def packed(content: bytes) -> Request:
+    return ask({"body": content}, headers={"content-ENCODING": "gzip"})
+
+
+def test_a_packed_picture() -> None:
+    assert only(packed(gzip.compress(PNG))).width == 230
+
+
+def test_a_bomb_costs_no_more_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "MAX_UNPACKED", 2**20)
+    bomb = gzip.compress(bytes(2**26))
+    tracemalloc.start()
+    with pytest.raises(TooLarge, match="unpacks to more than 1,048,576 bytes"):
+        packed(bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+def test_as_much_as_the_bound_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = PNG + bytes(2**20 - len(PNG))
+    monkeypatch.setattr(body, "MAX_UNPACKED", len(content))
+    only(packed(gzip.compress(content)))
+    with pytest.raises(TooLarge):
+        packed(gzip.compress(content + b"\0"))
+
+
+@pytest.mark.parametrize("name", ["gzip", "br"])
+def test_a_form_is_not_packed(name: str) -> None:
+    with pytest.raises(RequestError, match="a form is read as it is") as caught:
+        ask({"data": PNG}, headers={"Content-Encoding": name})
+    assert (caught.value.status, caught.value.code) == (415, "unsupported_encoding")
+
+
+def as_form(text: str) -> dict[str, bytearray]:
+    """What TorchServe makes of a body that is called a form: name and value to the first =, blanks for +."""
+    found: dict[str, bytearray] = {}
+    for part in text.replace("+", " ").split("&"):
+        name, _, value = part.partition("=")
+        found[name] = bytearray(value.encode())
+    return found
+
+
+@pytest.mark.parametrize("end", range(3), ids=["no-padding", "one", "two"])
+@pytest.mark.parametrize("kserve", [True, False])
+def test_json_that_came_as_a_form(end: int, kserve: bool) -> None:
+    """The file's base64 has +, and = where it does not end with a whole group."""
+    content = PNG + b"\xfb\xef\xbe" * 4 + bytes(-(len(PNG) + 12) % 3) + bytes(end)
+    text = base64.b64encode(content).decode()
+    assert "++++" in text
+    document = {"instances": [{"data": {"b64": text}}], "parameters": {"target": "golf ball"}}
+    request = ask(as_form(json.dumps(document)), kserve)
+    only(request)
+    assert request.options == {"target": "golf ball"}
+
+
+def test_tensors_that_came_as_a_form() -> None:
+    document = {"inputs": [BYTES], "outputs": [{"name": "classes"}]}
+    assert only(ask(as_form(json.dumps(document)), kserve=True)).width == 230
+
+
+@pytest.mark.parametrize(
+    "text", ['{"instances": ["a&b"]}', '{"a": 1}&{"a": 1}', '{"instances": [=', " {", '{"a":' * 5_000], ids=range(5)
+)
+def test_json_that_cannot_be_had_back_from_a_form(text: str) -> None:
+    for kserve in (True, False):
+        error = refusal(as_form(text), kserve)
+        assert error.code == "malformed_body"
+
+
+def test_the_header_to_send_is_named() -> None:
+    assert "send the header `Content-Type: application/json`" in refusal(as_form('{"instances": ["a&b"]}')).message
 
 
 def test_headers_in_any_case() -> None:

@@ -10,12 +10,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import TooLarge, UndecodableImage, UnsupportedImage
 from ..explanation import Pixels
+from .png import without_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SCANNED_PIXELS = 5_000_000_000  # 100 scans of a progressive JPEG of 50 megapixels, a few seconds' work
-MAX_PROFILES = 8
 SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
 )
@@ -29,6 +29,10 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# Pillow's remarks on odd metadata; our bound on pixels is tighter than its own. Once for all: what warnings has for
+# a while it sets for every thread.
+warnings.filterwarnings("ignore", module="PIL")
 
 
 @dataclass(frozen=True)
@@ -61,19 +65,17 @@ def decode(encoded: bytes, size: int) -> Picture:
         raise TooLarge(
             f"the picture has {len(encoded):,} bytes; at most {MAX_BYTES:,} (20 MiB) are read: send a smaller one"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; our bound on pixels is tighter than its own
-        with _open(encoded) as image:
-            _bound(image, encoded)
-            _complete_info(image, encoded)
-            try:
-                upright = _upright(image)
-                square, crop = centre_square(upright, size)
-            except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
-                raise UndecodableImage(
-                    f"the {image.format} picture cannot be decoded ({error}): is it complete?"
-                ) from error
-            return Picture(np.array(square), upright.width, upright.height, crop)
+    with _open(encoded) as image:
+        _bound(image, encoded)
+        _complete_info(image, encoded)
+        try:
+            upright = _upright(image)
+            square, crop = centre_square(upright, size)
+        except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
+            raise UndecodableImage(
+                f"the {image.format} picture cannot be decoded ({error}): is it complete?"
+            ) from error
+        return Picture(np.array(square), upright.width, upright.height, crop)
 
 
 def centre_square(image: Image.Image, size: int) -> tuple[Image.Image, Crop]:
@@ -88,10 +90,9 @@ def centre_square(image: Image.Image, size: int) -> tuple[Image.Image, Crop]:
 
 
 def _open(encoded: bytes) -> Image.Image:
-    if encoded.count(b"iCCP") > MAX_PROFILES:  # each may unfold to a megabyte
-        raise UndecodableImage("the picture has too many colour profiles: save it again without them")
+    pixels = without_metadata(encoded)
     try:
-        return Image.open(io.BytesIO(encoded), formats=FORMATS)
+        return Image.open(io.BytesIO(pixels), formats=FORMATS)
     except UnidentifiedImageError as error:
         if SIGNATURES.match(encoded):
             raise UndecodableImage(

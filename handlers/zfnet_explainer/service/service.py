@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
@@ -26,17 +26,19 @@ from .threads import Priority, here
 log = logging.getLogger(__name__)
 
 JSON, PNG, NPZ, HTML = "application/json", "image/png", "application/x-npz", "text/html; charset=utf-8"
+BINARY = "application/octet-stream"
 T = TypeVar("T")
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status, content type and body."""
+    """An HTTP answer: status, content type, body and further headers."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Service:
             seen.spent({"predict": scores.seconds})
         seen.predicted += [ranked(scores.rows[id(p)])[0] for p in request.sound]
         if request.protocol == "v2":
-            return _json(kserve.v2_predictions(self.served, request, [scores.rows[id(p)] for p in request.sound]))
+            return _tensors(*kserve.v2_predictions(self.served, request, [scores.rows[id(p)] for p in request.sound]))
 
         def entry(picture: Picture) -> dict[str, Any]:
             seconds = {"decode": request.seconds, "predict": scores.seconds}
@@ -182,7 +184,7 @@ class Service:
             kserve.bound_tensors(request, options, self.rules.size, self.limits.max_response_bytes)
             all_found = [(picture, explain(picture)) for picture in request.sound]
             with seen.timed("encode"):
-                return _json(kserve.v2_explanations(self.served, request, all_found))
+                return _tensors(*kserve.v2_explanations(self.served, request, all_found))
         if shown.format != "json":
             [picture] = request.sound
             found = explain(picture)
@@ -234,20 +236,27 @@ def _check_protocol(protocol: str, options: Options, shown: Presentation) -> Non
 def _plain_or_v1(
     request: Request, request_id: str, seen: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
 ) -> Answer:
-    """The plain answer of one picture, or V1's list in which an instance that fails has its error."""
+    """The plain answer of one picture, or V1's list in which an instance that fails has its error.
+
+    Where no instance can be read the first one's status is the answer's.
+    """
     if request.protocol == "plain":
         return _json(entry(request.sound[0]))
 
     def attempt(picture: Picture | RequestError) -> dict[str, Any]:
         try:
-            if isinstance(picture, Picture):
-                return entry(picture)
-            seen.errors.append(picture.code)
-            return {"error": picture.payload(request_id)}
+            if isinstance(picture, RequestError):
+                raise picture
+            return entry(picture)
+        except RequestError as error:
+            seen.errors.append(error.code)
+            return {"error": error.detached().payload(request_id)}
         except Exception as error:
             return {"error": _internal(request_id, seen, error).payload(request_id)}
 
-    return _json({key: [attempt(picture) for picture in request.pictures]})
+    first = request.pictures[0]
+    status = HTTPStatus.OK if request.sound or isinstance(first, Picture) else HTTPStatus(first.status)
+    return _json({key: [attempt(picture) for picture in request.pictures]}, status)
 
 
 def _what_fills(request: Request, answer: Answer) -> str:
@@ -277,8 +286,13 @@ def _attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | A
         seen.errors.append(refusal.code)
     except Exception as error:
         refusal = _internal(request_id, seen, error)
-    return Answer(HTTPStatus(refusal.status), JSON, response.json_bytes({"error": refusal.payload(request_id)}))
+    refusal.in_v2 |= seen.protocol == "v2"
+    return _json(refusal.answer(request_id), HTTPStatus(refusal.status))
 
 
-def _json(fields: dict[str, Any]) -> Answer:
-    return Answer(HTTPStatus.OK, JSON, response.json_bytes(fields))
+def _json(fields: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    return Answer(status, JSON, response.json_bytes(fields))
+
+
+def _tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
+    return Answer(HTTPStatus.OK, BINARY if headers else JSON, body, headers)

@@ -1,5 +1,7 @@
 """Open Inference Protocol (KServe V2) answers: results as named tensors."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import MalformedBody, TooMuchWork, printable
 from ..explanation import Explanation, FloatArray, Options
 from ..pictures.decode import Picture
+from .binary import LENGTH_HEADER, joined, packed
 from .request import Request
 from .response import Served, arrays
 
@@ -32,43 +35,72 @@ def bound_tensors(request: Request, options: Options, size: int, limit: int) -> 
 
 def _asked(request: Request, ending: str, there: int) -> int:
     """Of so many tensors whose names end so, those that are answered."""
-    return min(there, sum(name.endswith(ending) for name in request.outputs)) if request.outputs else there
+    named = request.wanted.tensors
+    return min(there, sum(name.endswith(ending) for name in named)) if named else there
 
 
-def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> dict[str, Any]:
-    """`probabilities` FP32 [n, classes] and `classes` BYTES [classes], the labels in the same order."""
-    return _answer(served, request, [_tensor("probabilities", np.stack(rows)), _classes(served)])
+@dataclass(frozen=True)
+class Tensor:
+    """A named tensor: numbers, float32 or int64, or texts."""
+
+    name: str
+    values: NDArray[Any] | Sequence[str]
+
+    def head(self) -> dict[str, Any]:
+        """Name, shape and datatype; a single number has shape [1]."""
+        if not isinstance(self.values, np.ndarray):
+            return {"name": self.name, "shape": [len(self.values)], "datatype": "BYTES"}
+        shape = list(self.values.shape) or [1]
+        return {"name": self.name, "shape": shape, "datatype": DATATYPES[self.values.dtype.name]}
+
+    def data(self) -> Any:
+        """The values, flat in row-major order."""
+        return self.values.reshape(-1) if isinstance(self.values, np.ndarray) else self.values
 
 
-def v2_explanations(served: Served, request: Request, found: list[tuple[Picture, Explanation]]) -> dict[str, Any]:
+def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> tuple[bytes, dict[str, str]]:
+    """`probabilities` FP32 [n, classes] and `classes` BYTES [classes], the labels in the same order.
+
+    Body and headers of the answer: with tensors in binary a header says where the JSON ends.
+    """
+    return _answer(served, request, [Tensor("probabilities", np.stack(rows)), _classes(served)])
+
+
+def v2_explanations(
+    served: Served, request: Request, found: list[tuple[Picture, Explanation]]
+) -> tuple[bytes, dict[str, str]]:
     """As `v2_predictions`, and every array of the npz answer; `<image>.` precedes its name where n > 1."""
-    tensors = [_tensor("probabilities", np.stack([one.probabilities for _, one in found])), _classes(served)]
+    tensors = [Tensor("probabilities", np.stack([one.probabilities for _, one in found])), _classes(served)]
     for number, (picture, one) in enumerate(found):
         prefix = f"{number}." if len(found) > 1 else ""
         named = arrays(picture, one).items()
-        tensors += [_tensor(prefix + name, values) for name, values in named if name != "probabilities"]
+        tensors += [Tensor(prefix + name, values) for name, values in named if name != "probabilities"]
     return _answer(served, request, tensors)
 
 
-def _answer(served: Served, request: Request, tensors: list[dict[str, Any]]) -> dict[str, Any]:
-    names = {tensor["name"]: None for tensor in tensors}
-    unknown = [name for name in request.outputs if name not in names]
+def _answer(served: Served, request: Request, tensors: list[Tensor]) -> tuple[bytes, dict[str, str]]:
+    wanted = request.wanted
+    names = {tensor.name: None for tensor in tensors}
+    unknown = [name for name in wanted.tensors if name not in names]
     if unknown:
         raise MalformedBody(f"there is no output `{printable(unknown[0])}`; there are {', '.join(names)[:400]}")
-    return {
+    outputs, binary = [], []
+    for tensor in tensors:
+        if not wanted.tensors or tensor.name in wanted.tensors:
+            if wanted.in_binary(tensor.name):
+                binary.append(packed(tensor.values))
+                outputs.append(tensor.head() | {"parameters": {"binary_data_size": len(binary[-1])}})
+            else:
+                outputs.append(tensor.head() | {"data": tensor.data()})
+    answer = {
         "model_name": served.name,
         "model_version": served.version,
-        **({} if request.id is None else {"id": request.id}),
-        "outputs": [t for t in tensors if not request.outputs or t["name"] in request.outputs],
+        **({} if wanted.id is None else {"id": wanted.id}),
+        "outputs": outputs,
     }
+    body, length = joined(answer, binary)
+    return body, {LENGTH_HEADER: str(length)} if binary else {}
 
 
-def _tensor(name: str, values: NDArray[Any]) -> dict[str, Any]:
-    """Data flat, in row-major order; a single number has shape [1]."""
-    shape = list(values.shape) or [1]
-    return {"name": name, "shape": shape, "datatype": DATATYPES[values.dtype.name], "data": values.reshape(-1)}
-
-
-def _classes(served: Served) -> dict[str, Any]:
-    labels = [c.label for c in served.record.classes]
-    return {"name": "classes", "shape": [len(labels)], "datatype": "BYTES", "data": labels}
+def _classes(served: Served) -> Tensor:
+    return Tensor("classes", [c.label for c in served.record.classes])

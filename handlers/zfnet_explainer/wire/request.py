@@ -3,29 +3,27 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import MalformedBody, RequestError, UnusableOption, printable
+from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableOption, printable, told_in
 from ..pictures.decode import Picture
-from .document import (
-    HOW,
-    as_bytes,
-    decode_picture,
-    given_twice,
-    parameters,
-    parse,
-    v1_pictures,
-    v2_id,
-    v2_outputs,
-    v2_pictures,
-)
-from .options import accepted_format
+from .accept import accepted_format
+from .binary import LENGTH_HEADER, split
+from .body import json_of_form, unpacked
+from .document import HOW, as_bytes, given_twice, parameters, parse
+from .encoded import decode_picture
 from .origin import check_origin
+from .v1 import v1_pictures
+from .v2 import Wanted, split_parameters, v2_pictures, wanted
 
 HEADER_PREFIX = "x-explain-"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Protocol = Literal["plain", "v1", "v2"]
+KSERVE = (
+    'this route takes KServe JSON: {"instances": [{"data": {"b64": "..."}}]} or {"inputs": [...]}, '
+    "with the header `Content-Type: application/json`"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Incoming:
 
     def check_origin(self, allowed: str) -> None:
         """Raise ForbiddenOrigin where a page that may not ask has a browser ask."""
-        check_origin(self.header("origin"), self.header("host"), allowed)
+        check_origin(self.header, allowed)
 
     @property
     def wants_page(self) -> bool:
@@ -66,8 +64,8 @@ class Incoming:
 class Request:
     """What was sent: a picture or an error for each instance, options as written, the answer's shape.
 
-    `accept` is the Accept header; `id` and `outputs` (the tensors wanted; empty: all) are Open
-    Inference Protocol's; `seconds` were spent reading.
+    `accept` is the Accept header; `wanted` is what the Open Inference Protocol lets a client say of the answer;
+    `seconds` were spent reading.
     """
 
     explain: bool
@@ -75,8 +73,7 @@ class Request:
     pictures: tuple[Picture | RequestError, ...]
     options: Mapping[str, Any]
     accept: str
-    id: str | None
-    outputs: tuple[str, ...]
+    wanted: Wanted
     seconds: float
 
     @property
@@ -92,41 +89,52 @@ class Body:
     protocol: Protocol
     pictures: tuple[Picture | RequestError, ...]
     options: Mapping[str, Any]
-    id: str | None = None
-    outputs: tuple[str, ...] = ()
+    wanted: Wanted = field(default_factory=Wanted)
 
 
 def read(incoming: Incoming, size: int) -> Request:
     """Read a request. Raises RequestError where all of it is wrong; a bad V1 instance stands in its place."""
     start = time.perf_counter()
     body = _read_body(incoming, size)
-    options = _header_options(incoming.headers)
-    _merge(options, body.options)
+    with told_in(body.protocol):
+        options = _header_options(incoming.headers)
+        _merge(options, body.options)
     return Request(
         incoming.explain,
         body.protocol,
         body.pictures,
         options,
         incoming.header("accept"),
-        body.id,
-        body.outputs,
+        body.wanted,
         time.perf_counter() - start,
     )
 
 
 def _read_body(incoming: Incoming, size: int) -> Body:
-    is_form = set(incoming.fields) != {"body"}
-    document = None if is_form else parse(incoming.fields["body"])
+    encoding = incoming.header("content-encoding")
+    if set(incoming.fields) == {"body"}:
+        return _read_raw(incoming, unpacked(incoming.fields["body"], encoding), size)
+    document = json_of_form(incoming.fields)
     if document is not None:
         return _read_document(document, incoming.kserve, size)
     if incoming.kserve:
-        raise MalformedBody(
-            'this route takes KServe JSON: {"instances": [{"data": {"b64": "..."}}]} or {"inputs": [...]}, '
-            "with the header `Content-Type: application/json`"
-        )
-    if is_form:
-        return _read_form(incoming.fields, size)
-    body = incoming.fields["body"]
+        raise MalformedBody(KSERVE)
+    if encoding:
+        raise UnsupportedEncoding("a form is read as it is: leave the header Content-Encoding out")
+    return _read_form(incoming.fields, size)
+
+
+def _read_raw(incoming: Incoming, body: Any, size: int) -> Body:
+    length = incoming.header(LENGTH_HEADER.lower())
+    if incoming.kserve and length and not isinstance(body, Mapping):
+        with told_in("v2"):
+            text, tail = split(as_bytes(body), length)
+            return _read_v2(parse(text) or {}, size, tail)
+    document = parse(body)
+    if document is not None:
+        return _read_document(document, incoming.kserve, size)
+    if incoming.kserve:
+        raise MalformedBody(KSERVE)
     return Body("plain", (decode_picture(as_bytes(body), size),), {})
 
 
@@ -141,11 +149,12 @@ def _read_form(fields: Mapping[str, Any], size: int) -> Body:
 
 
 def _read_document(document: dict[str, Any], kserve: bool, size: int) -> Body:
-    options = parameters(document)
     if "inputs" in document:
         if not kserve:
             raise MalformedBody("Open Inference Protocol requests go to /v2/models/<model>/infer or /explain")
-        return Body("v2", v2_pictures(document, size), options, v2_id(document), v2_outputs(document))
+        with told_in("v2"):
+            return _read_v2(document, size, b"")
+    options = parameters(document)
     pictures = v1_pictures(document, size)
     if kserve:
         return Body("v1", pictures, options)
@@ -156,6 +165,11 @@ def _read_document(document: dict[str, Any], kserve: bool, size: int) -> Body:
     if isinstance(pictures[0], RequestError):
         raise pictures[0]
     return Body("plain", pictures, options)
+
+
+def _read_v2(document: dict[str, Any], size: int, tail: bytes) -> Body:
+    options, binary = split_parameters(parameters(document))
+    return Body("v2", v2_pictures(document, tail, size), options, wanted(document, binary))
 
 
 def _header_options(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
         "summary": {
             "worst": {**_corner(maps.box(maps.worst)), "probability": worst, "drop": maps.unoccluded - worst},
             "best": {**_corner(maps.box(maps.best)), "probability": best, "rise": best - maps.unoccluded},
-            "flipped_share": float((maps.most_probable_class != maps.most_probable_unoccluded).mean()),
+            "flipped_share": float(maps.flipped.mean()),
         },
         "exact": maps.exact,
         "max_deviation": maps.max_deviation,

@@ -1,0 +1,34 @@
+"""Encoded pictures as clients send them: their bytes, or base64 of these."""
+
+import base64
+import re
+from typing import Any
+
+from ..errors import MalformedBody
+from ..pictures.decode import Picture, decode
+from .document import HOW
+
+DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
+PLAIN = str.maketrans("-_", "+/", " \t\r\n")
+NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+
+
+def decode_picture(encoded: bytes, size: int) -> Picture:
+    """`decode`, with a word for a picture that was left out."""
+    if not encoded:
+        raise MalformedBody(f"the picture is empty: {HOW}")
+    return decode(encoded, size)
+
+
+def from_base64(text: Any) -> bytes:
+    """The bytes of base64: wrapped, URL-safe, unpadded, or in a data URL. Raises MalformedBody."""
+    if not isinstance(text, str):
+        raise MalformedBody("a picture is not valid base64: it is not a string")
+    digits = DATA_URL.sub("", text, count=1).translate(PLAIN).rstrip("=")
+    if strange := NO_BASE64.search(digits):
+        raise MalformedBody(
+            f"a picture is not valid base64: `{ascii(strange[0])[1:-1]}` after {strange.start():,} characters"
+        )
+    if len(digits) % 4 == 1:
+        raise MalformedBody(f"a picture is not valid base64: {len(digits):,} characters are one too many or too few")
+    return base64.b64decode(digits + "=" * (-len(digits) % 4))
