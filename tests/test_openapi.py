@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.pictures.fill import FILLS
 from zfnet_explainer.service.service import Answer, Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire import options, v2
@@ -128,7 +129,7 @@ def test_numbers_that_may_be_lists_have_the_documented_range(name: str) -> None:
 def test_enumerations_are_complete() -> None:
     assert set(OPTIONS["format"]["enum"]) == set(options.FORMATS)
     assert set(OPTIONS["precision"]["enum"]) == set(PRECISIONS)
-    assert set(OPTIONS["fill"]["anyOf"][0]["enum"]) == set(options.FILLS)
+    assert set(OPTIONS["fill"]["anyOf"][0]["enum"]) == set(FILLS)
     assert {part for value in OPTIONS["methods"]["enum"] for part in value.split(",")} == set(options.METHODS)
     for name, schema in OPTIONS.items():
         assert all(accepted(**{name: value}) for value in schema.get("enum", ())), name
