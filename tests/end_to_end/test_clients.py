@@ -61,6 +61,12 @@ def check(found: InferResult, expected: NDArray[np.float32], wanted: list[str]) 
     np.testing.assert_allclose(probabilities[0], expected, atol=1e-6)
 
 
+def test_triton_finds_it_alive(triton: InferenceServerClient) -> None:
+    assert triton.is_server_live()
+    assert triton.is_server_ready()
+    assert not triton.is_model_ready("zfnet"), "a route that TorchServe has not: the README's limits say so"
+
+
 @pytest.mark.parametrize("sent", list(inputs()))
 @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
 def test_triton_infers(triton: InferenceServerClient, expected: NDArray[np.float32], sent: str, binary: bool) -> None:

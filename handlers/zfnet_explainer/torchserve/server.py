@@ -146,6 +146,7 @@ def _start(folder: RunFolder, options: ServerOptions) -> subprocess.Popen[bytes]
         "TMPDIR": str(folder.tmp),
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),
+        "TS_OPEN_INFERENCE_PROTOCOL": "oip",  # the routes /v2 and /v2/health/live, which its clients ask first
     }
     # A configuration named here would win over ours.
     environment.pop("TS_CONFIG_FILE", None)
