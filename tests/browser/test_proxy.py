@@ -83,7 +83,7 @@ def proxy(door: Door, tmp_path: Path) -> Iterator[Proxy]:
 @contextmanager
 def _running(folder: Path, port: int) -> Iterator[None]:
     line = [program("nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    with subprocess.Popen(line) as process:  # noqa: S603
+    with subprocess.Popen(line) as process:
 
         def listens() -> bool:
             assert process.poll() is None, (folder / "error.log").read_text()

@@ -157,7 +157,7 @@ def test_a_killed_run_leaves_whole_files_only(folder: Path, tmp_path: Path, upst
     run = "import typer; from zfnet_explainer.commands.explain import explain; typer.run(explain)"
     url = f"http://{upstream.address}"
     line = [sys.executable, "-c", run, str(folder), "--out", str(tmp_path / "out"), "--url", url]
-    with subprocess.Popen(line, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(line, stderr=subprocess.DEVNULL) as process:
         try:
             assert asked.wait(PATIENCE_S)
         finally:

@@ -182,7 +182,7 @@ def _process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         "--file-flush-interval-msec", "20",
     ]  # fmt: skip
     with (folder / "access.log").open("wb") as out, (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=out, stderr=log)  # noqa: S603
+        process = subprocess.Popen(command, stdout=out, stderr=log)
     try:
         yield process
     finally:

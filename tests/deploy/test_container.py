@@ -40,7 +40,7 @@ class Container:
     metrics_url: str
 
     def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([RUN[0], "exec", self.name, *command], capture_output=True, text=True)  # noqa: S603
+        return subprocess.run([RUN[0], "exec", self.name, *command], capture_output=True, text=True)
 
 
 @contextmanager
@@ -62,13 +62,13 @@ def running_container() -> Iterator[Container]:
     ]
     line = [*RUN, *hardened, "--name", name, IMAGE, *served, *map(str, ports)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(line, text=True, **pipes) as process:  # type: ignore[call-overload] # noqa: S603
+    with subprocess.Popen(line, text=True, **pipes) as process:  # type: ignore[call-overload]
         assert process.stdout is not None
         try:
             assert any("Ctrl-C" in text for text in process.stdout), process.communicate()[1]
             yield Container(name, process, options.inference_url, options.metrics_url)
         finally:
-            subprocess.run([RUN[0], "rm", "-f", name], capture_output=True)  # noqa: S603
+            subprocess.run([RUN[0], "rm", "-f", name], capture_output=True)
 
 
 def predictions(client: httpx.Client, path: str = "/predictions/zfnet") -> Any:
@@ -106,7 +106,7 @@ def test_answers_and_stops_without_losing_a_request() -> None:
         clients = [threads.submit(asked_while_ready, container, expected) for _ in range(3)]
         explanation = threads.submit(predictions, client, "/explanations/zfnet")
         # What `stop` sends; but from `stop` on nothing can be asked inside.
-        subprocess.run([RUN[0], "kill", "--signal", "TERM", container.name], check=True, capture_output=True)  # noqa: S603
+        subprocess.run([RUN[0], "kill", "--signal", "TERM", container.name], check=True, capture_output=True)
         assert explanation.result() == expected
         for one in clients:
             one.result()

@@ -72,7 +72,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
     command = [str(BIN / "torchserve"), "--start", "--ncs", "--foreground", "--model-store", str(store),
                "--ts-config", "config.properties"]  # fmt: skip
     with (folder / "console.log").open("wb") as console:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=console, stderr=console, start_new_session=True
         )
     running = Theirs(f"http://127.0.0.1:{inference}", f"http://127.0.0.1:{management}", folder)

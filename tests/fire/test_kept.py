@@ -12,7 +12,7 @@ def test_nothing_is_kept() -> None:
     """Six rounds keep less than the smallest body of one, and no round's bytes outside of Python's memory."""
     command = [sys.executable, "-m", "tests.fire.kept"]
     path = {"PYTHONPATH": f"{PROJECT}/handlers"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT, env=os.environ | path)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT, env=os.environ | path)
     (a_round, smallest), (traced, resident), (traced_later, resident_later) = (
         map(int, line.split()) for line in done.stdout.splitlines()
     )

@@ -57,7 +57,7 @@ def running_prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
     address = f"{LOOPBACK}:{port}"
     command = ["prometheus", f"--config.file={_configured(folder, target)}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)  # noqa: S603
+        process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)
     try:
         with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=30) as client:
             wait_for(lambda: _ready(client), f"Prometheus is not ready: {folder / 'prometheus.log'}")

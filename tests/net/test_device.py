@@ -48,7 +48,7 @@ def test_the_environment_does_not_bring_tf32_back() -> None:
         "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32); compute_in_float32(); "
         "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)"
     )
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip

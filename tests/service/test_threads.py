@@ -48,7 +48,7 @@ def test_threads_give_way_by_the_works_priority_and_no_others_do() -> None:
     """Those of one priority have ended when another's work."""
     paths = os.pathsep.join(str(path) for path in (PROJECT / "handlers", PROJECT))
     command = [sys.executable, "-m", "tests.service.niceness"]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     before, own = found["before"], os.getpriority(os.PRIO_PROCESS, 0)
     assert [one["priority"] for one in found["rounds"]] == list(ORDER)

@@ -117,7 +117,7 @@ def serve_arguments(folder: Path, options: ServerOptions) -> list[str]:
 @contextmanager
 def started(line: list[str], until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The running command and its output up to and with the line that contains `until`."""
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         output = ""
         try:
@@ -143,6 +143,6 @@ def processes_of(folder: Path) -> list[str]:
 def ask(run_dir: Path, *question: str) -> tuple[int, str]:
     """Exit code and stderr of a probe."""
     command = [sys.executable, "-c", HEALTH, "--run-dir", str(run_dir), *question]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.stdout == ""
     return done.returncode, done.stderr

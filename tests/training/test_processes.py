@@ -30,7 +30,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subproces
     for i in (7, 8):  # one in the share of each
         (out / f"data/train/n1/{i:03}.png").write_bytes(b"no picture")
     command = [sys.executable, "-m", "tests.training.two_processes", str(out)]
-    return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
+    return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")

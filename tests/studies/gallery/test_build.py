@@ -157,7 +157,7 @@ def killed(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) 
     counts = (20, PICTURES - 16 + PICTURES + 2)
     line = [sys.executable, "-m", "tests.studies.gallery.killed", *map(str, (weights, data, out, *counts))]
     path = os.pathsep.join([str(PROJECT), str(PROJECT / "handlers")])
-    subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, check=True)  # noqa: S603
+    subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, check=True)
     return out / "0", out / "1"
 
 
