@@ -1,4 +1,5 @@
--- Request ids, options in the query, GET without a body, and TorchServe's own errors in the contract's shape.
+-- Request ids, options in the query, GET without a body, readiness, and errors that are not the handler's in the
+-- contract's shape.
 
 -- TorchServe and the handler answer errors with the same statuses and content type; only the body of the handler's
 -- is {"error": ...}. By the status of TorchServe's: status, code, message, and the seconds to wait.
@@ -8,7 +9,8 @@ local TORCHSERVE = {
   ["413"] = {"413", "too_large", "a request may have 28 MiB, and a picture in it 20 MiB"},
   ["503"] = {"503", "unavailable", "all workers are busy: wait for Retry-After seconds", "5"},
 }
-local BAD_FORM = {"400", "malformed_body", "the form cannot be read: every part needs a name"}
+local BAD_FORM = {"400", "malformed_body", "the form cannot be read: every part needs a name. A picture alone goes without a "
+  .. "form, under a Content-Type of its own: curl -T FILE, or -H 'Content-Type: image/jpeg' --data-binary @FILE"}
 local OTHER = {"500", "internal_error", "the server failed on this request; its log has the cause under this request id"}
 
 local function decoded(text)
@@ -71,10 +73,12 @@ function envoy_on_request(handle)
   if sent and #sent <= 64 and sent:find("^[%w._-]+$") then
     headers:replace("x-request-id", sent)
   end
-  handle:streamInfo():dynamicMetadata():set("zfnet", "request_id", headers:get("x-request-id"))
-  drop_underscores(headers)
   local path, query = headers:get(":path"):match("^([^?]*)%??(.*)")
   headers:replace(":path", path)
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set("zfnet", "request_id", headers:get("x-request-id"))
+  metadata:set("zfnet", "v2", path:find("^/v2/") ~= nil or path == "/v2")
+  drop_underscores(headers)
 
   if headers:get(":method") == "GET" then  -- a picture in it would be explained, and nobody has shown a token
     local body = handle:body()
@@ -86,35 +90,59 @@ function envoy_on_request(handle)
   end
   local wrong, option = take_options(headers, query)
   if wrong then
-    handle:streamInfo():dynamicMetadata():set("zfnet", "refused", true)
+    metadata:set("zfnet", "refused", true)
     handle:respond({[":status"] = "400"}, string.format(
       '{"error":{"code":"invalid_option","message":"%s"%s,"request_id":"%s"}}\n',
       wrong, option and ',"option":"' .. option .. '"' or "", headers:get("x-request-id")))
   end
 end
 
-function envoy_on_response(handle)
+local function replace_body(handle, status, text)
+  local length = handle:body(true):setBytes(text)  -- waits for the whole of it
+  local headers = handle:headers()
+  headers:replace(":status", status)
+  headers:replace("content-type", "application/json")
+  headers:replace("content-length", tostring(length))
+end
+
+-- The contract's error in the place of TorchServe's.
+local function translated(handle, text, request_id)
   local status = handle:headers():get(":status")
-  if tonumber(status) < 400 then
-    return
-  end
-  local body = handle:body(true)  -- waits for the whole of it
-  local text = body:getBytes(0, body:length())
-  if text:find('^{"error"') or (text == "" and status ~= "413") then  -- HEAD is answered without a body
-    return
-  end
   local answer = TORCHSERVE[status] or OTHER
   if text:find('"type": "ErrorDataDecoderException"', 1, true) then
     answer = BAD_FORM
   end
-  local metadata = handle:streamInfo():dynamicMetadata():get("zfnet")
-  local length = body:setBytes(string.format(
-    '{"error":{"code":"%s","message":"%s","request_id":"%s"}}\n', answer[2], answer[3], metadata["request_id"]))
-  local headers = handle:headers()
-  headers:replace(":status", answer[1])
-  headers:replace("content-type", "application/json")
-  headers:replace("content-length", tostring(length))
   if answer[4] then
-    headers:replace("retry-after", answer[4])
+    handle:headers():replace("retry-after", answer[4])
+  end
+  return answer[1], string.format(
+    '{"error":{"code":"%s","message":"%s","request_id":"%s"}}\n', answer[2], answer[3], request_id)
+end
+
+function envoy_on_response(handle)
+  local status = handle:headers():get(":status")
+  if tonumber(status) < 400 then
+    local answer = handle:metadata():get("answer")
+    if answer then
+      replace_body(handle, status, answer)
+    end
+    return
+  end
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  if text == "" and status ~= "413" then  -- HEAD is answered without a body
+    return
+  end
+  local request = handle:streamInfo():dynamicMetadata():get("zfnet")
+  local error = text
+  if not text:find('^{"error"') then
+    status, error = translated(handle, text, request["request_id"])
+  end
+  local message = request and request["v2"] and error:match('"message":(".-[^\\]")')
+  if message then  -- the Open Inference Protocol's errors are text
+    error = '{"error":' .. message .. "}\n"
+  end
+  if error ~= text then
+    replace_body(handle, status, error)
   end
 end

@@ -162,8 +162,16 @@ def address_of(server: str) -> Config:
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
 
+def refusal_v2(answer: httpx.Response) -> str:
+    """The error of an answer that is one of the gateway's, on a route of the Open Inference Protocol."""
+    check(SCHEMAS["ErrorV2"], answer.json())
+    assert answer.headers["content-type"] == "application/json"
+    error: str = answer.json()["error"]
+    return error
+
+
 def refusal(answer: httpx.Response) -> dict[str, str]:
-    """The error of an answer that is one of the gateway's."""
+    """The error of an answer that is one of the gateway's, elsewhere."""
     check(SCHEMAS["GatewayError"], answer.json())
     error: dict[str, str] = answer.json()["error"]
     assert answer.headers["content-type"] == "application/json"

@@ -95,15 +95,25 @@ def test_what_the_handler_refuses_is_said_in_its_words(
     assert answer.content == direct.content
 
 
-def test_a_form_that_breaks_torchserve_is_the_clients_fault(real: Gateway, server: RunningServer) -> None:
-    headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    body = b"--b\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--b--\r\n"
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--b--\r\n"),
+        ("application/x-www-form-urlencoded", encoded(noise(), "JPEG") + b"%"),  # as curl --data-binary calls a picture
+    ],
+    ids=["nameless", "a picture"],
+)
+def test_a_form_that_breaks_torchserve_is_the_clients_fault(
+    real: Gateway, server: RunningServer, content_type: str, body: bytes
+) -> None:
+    headers = {"Content-Type": content_type}
     direct = httpx.post(f"{server.inference_url}{PREDICT}", content=body, headers=headers, trust_env=False)
     assert direct.status_code == 500
-    assert "java.lang" in direct.text
+    assert direct.json()["type"] == "ErrorDataDecoderException"
     with real.client() as client:
         answer = client.post(PREDICT, content=body, headers=headers)
     assert (answer.status_code, refusal(answer)["code"]) == (400, "malformed_body")
+    assert "curl -T FILE, or -H 'Content-Type: image/jpeg' --data-binary @FILE" in answer.text
 
 
 def test_a_full_queue_and_a_dead_worker(tmp_path: Path) -> None:

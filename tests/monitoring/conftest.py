@@ -9,7 +9,7 @@ from zfnet_explainer.torchserve.server import RunningServer
 
 from ..waiting import wait_for
 from .load import send
-from .prometheus import Prometheus, running_prometheus
+from .prometheus import Prometheus, config_of, running_prometheus
 
 # A rule of the last group: those of the others are there when it is.
 LAST_RECORDED = "instance:zfnet_occlusion_drop_ratio:mean1d"
@@ -19,9 +19,11 @@ LAST_RECORDED = "instance:zfnet_occlusion_drop_ratio:mean1d"
 def prometheus(
     server: RunningServer, client: httpx.Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A Prometheus that has seen every counter of the server grow."""
-    target = server.metrics_url.removeprefix("http://")
-    with running_prometheus(tmp_path_factory.mktemp("prometheus"), target) as running:
+    """A Prometheus that has seen every counter of the server grow, under a job of another name than the shipped one."""
+    config = config_of("prometheus.yml")
+    [job] = config["scrape_configs"]
+    job |= {"job_name": "inference", "static_configs": [{"targets": [server.metrics_url.removeprefix("http://")]}]}
+    with running_prometheus(tmp_path_factory.mktemp("prometheus"), config) as running:
         for _ in range(2):  # a rate needs a counter that is seen before it grows and after
             expected = answered(server) + send(client)
             wait_until_counted(running, expected)

@@ -1,4 +1,4 @@
-"""A Prometheus that scrapes one server, with the configuration and the rules of deploy/ and a quicker clock."""
+"""A Prometheus with a configuration and the rules of deploy/ and a quicker clock."""
 
 import math
 import re
@@ -17,8 +17,10 @@ from zfnet_explainer.torchserve.config import LOOPBACK, free_ports
 from ..waiting import wait_for
 from .boards import DEPLOY
 
-CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
+FOLDER = DEPLOY / "prometheus"
 INTERVAL = "1s"
+
+Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,18 @@ def finite(samples: list[tuple[dict[str, str], float]]) -> list[tuple[dict[str, 
     return [(labels, value) for labels, value in samples if math.isfinite(value)]
 
 
+def config_of(name: str) -> Config:
+    """One of the deployed configurations."""
+    config: Config = yaml.safe_load((FOLDER / name).read_text())
+    return config
+
+
 @contextmanager
-def running_prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
-    """A Prometheus on the loopback that scrapes the target, host:port, for as long as the context lasts."""
+def running_prometheus(folder: Path, config: Config) -> Iterator[Prometheus]:
+    """A Prometheus on the loopback with this configuration for as long as the context lasts."""
     [port] = free_ports(1)
     address = f"{LOOPBACK}:{port}"
-    command = ["prometheus", f"--config.file={_configured(folder, target)}", f"--storage.tsdb.path={folder / 'data'}"]
+    command = ["prometheus", f"--config.file={_written(folder, config)}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=log)
     try:
@@ -67,18 +75,17 @@ def running_prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
         process.wait()
 
 
-def _configured(folder: Path, target: str) -> Path:
-    """Copies of the configuration and the rules that differ in their intervals and the target."""
-    config = yaml.safe_load(CONFIG.read_text())
+def _written(folder: Path, config: Config) -> Path:
+    """The configuration, and copies of the rules, with short intervals."""
     config["global"] = {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL}
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
     for name in config["rule_files"]:
-        rules = yaml.safe_load((CONFIG.parent / name).read_text())
+        rules = yaml.safe_load((FOLDER / name).read_text())
         for group in rules["groups"]:
             group["interval"] = INTERVAL
         (folder / name).write_text(yaml.safe_dump(rules))
-    (folder / CONFIG.name).write_text(yaml.safe_dump(config))
-    return folder / CONFIG.name
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 def _ready(client: httpx.Client) -> bool:

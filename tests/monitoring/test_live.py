@@ -1,8 +1,11 @@
 """Every panel and every rule on a Prometheus that scrapes the real server: what returns nothing is a defect."""
 
+import json
 import re
 
 import pytest
+
+from zfnet_explainer.commands.paths import WEIGHTS
 
 from ..needs import needs
 from .boards import Panel, panels, rules, substituted, variables
@@ -29,6 +32,16 @@ def test_every_query_of_a_panel_returns_data(prometheus: Prometheus, panel: Pane
         found = finite(prometheus.query(substituted(query, values, WINDOW)))
         print(f"{panel.board} | {panel.title} |", "; ".join(f"{labels or ''} {value:.4g}" for labels, value in found))
         assert bool(found) != panel.of_more, query
+
+
+def test_classes_are_shown_by_their_labels(prometheus: Prometheus) -> None:
+    labels = {entry["label"] for entry in json.loads((WEIGHTS.with_suffix(".json")).read_text())["classes"]}
+    for panel in panels():
+        if panel.title in ("Class mix", "Classes"):
+            [query] = panel.queries
+            found = prometheus.query(substituted(query, values_of_variables(prometheus, panel.board), WINDOW))
+            assert {shown["label"] for shown, _ in found} <= labels
+            assert panel.fields["targets"][0]["legendFormat"] == "{{label}}"
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["record"]) for rule in rules("rules.yaml")])

@@ -83,8 +83,8 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     assert found["zfnet_errors_total", "explain", "invalid_option"] == 1
     assert found["zfnet_occlusion_positions_total",] == 4
     assert sum(value for labels, value in found.items() if labels[0] == "zfnet_predictions_total") == 3
-    assert {labels[1] for labels in found if labels[0] == "zfnet_predictions_total"} <= {
-        c.synset for c in RECORD.classes
+    assert {labels[1:] for labels in found if labels[0] == "zfnet_predictions_total"} <= {
+        (c.synset, c.label) for c in RECORD.classes
     }
     for method in ("deconv", "occlusion"):
         assert found["zfnet_crosschecks_total", method] == 1

@@ -42,7 +42,7 @@ IN_PROGRESS = Metric("zfnet_requests_in_progress", "gauge", "Requests", ("worker
 BATCH = Metric("zfnet_batch_size_requests", "histogram", "Requests")
 POSITIONS = Metric("zfnet_occlusion_positions_total", "counter", "Positions")
 DROP = Metric("zfnet_occlusion_drop_ratio", "histogram", "Ratio")
-PREDICTIONS = Metric("zfnet_predictions_total", "counter", "Predictions", ("synset",))
+PREDICTIONS = Metric("zfnet_predictions_total", "counter", "Predictions", ("synset", "label"))
 CONFIDENCE = Metric("zfnet_prediction_confidence_ratio", "histogram", "Ratio")
 CROSSCHECKS = Metric("zfnet_crosschecks_total", "counter", "Crosschecks", ("method",))
 DISAGREEMENTS = Metric("zfnet_crosscheck_disagreements_total", "counter", "Crosschecks", ("method",))
@@ -105,7 +105,8 @@ def _request_samples(request: Observation, served: Served) -> Iterator[Sample]:
     for stage, spent in request.seconds:
         yield STAGE_SECONDS(spent, request.endpoint, stage)
     for prediction in request.predicted:
-        yield PREDICTIONS(1, served.record.classes[prediction.class_index].synset)
+        named = served.record.classes[prediction.class_index]
+        yield PREDICTIONS(1, named.synset, named.label)
         yield CONFIDENCE(prediction.probability)
     if request.positions:
         yield POSITIONS(request.positions)
