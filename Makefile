@@ -12,12 +12,13 @@ PAGE := handlers/zfnet_explainer/wire/page
 # every process compile torch anew: five seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve accuracy bench install test tests check coverage container audit clean
+.PHONY: help serve accuracy bench gpu install test tests check coverage container audit clean
 
 help:
 	@echo "make serve      install what is missing and start the server; ARGS=\"--port 9090\" passes options"
 	@echo "make accuracy DATA=folder   measure the shipped weights on folder/val/CLASS/* or tar shards of it"
 	@echo "make bench      time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
+	@echo "make gpu        on a machine with a GPU: test and measure all of it, eight minutes; docs/gpu.md"
 	@echo "make test       what is checked, and all tests; ARGS=\"-k occlusion\" for some"
 	@echo "make check      ruff, mypy and the page's syntax: before a commit"
 	@echo "make coverage   all tests, and which lines and branches they reach"
@@ -33,6 +34,9 @@ accuracy: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/zfnet-explainer bench $(ARGS)
+
+gpu: $(INSTALLED_TEST)
+	@$(BIN)/python -m tools.gpu --out results/gpu $(ARGS)
 
 install: $(INSTALLED_TEST)
 

@@ -38,9 +38,9 @@ def no_memory(*_: object) -> int:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small nets, small matrices and few rounds."""
-    monkeypatch.setattr(machine, "MATRIX", 64)
+    monkeypatch.setitem(machine.MATRIX, "cpu", 64)
     monkeypatch.setattr(nets, "net", small_net)
-    monkeypatch.setattr(contenders, "CAPTUM_BATCHES", (2,))
+    monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (2,))
     monkeypatch.setattr(occlusion, "of_first_map", no_memory)
     monkeypatch.setattr(requests, "WARM_UP", {"predictions": 1, "explanations": 0})
     monkeypatch.setitem(checkpoint.ARCHITECTURES, "zfnet", narrow.zfnet)
@@ -113,6 +113,16 @@ def test_what_was_measured_is_saved_whatever_fails_after_it(tmp_path: Path) -> N
     assert [row["case"]["stride"] for row in saved["occlusion"]] == [4, 8]
     assert len(saved["projections"]) == 1
     assert saved["requests"] == []
+    assert "Occlusion maps" in result.output
+
+
+def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory runs out at the second grid."""
+    left = [3 << 20]
+    monkeypatch.setattr(occlusion, "of_first_map", lambda *_: left.pop())
+    result, saved = bench(tmp_path, tmp_path / "none.safetensors")
+    assert isinstance(result.exception, IndexError)
+    assert [row["case"]["stride"] for row in saved["occlusion"]] == [4]
     assert "Occlusion maps" in result.output
 
 

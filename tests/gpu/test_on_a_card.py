@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from zfnet_explainer.explainer import Explainer, supported_precisions
 from zfnet_explainer.explanation import Explanation, Options
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.methods.incremental.occluder import Occluder
+from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Activations, Chain
@@ -118,6 +120,17 @@ def test_a_reduced_precision_is_as_far_off_as_it_says(precision: str, card: torc
     apart = float(np.abs(found.target_probability - expected.target_probability).max())
     assert apart <= found.max_deviation + 1e-5
     assert found.max_deviation < 0.1
+
+
+def test_a_worker_that_has_warmed_up_has_chosen_its_way(card: torch.device, caplog: pytest.LogCaptureFixture) -> None:
+    explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), card)
+    with caplog.at_level(logging.INFO):
+        explainer.warm_up()
+    assert any("taken:" in line for line in caplog.messages) == (card.type == "cuda")
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+    found = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    assert found is not None
+    assert found.way in {*Way}
 
 
 def test_it_agrees_with_captum(card: torch.device) -> None:

@@ -53,8 +53,9 @@ def bench(
             if requests:
                 _requests(found, weights, where, progress)
     finally:  # what took minutes to measure is not lost with what fails after it
+        saved = found.save(out)
         show(found.tables())
-        console.print(f"numbers: {found.save(out)}")
+        console.print(f"numbers: {saved}")
     for page in into or []:
         rewrite(page, found.tables())
 

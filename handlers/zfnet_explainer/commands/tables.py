@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Shown
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.tables import Table
+
+GAP = 2  # between columns
 
 Pages = Annotated[
     list[Path] | None,
@@ -23,10 +27,33 @@ Pages = Annotated[
 
 
 def show(tables: Iterable["Table"]) -> None:
-    """Print each table with its title above and its note below."""
+    """Print each table with its title above and its note below, side by side what fits and the rest below that."""
     console = Console()
     for table in tables:
-        shown = Shown(*table.columns, title=table.title, caption=table.note or None)
-        for row in table.rows:
-            shown.add_row(*row)
-        console.print(shown)
+        for columns in _fitting(table, console.width):
+            shown = Shown(title=table.title, box=SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0))
+            for column in columns:
+                shown.add_column(table.columns[column], width=_width(table, column))
+            for row in table.rows:
+                shown.add_row(*(row[column] for column in columns))
+            console.print(shown)
+        if table.note:
+            console.print(table.note, highlight=False)
+
+
+def _fitting(table: "Table", width: int) -> list[list[int]]:
+    """The columns in parts no wider than that, each part with the columns that say what a row is of."""
+    keys = list(range(table.keys))
+    parts = [keys]
+    for column in range(table.keys, len(table.columns)):
+        wider = [*parts[-1], column]
+        if parts[-1] == keys or sum(_width(table, one) + GAP for one in wider) <= width:
+            parts[-1] = wider
+        else:
+            parts.append([*keys, column])
+    return parts
+
+
+def _width(table: "Table", column: int) -> int:
+    """Of the longest cell, and of the heading's longest word: headings alone are broken into lines."""
+    return max(map(cell_len, [*table.columns[column].split(), *(row[column] for row in table.rows)]))

@@ -10,13 +10,17 @@ SECTION = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under their columns; `name` is that of its section in a page."""
+    """Rows of text under their columns, the first `keys` of which say what a row is of.
+
+    `name` is that of its section in a page.
+    """
 
     name: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    keys: int = 1
 
     def markdown(self) -> str:
         """The table in Markdown, its note below it."""

@@ -1,11 +1,9 @@
 """Squares in groups that are recomputed alike."""
 
-import pytest
 import torch
 
-from zfnet_explainer.methods.incremental import plan as plans
 from zfnet_explainer.methods.incremental.axis import grouped_by_tiles
-from zfnet_explainer.methods.incremental.plan import plan
+from zfnet_explainer.methods.incremental.plan import Way, plan
 from zfnet_explainer.methods.incremental.winograd import Tiling
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
@@ -30,7 +28,7 @@ def test_positions_are_alike_that_take_equally_many_tiles() -> None:
 
 def test_every_square_is_in_one_group(random_zfnet: Chain) -> None:
     grid = squares(224, 224, 32, 8)
-    groups = plan(random_zfnet, grid, torch.float32, CPU)
+    groups = plan(random_zfnet, torch.float32, CPU, grid, Way.GROUPS)
     assert len(groups) == 9
     found = sorted((row, col) for group in groups for row in group.rows for col in group.cols)
     assert found == [(row, col) for row in range(25) for col in range(25)]
@@ -39,14 +37,13 @@ def test_every_square_is_in_one_group(random_zfnet: Chain) -> None:
         assert group.squares.lefts == tuple(grid.lefts[col] for col in group.cols)
 
 
-def test_groups_save_multiplications(random_zfnet: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_save_multiplications(random_zfnet: Chain) -> None:
     grid = squares(224, 224, 32, 8)
-    apart = sum(group.multiply_adds for group in plan(random_zfnet, grid, torch.float32, CPU))
-    monkeypatch.setattr(plans, "GROUP_SIZE", len(grid))
-    [together] = plan(random_zfnet, grid, torch.float32, CPU)
+    apart = sum(group.multiply_adds for group in plan(random_zfnet, torch.float32, CPU, grid, Way.GROUPS))
+    [together] = plan(random_zfnet, torch.float32, CPU, grid, Way.ONE_GROUP)
     assert apart < 0.9 * together.multiply_adds
 
 
 def test_few_squares_stay_together(random_zfnet: Chain) -> None:
     few = squares(224, 224, 32, 32)
-    assert len(plan(random_zfnet, few, torch.float32, CPU)) == 1
+    assert len(plan(random_zfnet, torch.float32, CPU, few, Way.GROUPS)) == 1

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import save
 from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.cores import usable_cores
-from zfnet_explainer.service.service import Answer
-from zfnet_explainer.studies.speed import contenders, machine, occlusion, projections, requests, results, start
+from zfnet_explainer.studies.speed import contenders, machine, occlusion, projections, requests, results, rivals, start
 from zfnet_explainer.studies.speed.floor import multiply_adds
 from zfnet_explainer.studies.speed.memory import of_first_map
 from zfnet_explainer.studies.speed.requests import RequestsRow, fresh_pictures
@@ -36,6 +37,7 @@ from ...served import RECORD, service
 from . import peaks
 
 CPU = torch.device("cpu")
+SAMPLE = occlusion.SAMPLE["cpu"]
 
 
 def test_multiply_adds_by_hand() -> None:
@@ -50,11 +52,11 @@ def test_multiply_adds_by_hand() -> None:
 
 @pytest.mark.parametrize(("window", "stride"), [(32, 8), (50, 4), (64, 8), (16, 4)])
 def test_the_thinned_grid_is_part_of_the_grid(window: int, stride: int) -> None:
-    grid, thin = squares(224, 224, window, stride), contenders.sample(224, window, stride, occlusion.SAMPLE)
+    grid, thin = squares(224, 224, window, stride), contenders.sample(224, window, stride, SAMPLE)
     assert set(thin.tops) <= set(grid.tops)
     assert len(thin) > 25
     assert thin.stride <= window, "Captum lays no wider grid"
-    assert len(thin) <= occlusion.SAMPLE or thin.stride + stride > window
+    assert len(thin) <= SAMPLE or thin.stride + stride > window
 
 
 def test_captum_lays_as_many_squares_as_counted() -> None:
@@ -91,13 +93,13 @@ def clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType, *times: float) ->
     monkeypatch.setattr(module, "seconds", seconds)
 
 
-HERE = machine.Machine("here", 1, "", "", "", {"float32": 1.0, "bfloat16": 2.0})
+HERE = machine.Machine("here", None, 1, "", "", "", {"float32": 1.0, "bfloat16": 2.0})
 
 
 def test_the_ways_find_the_same_and_their_times_are_for_the_same_squares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours lays all 36 squares of the grid, 6 x 6; ours in full 3 x 3 of them; Captum 4 x 4, one of them cut."""
-    monkeypatch.setattr(occlusion, "SAMPLE", 9)
-    monkeypatch.setattr(contenders, "CAPTUM_BATCHES", (2, 5))
+    monkeypatch.setitem(occlusion.SAMPLE, "cpu", 9)
+    monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (2, 5))
     monkeypatch.setattr(occlusion, "of_first_map", no_memory)
     batches, rounds = (8.0, 7.0), ((1, 2, 4, 16), (9, 9, 9, 9), (0, 1, 1, 8))
     clock(monkeypatch, occlusion, *batches, *(time for times in rounds for time in times))
@@ -112,12 +114,12 @@ def test_the_ways_find_the_same_and_their_times_are_for_the_same_squares(monkeyp
 
 def test_the_floor_is_that_of_the_peak_in_the_cases_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """7 x 7 squares of 8 touch 10 rows of outputs each, but 9 at a border: 68 in all, and as many columns."""
-    monkeypatch.setattr(contenders, "CAPTUM_BATCHES", (2,))
+    monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (2,))
     monkeypatch.setattr(occlusion, "of_first_map", no_memory)
     multiplications = 68 * 68 * (4 * 3 * 9) + 49 * (4 * 16 * 16 * 12 + 12 * 5)
     row = occlusion.measure(small, occlusion.Case("small", 8, 4, "float32"), HERE, CPU, repeats=1)
     assert row.floor == pytest.approx(2 * multiplications / 1e9)
-    clock(monkeypatch, occlusion, 1, 3, 1, 1, 1, 5)
+    clock(monkeypatch, occlusion, 3, 1, 1, 1, 5)
     row = occlusion.measure(small, occlusion.Case("small", 8, 4, "bfloat16"), HERE, CPU, repeats=1)
     assert row.floor == pytest.approx(multiplications / 1e9)
     assert (row.incremental, row.float32) == (3, 5), "a reduced precision is compared with float32"
@@ -233,14 +235,28 @@ def test_a_system_that_counts_neither_cores_nor_memory_as_linux_does(
     assert machine.peak_memory(lambda: torch.ones(1), CPU) is None
 
 
+ROW = occlusion.Row(
+    occlusion.Case("zfnet", 32, 8, "float32"), 625, 0.5, 5.0, 32, 10.0, 16, 8.0, None, 1e-6, 1e-7, 3 << 20, 0.25
+)
+A_PROCESSOR = machine.Machine("a processor", None, 2, "system", "3", "2", {"float32": 100.0})
+
+
 def test_results_are_saved_whole(tmp_path: Path) -> None:
-    case = occlusion.Case("zfnet", 32, 8, "float32")
-    row = occlusion.Row(case, 625, 0.5, 5.0, 10.0, 16, 8.0, None, 1e-6, 1e-7, 3 << 20, 0.25)
-    here = machine.Machine("a processor", 2, "system", "3", "2", {"float32": 100.0})
-    found = results.Results(here, 3, [row], [], [RequestsRow("predictions", 0.06, 0.05)], [StartRow(6.0, 4.0)])
+    rival = rivals.RivalRow("zfnet", 32, 8, 625, "Captum, float32", 16, 10.0, None)
+    projection = projections.ProjectionsRow("zfnet", 1, 2)
+    found = results.Results(
+        A_PROCESSOR, 3, [ROW], [rival], [projection], [RequestsRow("predictions", 0.06, 0.05)], [StartRow(6.0, 4.0)]
+    )
     saved = json.loads(found.save(tmp_path).read_text())
     assert saved["occlusion"][0]["case"]["window"] == 32
     assert saved["machine"]["device"] == "a processor"
+    assert results.Results.loaded(saved) == found
+
+
+def test_tables_have_what_was_measured() -> None:
+    found = results.Results(
+        A_PROCESSOR, 3, [ROW], requests=[RequestsRow("predictions", 0.06, 0.05)], start=[StartRow(6.0, 4.0)]
+    )
     occlusions, requests, starts = found.tables()
     cells = dict(zip(occlusions.columns, occlusions.rows[0], strict=True))
     assert occlusions.note.startswith("a processor, 2 threads, Python 3, torch 2; matrix product: float32 100 GFLOP/s")
@@ -250,3 +266,56 @@ def test_results_are_saved_whole(tmp_path: Path) -> None:
     assert cells["squares/s"] == "1,250"
     assert requests.rows == (("predictions", "60.0 ms", "50.0 ms", "1.20"),)
     assert starts.rows == (("6.00 s", "4.00 s", "1.50"),)
+
+
+def test_a_card_is_named_with_its_driver() -> None:
+    assert str(replace(A_PROCESSOR, device="a card", driver="580.1", peak_gflops={})) == (
+        "a card, 2 threads, driver 580.1, Python 3, torch 2"
+    )
+
+
+def test_rivals_are_timed_in_their_best_batch_for_the_same_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours lays all 36 squares, in full 3 x 3 of them, Captum 4 x 4; its batch of 5 is quicker, and full ones of 3."""
+    monkeypatch.setitem(occlusion.SAMPLE, "cpu", 9)
+    monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (2, 5))
+    monkeypatch.setitem(contenders.FULL_BATCHES, "cpu", (3, 9))
+    seen = noted_flags(monkeypatch)
+    batches = (8, 7), (8, 7), (3, 4), (3, 4), (3, 4)
+    clock(monkeypatch, occlusion, *(time for pair in batches for time in pair), 1, 16, 32, 9, 18, 27)
+    found = rivals.measure("small", small, 10, 5, CPU, repeats=1)
+    assert [(row.way.partition(" (")[0], row.batch, row.seconds) for row in found] == [
+        ("ours, float32", None, 1),
+        ("Captum as installed", 5, 36),
+        ("Captum, float32", 5, 72),
+        ("full batches, float32", 3, 36),
+        ("full batches, TF32", 3, 72),
+        ("full batches, bfloat16", 3, 108),
+    ]
+    assert [row.positions for row in found] == [36] * 6
+    exact, *_, half = (row.probability_deviation for row in found if row.probability_deviation is not None)
+    assert exact < 1e-5 < half < 0.1
+    assert [row.probability_deviation is None for row in found[1:3]] == [True, True]
+    assert seen == {(False, "highest"), (True, "highest"), (True, "high")}, "none, Captum's, and all of TF32"
+    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == (False, "highest")
+
+
+def noted_flags(monkeypatch: pytest.MonkeyPatch) -> set[tuple[bool, str]]:
+    """What is allowed while each way runs: TF32 in convolutions, and the precision of products."""
+    machine.describe(CPU, ())
+    seen: set[tuple[bool, str]] = set()
+
+    def noting(build: Callable[..., contenders.Way]) -> Callable[..., contenders.Way]:
+        def built(*arguments: object, **options: object) -> contenders.Way:
+            way = build(*arguments, **options)
+
+            def run(grid: Squares) -> object:
+                seen.add((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+                return way(grid)
+
+            return run
+
+        return built
+
+    for name in ("captum", "full"):
+        monkeypatch.setattr(contenders, name, noting(getattr(contenders, name)))
+    return seen

@@ -7,7 +7,7 @@ incremental inference). Nothing is approximated: a value outside does not depend
 `tests/methods/incremental/plain.py` does just that in forty lines: read it first. Here a layer is one gather, for a
 batch of squares, and one operation on that: a pool, a convolution, or, where it takes fewer multiplications, the
 matrix products of Winograd's form of it. Squares that change nearly all of a picture go through the whole net
-instead. `docs/engine.md` explains it with figures.
+instead. `docs/engine.md` explains it with figures, and `ways.py` chooses among the ways on a GPU.
 """
 
 from functools import cache, lru_cache, partial
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ...net.chain import Activations, Chain
 from ..occlusion import OcclusionMaps, as_maps, occlude_full
 from ..squares import Squares
-from .plan import Group, plan
+from .plan import Group, Way, plan
 from .rows import CleanMaps
 from .sweep import Sweep
 from .winograd import WinogradConvolution
@@ -39,16 +39,27 @@ DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that 
 class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
-    Filters in Winograd's form and that memory are kept from their first use on: one thread at a time may call it.
+    `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory are kept from
+    their first use on: one thread at a time may call it.
     """
 
     def __init__(self, chain: Chain, memory: int | None = None) -> None:
         self.chain = chain
+        self.way = Way.GROUPS
         weight = next(chain.parameters())
         self.memory = memory or MEMORY[weight.device.type]
         self._workspace = Workspace(weight)
-        self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain))
+        self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain, weight.dtype, weight.device))
         self._filters = cache(WinogradConvolution)
+
+    def way_for(self, squares: Squares) -> Way:
+        """How this grid is evaluated: in full where recomputing what changes would save too little."""
+        if self.way is Way.FULL:
+            return self.way
+        groups = self._plan(squares, self.way)
+        if sum(group.multiply_adds for group in groups) >= SHARE * len(squares) * _multiply_adds(self.chain):
+            return Way.FULL
+        return Way.ONE_GROUP if len(groups) == 1 else Way.GROUPS
 
     @torch.inference_mode()
     def __call__(
@@ -59,15 +70,13 @@ class Occluder:
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
         squares there are, a layer holds about `memory` bytes at a time.
         """
-        groups = self._plan(squares, image.dtype, image.device)
-        maps = {name: clean.outputs[name][0] for name in self.chain.axes}
-        if sum(group.multiply_adds for group in groups) >= SHARE * len(squares) * _multiply_adds(self.chain, maps):
-            held = 2 * max(x.nbytes for x in maps.values())
+        if self.way_for(squares) is Way.FULL:
+            held = 2 * max(clean.outputs[name].nbytes for name in self.chain.axes)
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
         read = CleanMaps(self.chain, image, clean)
         grid = len(squares.tops), len(squares.lefts)
         logits, activity = image.new_empty(*grid, self.chain.classes), image.new_empty(grid)
-        for group in groups:
+        for group in self._plan(squares, self.way):
             found = self._recompute(group, read, fill, layer, feature)
             at = torch.tensor(group.rows)[:, None], torch.tensor(group.cols)
             logits[at], activity[at] = found.logits, found.feature_activity
@@ -91,9 +100,11 @@ class Occluder:
         return x, torch.cat(sums)
 
 
-def _multiply_adds(chain: Chain, maps: dict[str, Tensor]) -> int:
-    """Of the convolutions that give these maps [channels, h, w], for one picture."""
-    layers = {name: chain.layer(name) for name in maps}
+def _multiply_adds(chain: Chain) -> int:
+    """Of the chain's convolutions, for one picture."""
+    layers = {name: chain.layer(name) for name in chain.axes}
     return sum(
-        layer.weight.numel() * maps[name][0].numel() for name, layer in layers.items() if isinstance(layer, nn.Conv2d)
+        layer.weight.numel() * chain.axes[name][0].size_out * chain.axes[name][1].size_out
+        for name, layer in layers.items()
+        if isinstance(layer, nn.Conv2d)
     )

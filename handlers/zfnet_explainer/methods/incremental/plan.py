@@ -1,6 +1,7 @@
 """What a grid of squares changes in each layer of a chain, and how each layer is best recomputed there."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import product
 
 import torch
@@ -19,6 +20,14 @@ Axes = tuple[Axis, Axis]
 
 TRANSFORMABLE = torch.float32, torch.float64, torch.bfloat16  # float16's range is too short for Winograd's sums
 GROUP_SIZE = 48  # squares that a group has at least, on average: fewer are not worth products of their own
+
+
+class Way(StrEnum):
+    """How squares are evaluated: each through the whole net, or only what they change, all alike or in groups."""
+
+    FULL = "full"
+    ONE_GROUP = "one_group"
+    GROUPS = "groups"
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,11 @@ class Group:
         return max(place.work.values for place in self.places.values())
 
 
-def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.device) -> list[Group]:
-    """The squares, grouped on a CPU by how many tiles they take in the last layer that is tiled.
+def plan(chain: Chain, dtype: torch.dtype, device: torch.device, squares: Squares, way: Way) -> list[Group]:
+    """The squares, all in one group, or in groups by how many tiles they take in the last layer that is tiled.
 
-    Near the border, and by where a square stands between the steps of strides, it changes fewer cells. On a GPU one
-    group with larger products is worth more than the multiplications.
+    Near the border, and by where a square stands between the steps of strides, it changes fewer cells. One group has
+    larger products in the place of fewer multiplications.
     """
     tiles = {name: _tilings(chain.layer(name), dtype) for name in chain.axes}
     layers = [(*axes, tiles[name]) for name, axes in chain.axes.items()]
@@ -90,7 +99,7 @@ def plan(chain: Chain, squares: Squares, dtype: torch.dtype, device: torch.devic
     across = [(axis, {one.horizontal for one in found}) for _, axis, found in layers]
     rows = grouped_by_tiles(down, squares.tops, squares.window)
     cols = grouped_by_tiles(across, squares.lefts, squares.window)
-    if device.type == "cuda" or len(squares) < GROUP_SIZE * len(rows) * len(cols):
+    if way is Way.ONE_GROUP or len(squares) < GROUP_SIZE * len(rows) * len(cols):
         rows, cols = [list(range(len(squares.tops)))], [list(range(len(squares.lefts)))]
     return [_group(chain, squares, tiles, *at, device) for at in product(rows, cols)]
 

@@ -10,14 +10,16 @@ from captum.attr import Occlusion
 from torch import Tensor, nn
 
 from ...methods.incremental.occluder import Occluder
+from ...methods.incremental.ways import settle
 from ...methods.occlusion import OcclusionMaps, occlude_full
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
 from ...net.norm import CrossMapNorm
 
 Way = Callable[[Squares], object]
-CAPTUM_BATCHES = (1, 4, 16, 64)  # perturbations_per_eval
-FULL_BATCH = 32
+# Pictures at a time, by device; the quickest counts. Captum's perturbations_per_eval.
+CAPTUM_BATCHES = {"cpu": (1, 4, 16, 64), "cuda": (16, 64, 256)}
+FULL_BATCHES = {"cpu": (32,), "cuda": (32, 128, 256)}
 TARGET = 0
 
 
@@ -40,7 +42,9 @@ def timed(chain: Chain, device: torch.device, dtype: torch.dtype) -> Timed:
     chain = chain.placed(device).to(dtype)
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(chain.input_size, generator=generator).to(device, dtype)
-    return Timed(chain, image, torch.zeros_like(image), Occluder(chain))
+    occluder = Occluder(chain)
+    settle(occluder)
+    return Timed(chain, image, torch.zeros_like(image), occluder)
 
 
 def incremental(on: Timed) -> Callable[[Squares], OcclusionMaps]:
@@ -54,9 +58,9 @@ def incremental(on: Timed) -> Callable[[Squares], OcclusionMaps]:
     return run
 
 
-def full(on: Timed) -> Callable[[Squares], OcclusionMaps]:
-    """Ours, every square through the whole net."""
-    return lambda grid: occlude_full(on.chain, on.image, on.fill, grid, on.chain.features[-1], 0, FULL_BATCH)
+def full(on: Timed, batch: int) -> Callable[[Squares], OcclusionMaps]:
+    """Ours, every square through the whole net, so many at a time."""
+    return lambda grid: occlude_full(on.chain, on.image, on.fill, grid, on.chain.features[-1], 0, batch)
 
 
 def captum(on: Timed, batch: int, tuned: bool) -> Way:

@@ -2,6 +2,7 @@
 
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,20 +14,27 @@ from ...net.device import compute_in_float32, keeps_float32
 from ...service.cores import usable_cores
 
 CPU = torch.device("cpu")
-MATRIX = 2048
+MATRIX = {"cpu": 2048, "cuda": 8192}  # rows and columns, by device: enough that a start of the work does not count
 CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux's
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and what it reaches: `peak_gflops` by precision, of a large matrix product."""
+    """A device, a GPU's driver, and what it reaches: `peak_gflops` by precision, of a large matrix product."""
 
     device: str
+    driver: str | None
     threads: int
     system: str
     python: str
     torch: str
     peak_gflops: dict[str, float]
+
+    def __str__(self) -> str:
+        driver = f"driver {self.driver}, " if self.driver else ""
+        peaks = ", ".join(f"{name} {peak:,.0f} GFLOP/s" for name, peak in self.peak_gflops.items())
+        software = f"{driver}Python {self.python}, torch {self.torch}"
+        return f"{self.device}, {self.threads} threads, {software}" + (f"; matrix product: {peaks}" if peaks else "")
 
 
 def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
@@ -35,6 +43,7 @@ def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
     keeps_float32(device)
     return Machine(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        driver=_driver() if device.type == "cuda" else None,
         threads=torch.get_num_threads(),
         system=platform.platform(),
         python=platform.python_version(),
@@ -44,10 +53,11 @@ def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
 
 
 def peak(device: torch.device, dtype: torch.dtype) -> float:
-    """GFLOP/s of a product of two 2048 x 2048 matrices: the fastest fifth of 25 runs, as a median."""
-    a, b = (torch.ones(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
+    """GFLOP/s of a product of two large square matrices: the fastest fifth of 25 runs, as a median."""
+    side = MATRIX[device.type]
+    a, b = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(2))
     fastest = sorted(seconds(lambda: a @ b, device) for _ in range(25))[:5]
-    return 2 * MATRIX**3 / statistics.median(fastest) / 1e9
+    return 2 * side**3 / statistics.median(fastest) / 1e9
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -88,6 +98,12 @@ def _resident() -> int:
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
     raise OSError("this system does not say how much memory a process used: /proc/self/status has no VmHWM")
+
+
+def _driver() -> str:
+    """The driver's version. TorchServe finds GPUs by the same program."""
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]  # noqa: S603
 
 
 def _processor() -> str:

@@ -9,13 +9,14 @@ import torch
 from ...methods.occlusion import OcclusionMaps
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
+from ...net.probability import probabilities
 from . import contenders
 from .floor import multiply_adds
 from .machine import Machine, seconds
 from .memory import of_first_map
 
-# Full batches and Captum take the same time for every square: they are timed on a thinned grid.
-SAMPLE = 81
+# Full batches and Captum take the same time for every square: they are timed on a grid thinned to so many, by device.
+SAMPLE = {"cpu": 81, "cuda": 700}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Row:
     positions: int
     incremental: float
     full: float
+    full_batch: int
     captum: float
     captum_batch: int
     captum_tuned: float
@@ -72,34 +74,44 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     dtype = getattr(torch, case.precision)
     exact, on = contenders.timed(build(), device, torch.float32), contenders.timed(build(), device, dtype)
     grid = squares(on.size, on.size, case.window, case.stride)
-    thin = contenders.sample(on.size, case.window, case.stride, SAMPLE)
-    ours, full = contenders.incremental(on), contenders.full(on)
-    batch = min(contenders.CAPTUM_BATCHES, key=lambda n: _timed(contenders.captum(exact, n, tuned=False), thin, device))
+    thin = contenders.sample(on.size, case.window, case.stride, SAMPLE[device.type])
+    ours = contenders.incremental(on)
+    batch = quickest(lambda n: contenders.captum(exact, n, tuned=False), contenders.CAPTUM_BATCHES, thin, device)
+    full_batch = quickest(lambda n: contenders.full(on, n), contenders.FULL_BATCHES, thin, device)
     candidates: dict[str, tuple[contenders.Way, Squares]] = {
         "incremental": (ours, grid),
-        "full": (full, thin),
+        "full": (contenders.full(on, full_batch), thin),
         "captum": (contenders.captum(exact, batch, tuned=False), thin),
         "captum_tuned": (contenders.captum(on, batch, tuned=True), thin),
     }
     if dtype != torch.float32:
         candidates["float32"] = contenders.incremental(exact), grid
-    for way, asked in candidates.values():
-        way(asked)
-    times = _interleaved(candidates, device, repeats)
+    times = interleaved(candidates, device, repeats)
     laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
     scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
     return Row(
-        case, len(grid), scaled["incremental"], scaled["full"], scaled["captum"], batch,
-        scaled["captum_tuned"], scaled.get("float32"), *_deviations(ours(thin), contenders.full(exact)(thin)),
+        case, len(grid), scaled["incremental"], scaled["full"], full_batch, scaled["captum"], batch,
+        scaled["captum_tuned"], scaled.get("float32"),
+        *_deviations(ours(thin), contenders.full(exact, full_batch)(thin)),
         of_first_map(build, grid, device, dtype),
         2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
     )  # fmt: skip
 
 
-def _interleaved(
+def quickest(
+    way: Callable[[int], contenders.Way], batches: dict[str, tuple[int, ...]], grid: Squares, device: torch.device
+) -> int:
+    """The batch in which a way takes least time, of those for the device."""
+    first, *others = batches[device.type]
+    return min([first, *others], key=lambda n: _timed(way(n), grid, device)) if others else first
+
+
+def interleaved(
     candidates: dict[str, tuple[contenders.Way, Squares]], device: torch.device, repeats: int
 ) -> dict[str, float]:
-    """Each way's median time, one run of each in turn, so that a busy moment strikes all of them."""
+    """Each way's median time after a first, one run of each in turn, so that a busy moment strikes all of them."""
+    for way, grid in candidates.values():
+        way(grid)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, (way, grid) in candidates.items():
@@ -119,4 +131,5 @@ def laid_by_captum(grid: Squares, size: int) -> int:
 def _deviations(found: OcclusionMaps, expected: OcclusionMaps) -> tuple[float, float]:
     """Largest difference of the logits over the largest logit, and of the probabilities."""
     logits = (found.logits - expected.logits).abs().max() / expected.logits.abs().max()
-    return float(logits), float((found.probabilities - expected.probabilities).abs().max())
+    before, after = (probabilities(maps.logits, 1) for maps in (expected, found))
+    return float(logits), float((after - before).abs().max())

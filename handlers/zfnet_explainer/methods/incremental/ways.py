@@ -1,0 +1,87 @@
+"""Which way a grid of squares goes on a GPU: timed there, for each card has figures of its own.
+
+The ways are equal in precision: none is quicker at the cost of digits.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+import torch
+
+from ...net.device import current
+from ..occlusion import OcclusionMaps
+from ..squares import squares
+from .occluder import Occluder
+from .plan import Way
+
+log = logging.getLogger(__name__)
+
+WINDOW, STRIDE = 32, 8  # pixels: the grid that most requests ask for
+REPEATS = 5
+# Largest difference of the logits from those of full evaluation, over the largest one. What a reduced precision is off
+# by each answer says; a way that is off by more than this is wrong.
+LIMITS = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float16: 0.1}
+
+
+def settle(occluder: Occluder) -> None:
+    """Choose the way on a GPU; groups, which are quickest on processors, stay there."""
+    weight = next(occluder.chain.parameters())
+    if weight.device.type == "cuda" and weight.dtype in LIMITS:
+        with current(weight.device):
+            choose(occluder, _seconds)
+
+
+@torch.inference_mode()
+def choose(occluder: Occluder, seconds: Callable[[Callable[[], object]], float]) -> None:
+    """Have the occluder go the quickest way that agrees with full evaluation; the log says the figures.
+
+    `seconds` times some work. A way that does not agree is logged as an error.
+    """
+    chain, weight = occluder.chain, next(occluder.chain.parameters())
+    height, width = chain.input_size[1:]
+    window = min(WINDOW, height, width)
+    grid = squares(height, width, window, min(STRIDE, window))
+    image = torch.randn(chain.input_size, generator=torch.Generator().manual_seed(0)).to(weight)
+    clean, fill = chain.run(image[None]), torch.zeros_like(image)
+
+    def evaluate(way: Way) -> OcclusionMaps:
+        occluder.way = way
+        return occluder(image, clean, fill, grid, chain.features[-1], 0)
+
+    ways = _agreeing(evaluate, LIMITS[weight.dtype])
+    # In turn, so that a busy moment strikes all of them.
+    rounds = [[seconds(partial(evaluate, way)) for way in ways] for _ in range(REPEATS)]
+    times = dict(zip(ways, map(median, zip(*rounds, strict=True)), strict=True))
+    occluder.way = min(ways, key=times.__getitem__)
+    log.info(
+        "occlusion maps in %s, window %d, stride %d: %s; taken: %s",
+        str(weight.dtype).removeprefix("torch."),
+        window,
+        grid.stride,
+        ", ".join(f"{way} {1000 * taken:.2f} ms" for way, taken in times.items()),
+        occluder.way,
+    )
+
+
+def _agreeing(evaluate: Callable[[Way], OcclusionMaps], limit: float) -> list[Way]:
+    """Full evaluation, and the ways that agree with it."""
+    exact = evaluate(Way.FULL).logits
+    ways = [Way.FULL]
+    for way in (Way.ONE_GROUP, Way.GROUPS):
+        apart = float((evaluate(way).logits - exact).abs().max() / exact.abs().max())
+        if apart <= limit:
+            ways.append(way)
+        else:
+            log.error("occlusion maps by %s are off by %.1e of the largest logit: not taken", way, apart)
+    return ways
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start

@@ -1,0 +1,121 @@
+"""What a sceptic would run on a card instead: TF32, bfloat16 and Captum as it comes, beside ours in float32."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from ...methods.occlusion import OcclusionMaps
+from ...methods.squares import Squares, squares
+from ...net.chain import Chain
+from ...net.probability import probabilities
+from . import contenders
+from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Way
+from .occlusion import SAMPLE, interleaved, laid_by_captum, quickest
+
+
+@dataclass(frozen=True)
+class RivalRow:
+    """Median seconds for the whole grid of `positions` squares, the rivals' scaled to it from a thinned one.
+
+    `batch`: squares at a time, None for ours. `probability_deviation`: the largest from full evaluation in float32,
+    None for Captum, which finds one class's alone.
+    """
+
+    net: str
+    window: int
+    stride: int
+    positions: int
+    way: str
+    batch: int | None
+    seconds: float
+    probability_deviation: float | None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way for each number of squares at a time, and how many squares it lays in all."""
+
+    way: Callable[[int], Way]
+    batches: dict[str, tuple[int, ...]]
+    laid: int
+
+
+def measure(
+    net: str, build: Callable[[], Chain], window: int, stride: int, device: torch.device, repeats: int
+) -> list[RivalRow]:
+    """Time ours and each rival in its best batch, interleaved, and compare what they found."""
+    exact, half = (contenders.timed(build(), device, dtype) for dtype in (torch.float32, torch.bfloat16))
+    grid = squares(exact.size, exact.size, window, stride)
+    thin = contenders.sample(exact.size, window, stride, SAMPLE[device.type])
+    rivals = _rivals(exact, half, thin)
+    batches = {name: quickest(one.way, one.batches, thin, device) for name, one in rivals.items()}
+    ours = f"ours, float32 ({exact.occluder.way_for(grid)})"
+    ways: dict[str, tuple[Way, Squares]] = {ours: (contenders.incremental(exact), grid)}
+    ways |= {name: (one.way(batches[name]), thin) for name, one in rivals.items()}
+    laid = {ours: len(grid)} | {name: one.laid for name, one in rivals.items()}
+    times = interleaved(ways, device, repeats)
+    expected = contenders.full(exact, batches["full batches, float32"])(thin)
+    return [
+        RivalRow(
+            net, window, stride, len(grid), name, batches.get(name), times[name] * len(grid) / laid[name],
+            _deviation(way(thin), expected),
+        )
+        for name, (way, _) in ways.items()
+    ]  # fmt: skip
+
+
+def _rivals(exact: contenders.Timed, half: contenders.Timed, grid: Squares) -> dict[str, Rival]:
+    def captum(batch: int) -> Way:
+        return contenders.captum(exact, batch, tuned=False)
+
+    def full(batch: int) -> Way:
+        return contenders.full(exact, batch)
+
+    def halved(batch: int) -> Way:
+        return contenders.full(half, batch)
+
+    whole, cut = len(grid), laid_by_captum(grid, exact.size)
+    return {
+        "Captum as installed (TF32)": Rival(_under(captum, convolutions=True), CAPTUM_BATCHES, cut),
+        "Captum, float32": Rival(_under(captum), CAPTUM_BATCHES, cut),
+        "full batches, float32": Rival(_under(full), FULL_BATCHES, whole),
+        "full batches, TF32": Rival(_under(full, convolutions=True, products=True), FULL_BATCHES, whole),
+        "full batches, bfloat16": Rival(_under(halved), FULL_BATCHES, whole),
+    }
+
+
+def _under(build: Callable[[int], Way], convolutions: bool = False, products: bool = False) -> Callable[[int], Way]:
+    """The way as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
+
+    def built(batch: int) -> Way:
+        way = build(batch)
+
+        def run(grid: Squares) -> object:
+            with tf32(convolutions, products):
+                return way(grid)
+
+        return run
+
+    return built
+
+
+@contextmanager
+def tf32(convolutions: bool, products: bool) -> Iterator[None]:
+    """TF32 in convolutions and in matrix products; torch comes with the first alone. Any of cuDNN's algorithms."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic, torch.get_float32_matmul_precision()
+    cudnn.allow_tf32, cudnn.deterministic = convolutions, False
+    torch.set_float32_matmul_precision("high" if products else "highest")
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic = before[:2]
+        torch.set_float32_matmul_precision(before[2])
+
+
+def _deviation(found: object, expected: OcclusionMaps) -> float | None:
+    if not isinstance(found, OcclusionMaps):
+        return None
+    return float((probabilities(found.logits, 1) - probabilities(expected.logits, 1)).abs().max())

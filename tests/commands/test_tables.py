@@ -1,0 +1,44 @@
+"""Tables on a terminal: whole headings and cells, however narrow it is."""
+
+import pytest
+
+from zfnet_explainer.commands.tables import show
+from zfnet_explainer.studies.speed.results import OCCLUSION
+from zfnet_explainer.studies.tables import Table
+
+CELLS = (
+    "zfnet", "16/4", "bfloat16: 1.7 × float32", "2,809", "690.9 ms", "1,039", "18.7", "22.9 (16)", "15.2", "188 %",
+    "1e-06", "3e-06", "1,137 MiB",
+)  # fmt: skip
+WIDE = Table("bench-occlusion", "Occlusion maps", OCCLUSION, (CELLS, ("vgg16", *CELLS[1:])), "On a processor.", keys=3)
+
+
+def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    show([WIDE])
+    return capsys.readouterr().out.splitlines()
+
+
+def test_every_heading_is_whole_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = lines(monkeypatch, capsys, 80)
+    assert max(map(len, found)) <= 80
+    words = [word for line in found for word in line.split()]
+    assert not [word for word in words if "…" in word]
+    for heading in OCCLUSION:
+        for word in heading.split():
+            assert word in words
+    for net in ("zfnet", "vgg16"):
+        rows = [line for line in found if line.startswith(net)]
+        assert len(rows) > 1
+        for row in rows:
+            assert row.startswith(f"{net}  16/4           bfloat16: 1.7 × float32"), "each part says of what it is"
+        for cell in CELLS[3:]:
+            assert any(cell in row for row in rows)
+    assert found[-1] == "On a processor."
+
+
+def test_what_fits_stands_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = lines(monkeypatch, capsys, 200)
+    assert sum(line.startswith("zfnet") for line in found) == 1

@@ -1,0 +1,132 @@
+"""The way that a worker on a GPU chooses, on a CPU whose clock says what it is told."""
+
+import logging
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.methods.incremental import occluder as occluders
+from zfnet_explainer.methods.incremental import plan as plans
+from zfnet_explainer.methods.incremental import ways
+from zfnet_explainer.methods.incremental.occluder import Occluder
+from zfnet_explainer.methods.incremental.plan import Way
+from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
+from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.checkpoint import Checkpoint
+
+from ...chains import SMALL, like_zfnet, picture
+from ...samples import noise
+from ...test_explainer import OPTIONS, SIDE, record
+
+CPU = torch.device("cpu")
+
+
+def clock(occluder: Occluder, **times: float) -> Callable[[Callable[[], object]], float]:
+    """Works are done, and are said to have taken these seconds by the occluder's way, and more from time to time."""
+    busy = [1, 1, 1, 50, 50, 50, 1, 1, 1]
+
+    def seconds(work: Callable[[], object]) -> float:
+        work()
+        taken = times[occluder.way]
+        return taken * busy.pop() if busy else taken
+
+    return seconds
+
+
+@pytest.fixture
+def occluder(monkeypatch: pytest.MonkeyPatch) -> Occluder:
+    """Of a small net whose pictures are grouped as large ones are."""
+    monkeypatch.setattr(ways, "WINDOW", 6)
+    monkeypatch.setattr(ways, "STRIDE", 2)
+    monkeypatch.setattr(plans, "GROUP_SIZE", 1)
+    monkeypatch.setattr(occluders, "SHARE", 2)
+    return Occluder(SMALL["like_zfnet"](0))
+
+
+def grid_of(occluder: Occluder) -> Squares:
+    return squares(*occluder.chain.input_size[1:], 6, 2)
+
+
+@pytest.mark.parametrize("quickest", Way)
+def test_the_quickest_is_taken_and_the_figures_are_logged(
+    quickest: Way, occluder: Occluder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    times = dict.fromkeys(Way, 0.003) | {quickest: 0.002}
+    ways.choose(occluder, clock(occluder, **times))
+    assert occluder.way is quickest
+    assert occluder.way_for(grid_of(occluder)) is quickest
+    [line] = caplog.messages
+    assert "float32, window 6, stride 2" in line
+    assert f"{quickest} 2.00 ms" in line
+    assert line.count("3.00 ms") == 2
+    assert line.endswith(f"taken: {quickest}")
+
+
+@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_way_gives_the_map(way: Way, dtype: torch.dtype, occluder: Occluder) -> None:
+    chain = occluder.chain.to(dtype)
+    there = Occluder(chain)
+    there.way = way
+    image, fill = picture(chain, 1).to(dtype), picture(chain, 2).to(dtype)
+    grid = grid_of(there)
+    found = there(image, chain.run(image[None]), fill, grid, chain.features[-1], 1)
+    expected = occlude_full(chain, image, fill, grid, chain.features[-1], 1)
+    apart = float((found.logits - expected.logits).abs().max() / expected.logits.abs().max())
+    assert apart <= ways.LIMITS[dtype]
+
+
+@pytest.mark.parametrize(("factor", "off"), [(1.001, "1.0e-03"), (math.nan, "nan")])
+def test_a_way_that_is_wrong_is_not_taken(
+    factor: float, off: str, occluder: Occluder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is recomputed in one group is off by a thousandth there, or no number."""
+    right = Occluder.__call__
+
+    def wrong(self: Occluder, *asked: object) -> OcclusionMaps:
+        found: OcclusionMaps = right(self, *asked)  # type: ignore[arg-type]
+        return OcclusionMaps(found.logits * factor, found.feature_activity) if self.way is Way.ONE_GROUP else found
+
+    monkeypatch.setattr(Occluder, "__call__", wrong)
+    ways.choose(occluder, clock(occluder, full=3, one_group=1, groups=2))
+    assert occluder.way is Way.GROUPS
+    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"one_group are off by {off}" in error.message
+
+
+def test_a_processor_keeps_its_way(random_zfnet: Chain) -> None:
+    occluder = Occluder(random_zfnet)
+    ways.settle(occluder)
+    assert occluder.way is Way.GROUPS
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "way"), [(32, 8, Way.GROUPS), (32, 32, Way.ONE_GROUP), (200, 8, Way.FULL)]
+)
+def test_the_way_of_a_grid_is_the_one_it_goes(window: int, stride: int, way: Way, random_zfnet: Chain) -> None:
+    """Few squares are one group, and large ones are evaluated in full, whatever has been chosen."""
+    assert Occluder(random_zfnet).way_for(squares(224, 224, window, stride)) is way
+
+
+def test_a_worker_chooses_while_it_warms_up_and_the_answer_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in chooses what a card might."""
+
+    def full(occluder: Occluder) -> None:
+        occluder.way = Way.FULL
+
+    monkeypatch.setattr(occluders, "SHARE", 2)
+    explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), CPU)
+    before = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    monkeypatch.setattr(ways, "settle", full)
+    explainer.warm_up()
+    after = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    assert before is not None
+    assert after is not None
+    assert (before.way, after.way) == (Way.ONE_GROUP, Way.FULL)
+    np.testing.assert_allclose(after.logits, before.logits, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,173 @@
+"""The measurement of a card, rehearsed on the CPU: every stage, what is kept where one fails, and the pages' tables."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from tools.gpu import __main__ as gpu
+from tools.gpu import serving
+from tools.gpu.stages import MODULES, perform
+from tools.gpu.tables import NOT_MEASURED, main
+from tools.gpu.task import Task
+
+from zfnet_explainer.studies.speed import contenders, machine, occlusion
+from zfnet_explainer.torchserve.server import RunningServer
+from zfnet_explainer.training.recipe import Precision
+
+from ..samples import MODEL_STORE
+
+WEIGHTS = MODEL_STORE / "zfnet.safetensors"
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """The rehearsal, with as little to do as the bench's own tests."""
+    monkeypatch.setitem(machine.MATRIX, "cpu", 64)
+    monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (4,))
+    monkeypatch.setattr(occlusion, "of_first_map", lambda *_: 3 << 20)
+    return Task(torch.device("cpu"), WEIGHTS, tmp_path / "stage.json", tiny=True)
+
+
+def figures(task: Task) -> dict[str, Any]:
+    found = json.loads(task.file.read_text())
+    assert found["tiny"]
+    assert found["machine"] == asdict(task.machine)
+    kept: dict[str, Any] = found["figures"]
+    return kept
+
+
+def test_the_stages_are_known_and_take_less_than_eight_minutes() -> None:
+    assert set(gpu.BUDGETS) == set(MODULES)
+    assert sum(gpu.BUDGETS.values()) < 480
+
+
+def test_maps_of_zfnet(task: Task) -> None:
+    perform("occlusion", task)
+    [row] = figures(task)["occlusion"]
+    assert row["case"] == {"net": "zfnet", "window": 112, "stride": 112, "precision": "float32"}
+    assert row["logit_deviation"] < 1e-5
+
+
+def test_rivals_and_projections(task: Task) -> None:
+    perform("rivals", task)
+    found = figures(task)
+    assert [row["way"].partition(",")[0] for row in found["rivals"]] == [
+        "ours", "Captum as installed (TF32)", "Captum", *["full batches"] * 3,
+    ]  # fmt: skip
+    assert len(found["projections"]) == 1
+
+
+def test_training(task: Task) -> None:
+    perform("training", task)
+    found = figures(task)
+    assert found["precision"] in {*Precision}
+    assert [epoch["side"] for epoch in found["epochs"]] == [224]
+
+
+def test_every_kind_of_answer(task: Task, server: RunningServer) -> None:
+    found = serving.answers(server.inference_url, task)
+    assert {one["answer"] for one in found} >= {"predictions", *serving.FORMS, "V1 explain", "V2 infer"}
+    assert [one["exact"] for one in found if "exact" in one] == [True, True]
+    with pytest.raises(RuntimeError, match="predictions: computed on cpu, not on cuda"):
+        serving.answers(server.inference_url, replace(task, device=torch.device("cuda")))
+
+
+def test_an_answer_that_is_refused_is_a_failure(task: Task, server: RunningServer) -> None:
+    with (
+        httpx.Client(base_url=server.inference_url, trust_env=False, timeout=60) as client,
+        pytest.raises(RuntimeError, match=r"odd: 415 .*picture"),
+    ):
+        serving._answer(client, "odd", "/predictions/zfnet", "application/json", {"content": b"x"}, "cpu")
+    assert not task.file.exists()
+
+
+def test_a_stage_that_fails_costs_no_other_ones_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There are no weights to serve; training needs none."""
+    asked = ["--device", "cpu", "--tiny", "--weights", str(tmp_path / "none"), "--patience", "10"]
+    status = gpu.main([*asked, "--out", str(tmp_path), "--only", "served,training"])
+    assert status == 1
+    assert "none" in json.loads((tmp_path / "served.json").read_text())["error"]
+    training = json.loads((tmp_path / "training.json").read_text())
+    assert training["figures"]["epochs"]
+    assert "error" not in training
+    assert "failed: served\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ends", "seconds", "error"),
+    [
+        ("raise MemoryError('no more')", 60, "ended with exit status 1\n"),
+        ("time.sleep(600)", 5, "took longer than its 5 s\n"),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)", 5, "took longer than its 5 s\n"),
+    ],
+)
+def test_a_stage_that_fails_or_hangs_keeps_what_it_had(
+    ends: str, seconds: float, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "STOPPING_S", 1)
+    file = tmp_path / "stage.json"
+    program = f"import signal, time; open({str(file)!r}, 'w').write('{{\"figures\": 1}}'); {ends}"
+    found = gpu.run([sys.executable, "-c", program], file, seconds)
+    assert found is not None
+    assert found.startswith(error)
+    assert json.loads(file.read_text()) == {"figures": 1, "error": found}
+
+
+def test_a_stage_leaves_no_figures_of_another_run(tmp_path: Path) -> None:
+    file = tmp_path / "stage.json"
+    file.write_text('{"figures": "old"}')
+    assert gpu.run([sys.executable, "-c", "raise SystemExit(3)"], file, 60) is not None
+    assert "figures" not in json.loads(file.read_text())
+
+
+def test_an_unknown_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gpu.main(["--out", str(tmp_path), "--only", "tests,speed"])
+    assert "--only speed: the stages are tests, served" in capsys.readouterr().err
+
+
+PAGE = "".join(
+    f"<!-- table: gpu-{name} -->\nold\n<!-- end -->\n" for name in ("occlusion", "training", "load", "rivals")
+)
+
+
+def filled(folder: Path) -> str:
+    page = folder / "page.md"
+    page.write_text(PAGE)
+    main([str(folder), "--into", str(page)])
+    return page.read_text()
+
+
+def test_pages_have_what_was_measured_and_say_what_was_not(task: Task, tmp_path: Path) -> None:
+    card = replace(task.machine, device="a card", driver="580.1")
+    measured = replace(task, file=tmp_path / "training.json", tiny=False)
+    object.__setattr__(measured, "machine", card)
+    measured.keep({"precision": "bfloat16", "batch": 64, "epochs": [{"side": 128, "images_per_s": 4321.0}]})
+    failed = {"error": "took longer than its 90 s"}
+    (tmp_path / "occlusion.json").write_text(json.dumps(failed))
+    page = filled(tmp_path)
+    assert "| 128 | bfloat16 | 64 | 4,321 |" in page
+    assert "a card" in page
+    assert "driver 580.1" in page
+    assert page.count(NOT_MEASURED) == 3
+    assert "old" not in page
+
+
+def test_a_rehearsal_fills_no_page(task: Task, tmp_path: Path) -> None:
+    replace(task, file=tmp_path / "training.json").keep({"precision": "float32", "batch": 8, "epochs": []})
+    assert filled(tmp_path).count(NOT_MEASURED) == 4
+
+
+def test_the_pages_tables_of_several_stages_are_one(task: Task, tmp_path: Path) -> None:
+    for name in ("occlusion", "vgg16"):
+        perform(name, replace(task, file=tmp_path / f"{name}.json"))
+        found = json.loads((tmp_path / f"{name}.json").read_text())
+        (tmp_path / f"{name}.json").write_text(json.dumps(found | {"tiny": False}))
+    page = filled(tmp_path)
+    assert "| zfnet | 112/112 | float32 | 4 |" in page
+    assert "| vgg16 | 112/112 | float32 | 4 |" in page
