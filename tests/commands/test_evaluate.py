@@ -16,6 +16,7 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.probability import probabilities
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
@@ -143,6 +144,37 @@ def test_explanations(data: Path, weights: Path, tmp_path: Path) -> None:
     assert numbers((tmp_path / "again" / "explanations.json").read_text()) == pytest.approx(numbers(text), abs=1e-6)
 
 
+def test_contrast(data: Path, weights: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.format("contrast") + PAGE.format("contrast-differences"))
+    options = ("--only", "contrast", "--classes", "n02, n01", "--fill", "gray,black", "--into", page)
+    result = evaluate(data, "--weights", weights, *options, "--pictures", 5, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "contrast.json").read_text())
+    assert (found["images"], found["classes"], found["seed"]) == (5, ["n02", "n01"], 0)
+    assert list(found["results"]) == ["gray", "black"]
+    for by_other in found["results"].values():
+        assert by_other["second class"]["images"] == 5
+        assert list(by_other["second class"]["moves"]) == ["contrast map", "plain map", "middle", "chance"]
+    assert "| gray | the second class, 5 pictures | contrast map |" in page.read_text()
+    assert "| black | the second class, 5 pictures | contrast map − plain map |" in page.read_text()
+    assert "contrasts" in result.output
+    assert not (tmp_path / "out" / "accuracy.json").exists()
+
+
+def test_probabilities_are_calibrated(data: Path, tmp_path: Path) -> None:
+    """Over a temperature of 4 the first point of the curves is the mean of the probabilities that are served."""
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(3), 0), replace(RECORD, validation={"top1": 0.5, "images": 6, "temperature": 4.0}), path)
+    options = ("--only", "explanations", "--pictures", 6, "--out", tmp_path / "out")
+    assert evaluate(data, "--weights", path, *options).exit_code == 0
+    source, _ = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    images = torch.stack([source.picture(i) for i in range(6)])
+    served = probabilities(plain(load(path).chain)((images / 255 - 0.5) / 0.25), 4).amax(1).mean()
+    curve = json.loads((tmp_path / "out" / "explanations.json").read_text())["faithfulness"]["gray"]["orders"]
+    assert curve["random"]["deletion_curve"][0] == pytest.approx(float(served), abs=1e-5)
+
+
 def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     save(seeded(tiny(3), 0), replace(RECORD, training={}, validation={"top1": 0.625, "images": 40}), path)
@@ -179,6 +211,10 @@ def test_a_net_that_started_from_another_run() -> None:
         (["--pictures", "1"], "--pictures"),
         (["--only", "speed"], "is not one of"),
         (["--out", __file__], "is a file"),
+        (["--classes", "n01,beagle"], "'beagle' is no class of this net, which knows n02, n01, n03"),
+        (["--classes", ""], "'' is no class of this net"),
+        (["--classes", "n01", "--only", "accuracy"], "--classes are those of the contrast study"),
+        (["--classes", "n03"], "at least two pictures: these classes have 0"),
     ],
 )
 def test_what_cannot_be_evaluated(data: Path, weights: Path, options: list[str], message: str) -> None:

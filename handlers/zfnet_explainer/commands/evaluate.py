@@ -29,13 +29,18 @@ class Study(StrEnum):
 
     ACCURACY = "accuracy"
     EXPLANATIONS = "explanations"
+    CONTRAST = "contrast"
 
 
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with val/CLASS/*, or tar shards of it.")],
     weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
-    only: Annotated[Study | None, typer.Option(help="One of the two studies. Default: both.")] = None,
+    only: Annotated[Study | None, typer.Option(help="One of the three studies. Default: all.")] = None,
     pictures: Annotated[int, typer.Option(min=2, help="Pictures to study the explanations on, drawn at random.")] = 200,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Classes to study contrasts on, by folder; commas between several. Default: all."),
+    ] = None,
     fill: Annotated[
         str, typer.Option(help="What covers a picture: gray, mean, black, white, blur; commas between several.")
     ] = "gray",
@@ -52,26 +57,37 @@ def evaluate(
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
     from ..pictures.stream import Tolerance
-    from ..studies.faithfulness.sample import sample, validation_pictures
+    from ..studies.faithfulness.calibrated import calibrated
+    from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
     from ..studies.tables import rewrite
     from .local import pick_device
 
+    if classes is not None and only not in (None, Study.CONTRAST):
+        raise typer.BadParameter(
+            "--classes are those of the contrast study: leave them out, or ask for --only contrast"
+        )
     fills = _fills(fill)
     place = pick_device(device)
     try:
         checkpoint = load(weights)
+        record = checkpoint.record
         console = Console(stderr=True, soft_wrap=True)
         with console.status("reading the pictures"):
             tolerance = Tolerance.of(strict, partial(console.print, markup=False, highlight=False))
-            source, labels = validation_pictures(data, checkpoint.record, tolerance)
+            source, labels = validation_pictures(data, record, tolerance)
+            alike = places_of(None if classes is None else _parts(classes), labels, record)
     except (BadCheckpoint, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
     chain = Explainer(checkpoint, place).chain  # the net as it is served
+    served = calibrated(chain, record.temperature)
     tables: list[Table] = []
     if only in (None, Study.ACCURACY):
-        tables += _accuracy(chain, checkpoint.record, weights, source, labels, seed, out)
+        tables += _accuracy(chain, record, weights, source, labels, seed, out)
     if only in (None, Study.EXPLANATIONS):
-        tables += _explanations(chain, checkpoint.record, sample(source, pictures, seed), fills, seed, out)
+        tables += _explanations(served, record, sample(source, pictures, seed), fills, seed, out)
+    if only in (None, Study.CONTRAST):
+        contrasted = labelled_sample(source, labels, alike, pictures, seed)
+        tables += _contrasts(served, record, *contrasted, fills, seed, out)
     for page in into or []:
         try:
             rewrite(page, tables)
@@ -93,7 +109,7 @@ def _accuracy(
             chain, source, record.preprocessing, record.preprocessing.size,
             advance=lambda count: progress.advance(task, count),
         )  # fmt: skip
-    measured = accuracy(found, labels, seed)
+    measured = accuracy(found, labels, record.temperature, seed)
     tables = [*accuracy_tables(measured, record), *training_tables(record)]
     show(tables)
     tables += card_tables(record, weights)
@@ -101,7 +117,8 @@ def _accuracy(
         classes = [asdict(name) for name in record.classes]
         content = {"weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured)}
         _write(out, "accuracy", content, tables)
-        draw_learning_curve(log(record.training)).savefig(out / "learning-curve.png")
+        if learned := log(record.training):  # an imported net has none
+            draw_learning_curve(learned).savefig(out / "learning-curve.png")
     return tables
 
 
@@ -130,6 +147,32 @@ def _explanations(
     return tables
 
 
+def _contrasts(
+    chain: "Chain",
+    record: "Record",
+    pictures: "Tensor",
+    labels: "Tensor",
+    fills: list[str],
+    seed: int,
+    out: Path | None,
+) -> list["Table"]:
+    from ..studies.faithfulness.contrast import contrasts
+    from ..studies.faithfulness.tables import contrast_tables
+
+    with _progress() as progress:
+        task = progress.add_task("contrasts", total=len(pictures))
+        found = contrasts(
+            chain, record.preprocessing, pictures, labels, fills, seed, lambda count: progress.advance(task, count)
+        )
+    tables = contrast_tables(found)
+    show(tables)
+    if out is not None:
+        classes = [record.classes[index].synset for index in found.classes]
+        content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found), "classes": classes}
+        _write(out, "contrast", content, tables)
+    return tables
+
+
 def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:
     """The tables as Markdown, and what they were made from as JSON."""
     out.mkdir(parents=True, exist_ok=True)
@@ -145,7 +188,11 @@ def _progress() -> Progress:
 def _fills(text: str) -> list[str]:
     from ..pictures.fill import FILLS
 
-    fills = [part.strip().lower() for part in text.split(",")]
+    fills = _parts(text.lower())
     if not set(fills) <= set(FILLS) or len(set(fills)) < len(fills):
         raise typer.BadParameter(f"--fill {text!r}: some of {', '.join(FILLS)}, separated by commas, each once")
     return fills
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.studies.faithfulness.cells import cell_means, closeness, cover, deletion_curves, most_first
+from zfnet_explainer.studies.faithfulness.cells import (
+    cell_means,
+    closeness,
+    cover,
+    deletion_curves,
+    largest_share,
+    most_first,
+)
 
 from ...chains import like_zfnet, picture, plain
 
@@ -47,6 +54,16 @@ def test_most_first_draws_among_equals() -> None:
     orders = [tuple(most_first(scores, generator).tolist()) for _ in range(60)]
     assert all(order[:2] == (3, 1) and order[-1] == 5 for order in orders)
     assert {order[2:5] for order in orders} == {(0, 2, 4), (0, 4, 2), (2, 0, 4), (2, 4, 0), (4, 0, 2), (4, 2, 0)}
+
+
+def test_the_largest_share_has_at_least_one_cell_and_draws_among_equals() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.arange(35.0).view(5, 7)
+    assert largest_share(scores, 0.1, generator).nonzero().tolist() == [[4, 3], [4, 4], [4, 5], [4, 6]]
+    assert int(largest_share(torch.zeros(1, 2), 0.1, generator).sum()) == 1
+    drawn = torch.stack([largest_share(torch.zeros(3, 2), 0.5, generator) for _ in range(40)])
+    assert (drawn.sum((1, 2)) == 3).all()
+    assert len({tuple(one) for one in drawn.flatten(1).tolist()}) > 10
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(7, 64), (3, 2), (15, 11)])

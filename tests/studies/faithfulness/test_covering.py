@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Preprocessing
-from zfnet_explainer.studies.faithfulness.covering import MIDDLE, MOVED, OWN, Fall, falls, largest_share, mean_falls
+from zfnet_explainer.studies.faithfulness.covering import MIDDLE, MOVED, OWN, Fall, falls, mean_falls
 from zfnet_explainer.studies.faithfulness.subject import filled, subject
 
 from ...chains import like_zfnet, named, plain
@@ -102,13 +102,6 @@ def test_random_regions_are_as_large_and_drawn_by_the_seed() -> None:
     assert first == again
     assert first[OWN] == other[OWN]
     assert first[MOVED] != other[MOVED]
-
-
-def test_a_tenth_of_the_pixels_at_least_one() -> None:
-    generator = torch.Generator().manual_seed(0)
-    scores = torch.arange(35.0).view(5, 7)
-    assert largest_share(scores, generator).nonzero().tolist() == [[4, 3], [4, 4], [4, 5], [4, 6]]
-    assert int(largest_share(torch.zeros(1, 2), generator).sum()) == 1
 
 
 def test_means_of_falls() -> None:

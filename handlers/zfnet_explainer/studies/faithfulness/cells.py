@@ -20,6 +20,14 @@ def most_first(scores: Tensor, generator: torch.Generator) -> Tensor:
     return shuffled[scores.flatten().cpu()[shuffled].argsort(descending=True, stable=True)]
 
 
+def largest_share(scores: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """The share of the cells with the largest scores [rows, cols], as a mask; at least one, equal ones by chance."""
+    count = max(1, round(share * scores.numel()))
+    mask = torch.zeros(scores.numel(), dtype=torch.bool)
+    mask[most_first(scores, generator)[:count]] = True
+    return mask.view(scores.shape)
+
+
 def closeness(rows: int, cols: int) -> Tensor:
     """How close each cell lies to the middle of the grid [rows, cols]: minus its squared distance."""
     down, across = (torch.arange(n, dtype=torch.float64) - (n - 1) / 2 for n in (rows, cols))

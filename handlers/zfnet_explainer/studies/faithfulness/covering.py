@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...net.chain import Chain
 from ..statistics import Estimate, mean_estimate
-from .cells import closeness, most_first
+from .cells import closeness, largest_share
 from .subject import Subject
 
 OWN, MIDDLE, MOVED = "its projection's region", "the middle of the field", "a random region"
@@ -48,8 +48,8 @@ def falls(chain: Chain, subject: Subject, fill: Tensor, generator: torch.Generat
     box = subject.feature.receptive_field
     field = subject.feature.projection[:, box.top : box.bottom, box.left : box.right].square().sum(0)
     smooth = functional.avg_pool2d(field[None, None], SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)[0, 0]
-    own = largest_share(smooth, generator)
-    regions = [own, largest_share(closeness(*field.shape), generator), *_moved(own, generator)]
+    own = largest_share(smooth, SHARE, generator)
+    regions = [own, largest_share(closeness(*field.shape), SHARE, generator), *_moved(own, generator)]
     covered = torch.zeros(len(regions), *subject.image.shape[1:], dtype=torch.bool, device=fill.device)
     covered[:, box.top : box.bottom, box.left : box.right] = torch.stack(regions).to(fill.device)
     maps = _map(chain, torch.where(covered[:, None], fill, subject.image), subject.feature.feature)
@@ -65,14 +65,6 @@ def mean_falls(found: Sequence[dict[str, Fall]], seed: int) -> dict[str, MeanFal
     """Means over at least two pictures; `seed` draws the resamples of the intervals."""
     values = {name: np.array([astuple(one[name]) for one in found]) for name in found[0]}
     return {name: MeanFall(*(mean_estimate(column, seed) for column in columns.T)) for name, columns in values.items()}
-
-
-def largest_share(scores: Tensor, generator: torch.Generator) -> Tensor:
-    """The tenth of the pixels with the largest scores [height, width], as a mask; at least one pixel."""
-    count = max(1, round(SHARE * scores.numel()))
-    mask = torch.zeros(scores.numel(), dtype=torch.bool)
-    mask[most_first(scores, generator)[:count]] = True
-    return mask.view(scores.shape)
 
 
 def _moved(region: Tensor, generator: torch.Generator) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """The validation pictures that a trained net is studied on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ def validation_pictures(data: Path, record: Record, tolerance: Tolerance) -> tup
     Raises ValueError for a folder that is none of the net's classes, for fewer than two pictures, and for
     more that cannot be read than are tolerated.
     """
-    source = open_split(data, "val", record.preprocessing.size, MEMORY_LIMIT, tolerance)
+    source = open_split(data, "val", record.preprocessing, MEMORY_LIMIT, tolerance)
     if len(source) < 2:
         raise ValueError(f"{data} holds one validation picture: a study needs at least two")
     known = [name.synset for name in record.classes]
@@ -30,5 +31,33 @@ def validation_pictures(data: Path, record: Record, tolerance: Tolerance) -> tup
 
 def sample(source: Source, count: int, seed: int) -> Tensor:
     """`count` of the pictures in a random order, all where there are fewer: uint8 [n, 3, side, side]."""
-    drawn = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))[:count]
-    return torch.stack([source.picture(i) for i in drawn.tolist()])
+    return _pictures(source, _drawn(torch.arange(len(source)), count, seed))
+
+
+def places_of(synsets: Sequence[str] | None, labels: Tensor, record: Record) -> Tensor:
+    """Where the pictures of some classes, None for all, stand among `labels` in the net's order of classes [n].
+
+    Raises ValueError for what is no class of the net, and for fewer than two pictures.
+    """
+    known = [name.synset for name in record.classes]
+    if strange := [synset for synset in synsets or () if synset not in known]:
+        raise ValueError(f"{strange[0]!r} is no class of this net, which knows {some(known)}")
+    wanted = torch.tensor([known.index(synset) for synset in synsets or known])
+    places = torch.isin(labels, wanted).nonzero().flatten()
+    if len(places) < 2:
+        raise ValueError(f"a study needs at least two pictures: these classes have {len(places)}")
+    return places
+
+
+def labelled_sample(source: Source, labels: Tensor, places: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The same of the pictures at these places, and their labels of all `labels`."""
+    drawn = _drawn(places, count, seed)
+    return _pictures(source, drawn), labels[drawn]
+
+
+def _drawn(places: Tensor, count: int, seed: int) -> Tensor:
+    return places[torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:count]]
+
+
+def _pictures(source: Source, places: Tensor) -> Tensor:
+    return torch.stack([source.picture(i) for i in places.tolist()])

@@ -8,7 +8,7 @@ from torch import Tensor
 from ...methods import deconvnet
 from ...methods.deconvnet import Feature
 from ...methods.incremental.occluder import Occluder
-from ...methods.squares import spread, squares
+from ...methods.squares import Squares, spread, squares
 from ...net.chain import Activations, Chain
 from ...net.checkpoint import Preprocessing
 from ...pictures.fill import fill_pixels
@@ -16,7 +16,7 @@ from ...pictures.fill import fill_pixels
 
 @dataclass(frozen=True)
 class Subject:
-    """A picture uint8 [channels, h, w] and standardised, its activations, and its most probable class.
+    """A picture uint8 [channels, h, w] and standardised, its activations, logits [classes] and most probable class.
 
     `feature` is the projection of the strongest map of the last feature layer.
     """
@@ -24,6 +24,7 @@ class Subject:
     pixels: Tensor
     image: Tensor
     clean: Activations
+    logits: Tensor
     target: int
     probability: float
     feature: Feature
@@ -36,10 +37,11 @@ def subject(chain: Chain, preprocessing: Preprocessing, pixels: Tensor) -> Subje
     clean = chain.run(image[None])
     layer = chain.features[-1]
     feature = deconvnet.strongest(clean.outputs[layer][0], 1)[0]
-    probabilities = clean.outputs[chain.dense[-1]][0].softmax(0)
+    logits = clean.outputs[chain.dense[-1]][0]
+    probabilities = logits.softmax(0)
     target = int(probabilities.argmax())
     projected = deconvnet.project(chain, clean, layer, [feature])[0]
-    return Subject(pixels, image, clean, target, float(probabilities[target]), projected)
+    return Subject(pixels, image, clean, logits, target, float(probabilities[target]), projected)
 
 
 def filled(subject: Subject, preprocessing: Preprocessing, fill: str, window: int) -> Tensor:
@@ -49,13 +51,19 @@ def filled(subject: Subject, preprocessing: Preprocessing, fill: str, window: in
 
 
 @torch.inference_mode()
+def occluded(
+    occluder: Occluder, image: Tensor, clean: Activations, fill: Tensor, window: int, stride: int
+) -> tuple[Squares, Tensor]:
+    """The squares over a picture, and the logits under each of them [rows, cols, classes]."""
+    grid = squares(image.shape[1], image.shape[2], window, stride)
+    return grid, occluder(image, clean, fill, grid, occluder.chain.features[-1], 0).logits
+
+
+@torch.inference_mode()
 def occlusion_drop(
     occluder: Occluder, image: Tensor, clean: Activations, fill: Tensor, target: int, window: int, stride: int
 ) -> Tensor:
     """How far the probability of `target` falls under the squares that cover each pixel, on average [h, w]."""
-    chain = occluder.chain
-    height, width = image.shape[1:]
-    grid = squares(height, width, window, stride)
-    maps = occluder(image, clean, fill, grid, chain.features[-1], 0)
-    unoccluded = clean.outputs[chain.dense[-1]][0].softmax(0)[target]
-    return spread(grid, unoccluded - maps.probabilities[..., target], height, width)
+    grid, logits = occluded(occluder, image, clean, fill, window, stride)
+    unoccluded = clean.outputs[occluder.chain.dense[-1]][0].softmax(0)[target]
+    return spread(grid, unoccluded - logits.softmax(2)[..., target], image.shape[1], image.shape[2])

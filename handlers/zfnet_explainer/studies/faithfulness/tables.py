@@ -2,8 +2,11 @@
 
 from ..statistics import interval, percent_interval
 from ..tables import Table, percent
+from .contrast import CONTRAST, SECOND, TRUE, Contrasts
 from .curves import Faithfulness
 from .study import Explanations
+
+ROWS = {SECOND: "the second class, {} pictures", TRUE: "the true class, {} wrong pictures"}
 
 
 def explanation_tables(found: Explanations) -> list[Table]:
@@ -55,6 +58,46 @@ def explanation_tables(found: Explanations) -> list[Table]:
         ),
     ]  # fmt: skip
     return [*tables, *(_curves(fill, one) for fill, one in found.faithfulness.items())]
+
+
+def contrast_tables(found: Contrasts) -> list[Table]:
+    rows = [
+        (fill, ROWS[other].format(result.images), result)
+        for fill, by_other in found.results.items()
+        for other, result in by_other.items()
+    ]
+    note = (
+        f"{found.images} pictures of {len(found.classes)} classes, of which the net gets {found.wrong} wrong; "
+        f"{percent(found.share, 0)} of the cells are covered each time. In brackets: the 95 % interval."
+    )
+    return [
+        Table(
+            "contrast", "What the choice between two classes loses under the cells of a map",
+            ("fill", "odds against", "covered by", "log odds fall (nats)", "probability falls", "other class wins"),
+            tuple(
+                (
+                    fill, against, name,
+                    interval(move.log_odds, 2), interval(move.probability), percent_interval(move.overtaken),
+                )
+                for fill, against, result in rows
+                for name, move in result.moves.items()
+            ),
+            note,
+        ),
+        Table(
+            "contrast-differences", "The contrast map against other choices of cells",
+            ("fill", "odds against", "difference", "log odds fall (nats)", "more in", "less in"),
+            tuple(
+                (
+                    fill, against, f"{CONTRAST} − {one.baseline}",
+                    interval(one.log_odds, 2), percent(one.more, 0), percent(one.fewer, 0),
+                )
+                for fill, against, result in rows
+                for one in result.advantages
+            ),
+            "Differences picture by picture; in the rest of the pictures both choices do the same.",
+        ),
+    ]  # fmt: skip
 
 
 def _curves(fill: str, result: Faithfulness) -> Table:
