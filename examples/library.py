@@ -9,7 +9,7 @@ from zfnet_explainer import Explainer, Options, decode, load
 
 picture, weights = Path(sys.argv[1]), Path(sys.argv[2])
 explainer = Explainer(load(weights), torch.device("cpu"))
-pixels = decode(picture.read_bytes(), explainer.record.preprocessing.size).pixels
+pixels = decode(picture.read_bytes(), explainer.record.preprocessing).pixels
 found = explainer.explain(pixels, Options(window=64, stride=16, features=3))
 
 for prediction in found.predictions:

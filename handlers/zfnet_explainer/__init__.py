@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from .methods.deconvnet import project
     from .methods.incremental.occluder import Occluder
     from .net.chain import Chain, as_chain
-    from .net.checkpoint import load
+    from .net.checkpoint import ClassName, Preprocessing, load
+    from .net.own import save_checkpoint
     from .pictures.decode import decode
 
-__all__ = ["Chain", "Explainer", "Explanation", "Occluder", "Options", "as_chain", "decode", "load", "project"]
+__all__ = [
+    "Chain", "ClassName", "Explainer", "Explanation", "Occluder", "Options", "Preprocessing", "as_chain", "decode",
+    "load", "project", "save_checkpoint",
+]  # fmt: skip
 _MODULES = {
     "Chain": "net.chain",
+    "ClassName": "net.checkpoint",
     "Explainer": "explainer",
     "Explanation": "explanation",
     "Occluder": "methods.incremental.occluder",
     "Options": "explanation",
+    "Preprocessing": "net.checkpoint",
     "as_chain": "net.chain",
     "decode": "pictures.decode",
     "load": "net.checkpoint",
     "project": "methods.deconvnet",
+    "save_checkpoint": "net.own",
 }
 
 

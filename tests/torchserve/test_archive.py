@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.pictures.atlases import write_atlas
+from tests.samples import MODEL_STORE
+from zfnet_explainer.pictures.samples import load as load_samples
 from zfnet_explainer.torchserve.archive import (
     MANIFEST,
     MODEL_CONFIG,
@@ -16,18 +18,21 @@ from zfnet_explainer.torchserve.archive import (
     allowed_origin,
     check_archive,
     ensure_archive,
+    model_of,
     package_version,
 )
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.errors import ServingError
 
+RECORD = b'{"name": "flowers"}'
+
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """Files in the place of weights and record: packing does not look inside."""
+    """Files in the place of weights and record: packing reads the net's name alone."""
     path = tmp_path / "trained.safetensors"
     path.write_bytes(b"weights")
-    path.with_suffix(".json").write_bytes(b"{}")
+    path.with_suffix(".json").write_bytes(RECORD)
     return path
 
 
@@ -38,11 +43,11 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
         names = set(archive.namelist())
         manifest = json.loads(archive.read(MANIFEST))
         assert archive.read("zfnet.safetensors") == b"weights"
-        assert archive.read("zfnet.json") == b"{}"
+        assert archive.read("zfnet.json") == RECORD
     assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
     parts = {part for name in names for part in name.split("/")}
     assert not parts & {"training", "commands", "serving", "__pycache__"}
-    assert manifest["model"]["modelName"] == "zfnet"
+    assert manifest["model"]["modelName"] == model_of(out) == "flowers"
     assert manifest["model"]["modelVersion"] == package_version()
     assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
 
@@ -64,6 +69,23 @@ def test_the_atlas_travels_with_its_weights_without_photographs(tmp_path: Path, 
 def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) -> None:
     write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
     with pytest.raises(ServingError, match=r"belongs to other weights .* build it again with `zfnet-explainer gallery"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_the_samples_that_lie_beside_the_weights_travel_and_those_that_cannot_be_used_are_refused(
+    tmp_path: Path, weights: Path
+) -> None:
+    for name in ("samples.json", *(f"samples/{path.name}" for path in (MODEL_STORE / "samples").iterdir())):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((MODEL_STORE / name).read_bytes())
+    (tmp_path / "samples" / "another.jpg").write_bytes(b"not listed")
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
+        archive.extractall(tmp_path / "unpacked")
+    assert load_samples(tmp_path / "unpacked") == load_samples(MODEL_STORE)
+    assert not (tmp_path / "unpacked" / "samples" / "another.jpg").exists()
+    (tmp_path / "samples" / "church.jpg").unlink()
+    with pytest.raises(ServingError, match=r"church\.jpg, which is missing"):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 
@@ -149,3 +171,21 @@ def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
         archive.writestr("something.txt", "else")
     with pytest.raises(ServingError, match=r"has no MAR-INF/MANIFEST\.json"):
         check_archive(path)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        pytest.param(
+            b'{"name": "my flowers"}', r"`name` in .*trained\.json has letters.*not 'my flowers'", id="a blank"
+        ),
+        pytest.param(b'{"name": 5}', "not 5", id="a number"),
+        pytest.param(b"{}", "not a checkpoint's record: KeyError", id="no name"),
+        pytest.param(b"{", "not a checkpoint's record", id="no JSON"),
+    ],
+)
+def test_a_name_that_no_url_can_have_is_refused(tmp_path: Path, weights: Path, record: bytes, message: str) -> None:
+    weights.with_suffix(".json").write_bytes(record)
+    with pytest.raises(ServingError, match=message):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    assert not (tmp_path / "zfnet.mar").exists()

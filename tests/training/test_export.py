@@ -70,6 +70,7 @@ def test_the_record_says_what_storage_cost(tmp_path: Path) -> None:
     stored = load(path)
     after = stored.chain(x)
     found = stored.record.validation
+    assert found is not None
     assert "fc1.weight.up" in load_file(path)
     assert share == float((after.argmax(1) == val.labels).double().mean())
     assert (found["top1"], found["images"]) == (round(share, 4), 60)

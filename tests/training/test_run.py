@@ -89,6 +89,7 @@ def test_the_record_says_what_the_weights_are(data: Path, trained: Path) -> None
     assert record.preprocessing.size == 224
     assert (record.preprocessing.mean, record.preprocessing.std) == channel_statistics(pictures.images)
     share = top1(found.chain, val, record.preprocessing, 224)
+    assert record.validation is not None
     assert (record.validation["top1"], record.validation["images"]) == (share, 6)
 
 

@@ -17,7 +17,9 @@ METHODS = ("deconv", "occlusion")
 
 def crosscheck(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
-    layer: Annotated[str, typer.Option(help="Layers to compare, separated by commas.")] = "1,2,3,4,5",
+    layer: Annotated[
+        str, typer.Option(help="Layers to compare, separated by commas. Default: all.", show_default=False)
+    ] = "",
     features: Annotated[int, typer.Option(help="Strongest maps a layer.")] = 3,
     window: Annotated[int, typer.Option(help="Side of the occluding square, in pixels.")] = 32,
     stride: Annotated[int, typer.Option(help="Pixels from one square to the next.")] = 16,
@@ -27,11 +29,12 @@ def crosscheck(
     """Compare with Captum's Deconvolution and Occlusion; ends with 1 where a difference is over 1e-4."""
     from .local import ask, local_service  # torch takes seconds to import: --help does not wait for it
 
+    service = local_service(weights, device)
+    every = ",".join(str(number) for number, _ in enumerate(service.rules.maps, 1))
     options = {
-        "crosscheck": "captum", "images": "false", "layer": layer, "features": str(features),
+        "crosscheck": "captum", "images": "false", "layer": layer or every, "features": str(features),
         "window": str(window), "stride": str(stride),
     }  # fmt: skip
-    service = local_service(weights, device)
     table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
     all_agree = True
     for picture, relative in track(found_pictures(pictures), "comparing", console=Console(stderr=True)):

@@ -83,9 +83,8 @@ def _notes(
     from ..studies.gallery.notes import note_tables, take_notes
     from ..studies.tables import rewrite
 
-    size = checkpoint.record.preprocessing.size
     with Console(stderr=True).status("taking the notes"):
-        pictures = sampled(data, split, listing(data, split), sample, seed, size)
+        pictures = sampled(data, split, listing(data, split), sample, seed, checkpoint.record.preprocessing)
         if len(pictures) < 2:
             raise ValueError(f"{data} has {len(pictures)} picture: the notes need at least two")
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)

@@ -9,7 +9,8 @@ from ..explainer import Explainer
 from ..net.checkpoint import BadCheckpoint, load
 from ..pictures.atlas import FOLDER, BadAtlas
 from ..pictures.atlas import load as load_atlas
-from ..service.service import Answer, Service
+from ..service.answer import Answer
+from ..service.service import Service
 from ..service.settings import Limits
 from ..torchserve.archive import package_version
 from ..wire.request import Incoming

@@ -1,4 +1,4 @@
-"""`zfnet-explainer`: serve, package, train, evaluate, gallery, figures, explain, crosscheck, bench."""
+"""`zfnet-explainer`: serve, import, package, train, evaluate, gallery, figures, explain, crosscheck, bench."""
 
 import typer
 
@@ -8,6 +8,7 @@ from .crosscheck import crosscheck
 from .evaluate import evaluate
 from .explain import explain
 from .gallery import gallery
+from .import_net import import_net
 from .package import package
 from .serve import serve
 from .train import train
@@ -20,4 +21,5 @@ app = typer.Typer(
 )
 for command in (serve, explain, crosscheck, train, evaluate, gallery, package, bench):
     app.command()(command)
+app.command("import")(import_net)
 app.add_typer(figures.app, name="figures")

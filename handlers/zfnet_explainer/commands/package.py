@@ -18,7 +18,10 @@ def package(
     weights: Annotated[
         Path, typer.Option(help="The trained weights; beside them lies their record (.json).")
     ] = WEIGHTS,
-    out: Annotated[Path, typer.Option(help="The archive to write.")] = Path("model_store/zfnet.mar"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The archive to write. Default: model_store/WEIGHTS' NAME.mar.", show_default=False),
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Worker processes; each has the model in memory once.")
     ] = DEFAULTS.workers,
@@ -39,6 +42,7 @@ def package(
     ] = DEFAULTS.allowed_origin,
 ) -> None:
     """Build the archive (.mar) that TorchServe loads: handler, code, weights and their record in one file."""
+    out = out or Path("model_store", weights.with_suffix(".mar").name)
     options = WorkerOptions(workers, batch_size, max_batch_delay, device, max_response_bytes, allow_origin)
     try:
         built = ensure_archive(out, weights, options)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ..torchserve.archive import MODEL, WorkerOptions, allowed_origin, ensure_archive
+from ..torchserve.archive import WorkerOptions, allowed_origin, ensure_archive, model_of
 from ..torchserve.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..torchserve.devices import Device, visible_gpus
 from ..torchserve.drain import drain
@@ -56,8 +56,14 @@ def serve(
         float, typer.Option(min=0, help="SIGTERM stops it after so long in any case; Ctrl-C at once.")
     ] = 60,
     model_name: Annotated[
-        str, typer.Option("--model-name", "--model_name", help="The model's name in the paths of requests.")
-    ] = MODEL,
+        str,
+        typer.Option(
+            "--model-name",
+            "--model_name",
+            help="The model's name in the paths of requests. Default: the net's.",
+            show_default=False,
+        ),
+    ] = "",
     archive: Annotated[
         Path | None, typer.Option(help="Serve this archive as it is, instead of building one.", show_default=False)
     ] = None,
@@ -91,9 +97,8 @@ def serve(
                     allowed_origin=allow_origin,
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
-            where = ServerOptions(
-                host, port, management_port, metrics_port, token, gpus, model_name, console_log, origin
-            )
+            name = model_name or model_of(archive)
+            where = ServerOptions(host, port, management_port, metrics_port, token, gpus, name, console_log, origin)
             with running_server(archive, run_dir, where, progress) as server:
                 _introduce(server, progress.done())
                 drain(server, settle_seconds, drain_seconds, progress)

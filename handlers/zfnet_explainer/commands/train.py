@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..torchserve.archive import SERVABLE
 from ..training.recipe import RECIPES, Initialisation, Phase, Precision, RecipeName, with_options
 from .reading import Strict
 
@@ -57,7 +58,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
     strict: Strict = False,
-    name: Annotated[str, typer.Option(help="The net's name in its record.")] = "zfnet",
+    name: Annotated[str, typer.Option(help="The net's name in its record and in URLs.")] = "zfnet",
     licence: Annotated[str, typer.Option(help="Terms of the weights, for their record.")] = "unspecified",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     loaders: Annotated[int, typer.Option(min=0, help="Processes that cut and flip pictures, for each device.")] = 2,
@@ -74,6 +75,8 @@ def train(
         filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
         precision=precision, seed=seed,
     )  # fmt: skip
+    if not SERVABLE.fullmatch(name):
+        raise typer.BadParameter(f"--name {name!r}: it stands in URLs, so of letters, digits and . _ -")
     try:
         with joined(pick_device(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .chain import Chain
+from .described import build
 from .zfnet import zfnet
 
+# Those that are known by name; any other chain's record describes its layers.
 ARCHITECTURES = {"zfnet": zfnet}
+INTERPOLATIONS = ("bicubic", "bilinear")
 DOWN = ".weight.down"
 
 
@@ -32,11 +36,25 @@ class ClassName:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Centre square, resized to `size` pixels (antialiased bicubic), then (value/255 - mean) / std."""
+    """Centre square, resized to `size` pixels (antialiased), then (value/255 - mean) / std.
+
+    `crop` is the square's side over the picture's shorter side: with 1 the whole square is cut out and resized, with
+    less the picture is resized first, as torchvision does. Raises ValueError for what cannot be.
+    """
 
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: float = 1.0
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"`crop` is a share over 0, at most 1, not {self.crop}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"`interpolation` is one of {', '.join(INTERPOLATIONS)}, not {self.interpolation!r}")
+        if not len(self.mean) == len(self.std) == 3 or 0 in self.std:
+            raise ValueError(f"`mean` and `std` have a value for each of 3 channels: {self.mean}, {self.std}")
 
     def standardise(self, pixels: Tensor) -> Tensor:
         """Values 0 to 255 [..., 3, h, w] -> float32 of the same shape."""
@@ -48,8 +66,10 @@ class Preprocessing:
 class Record:
     """What the weights are.
 
-    `validation`, measured on the weights as read back, has at least top1 and images; an export also writes
-    top5, calibration, accuracy by class and what storing cost (`training.accuracy`, `training.export`).
+    `validation`, measured on the weights as read back, has at least top1 and images, and is None where nobody has
+    measured; an export also writes top5, calibration, accuracy by class and what storing cost (`training.accuracy`,
+    `training.export`). `layers` describe a net that `ARCHITECTURES` does not know (`net.described`), and `storage`
+    says what storing an imported one cost (`net.own`).
     """
 
     name: str
@@ -57,9 +77,20 @@ class Record:
     classes: tuple[ClassName, ...]
     preprocessing: Preprocessing
     training: dict[str, Any]
-    validation: dict[str, Any]
+    validation: dict[str, Any] | None
     licence: str
     weights_sha256: str = ""
+    layers: tuple[dict[str, Any], ...] = ()
+    storage: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"`temperature` is a number over 0, not {self.temperature}")
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by, so that probabilities mean what they say; 1 where none was fitted."""
+        return float((self.validation or {}).get("temperature", 1))
 
 
 @dataclass(frozen=True)
@@ -70,15 +101,33 @@ class Checkpoint:
     record: Record
 
 
-def save(chain: Chain, record: Record, path: Path) -> None:
+def save(chain: Chain, record: Record, path: Path, full: bool = False) -> Record:
     """Write `path` (.safetensors) and the record beside it (.json): weights in half precision, biases in single.
 
-    The record's hash is that of the weights' file.
+    `full` keeps all in single precision. The record is completed by the hash of the weights' file. Raises
+    BadCheckpoint for weights that are not finite as they would be stored.
     """
-    tensors = {key: value.half() if value.ndim > 1 else value.float() for key, value in chain.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
-    content = asdict(record) | {"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    tensors = {key: _storable(key, value.detach(), full) for key, value in chain.state_dict().items()}
+    save_file(tensors, path)
+    complete = replace(record, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    write_record(complete, path)
+    return complete
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write the record of the weights `path` beside them."""
+    content = json.dumps(asdict(record), indent=1, ensure_ascii=False)
+    path.with_suffix(".json").write_text(content + "\n", encoding="utf-8")
+
+
+def _storable(key: str, value: Tensor, full: bool) -> Tensor:
+    """A copy of its own, as no two tensors of a file may share their values."""
+    dtype = torch.float32 if full or value.ndim < 2 else torch.float16
+    stored = value.to(dtype, copy=True, memory_format=torch.contiguous_format)
+    if not stored.isfinite().all():
+        wide = "is not finite" if dtype == torch.float32 else "has values that half precision cannot hold: store all"
+        raise BadCheckpoint(f"{key} {wide}" + (" in single precision (--full)" if dtype == torch.float16 else ""))
+    return stored
 
 
 def load(path: Path) -> Checkpoint:
@@ -102,12 +151,22 @@ def load(path: Path) -> Checkpoint:
         raise BadCheckpoint(f"{path} is not a safetensors file: {error}") from error
     try:
         with torch.device("meta"):
-            chain = ARCHITECTURES[record.architecture](len(record.classes), _ranks(stored))
+            chain = _empty(record, stored)
         chain.load_state_dict({key: value.float() for key, value in stored.items()}, assign=True)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path} does not hold a {record.architecture}: {error}") from error
+    if chain.classes != len(record.classes):
+        raise BadCheckpoint(f"{path} scores {chain.classes} classes, its record names {len(record.classes)}")
     chain.requires_grad_(False).eval()
     return Checkpoint(chain, record)
+
+
+def _empty(record: Record, stored: dict[str, Tensor]) -> Chain:
+    """The record's net, whose weights are to be filled."""
+    if record.layers:
+        side = record.preprocessing.size
+        return build(record.layers, (3, side, side))
+    return ARCHITECTURES[record.architecture](len(record.classes), _ranks(stored))
 
 
 def _ranks(stored: dict[str, Tensor]) -> dict[str, int]:
@@ -117,17 +176,21 @@ def _ranks(stored: dict[str, Tensor]) -> dict[str, int]:
 
 def _read_record(path: Path) -> Record:
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         fields["classes"] = tuple(ClassName(**c) for c in fields["classes"])
         shape = fields["preprocessing"]
-        fields["preprocessing"] = Preprocessing(shape["size"], tuple(shape["mean"]), tuple(shape["std"]))
+        channels = {"mean": tuple(shape["mean"]), "std": tuple(shape["std"])}
+        fields["preprocessing"] = Preprocessing(**shape | channels)
+        fields["layers"] = tuple(fields.get("layers", ()))
         record = Record(**fields)
     except OSError as error:
         raise BadCheckpoint(f"cannot read the record {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadCheckpoint(f"{path} is not a checkpoint's record: {error!r}") from error
-    if not {"top1", "images"} <= set(record.validation):
+    if record.validation is not None and not {"top1", "images"} <= set(record.validation):
         raise BadCheckpoint(f"{path} does not say how accurate the net is: `validation` needs top1 and images")
-    if not isinstance(record.architecture, str) or record.architecture not in ARCHITECTURES:
-        raise BadCheckpoint(f"{path}: architecture {record.architecture!r} is none of {sorted(ARCHITECTURES)}")
+    if not record.layers and record.architecture not in tuple(ARCHITECTURES):
+        raise BadCheckpoint(
+            f"{path}: architecture {record.architecture!r} is none of {sorted(ARCHITECTURES)} and has no `layers`"
+        )
     return record

@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -20,6 +21,8 @@ SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
 )
 WHITE_IS_ZERO = "white is zero"
+INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+MAX_RESIZED = 16_000_000  # pixels of a whole resized picture, 64 MB: its sides are then as 240 to 1
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,9 +38,29 @@ UPRIGHT = {
 warnings.filterwarnings("ignore", module="PIL")
 
 
+class View(Protocol):
+    """What a net sees of a picture, as `Preprocessing` has it: see there."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def crop(self) -> float: ...
+    @property
+    def interpolation(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class WholeSquare:
+    """The view of a whole centre square."""
+
+    size: int
+    crop: float = 1.0
+    interpolation: str = "bicubic"
+
+
 @dataclass(frozen=True)
 class Crop:
-    """The square cut from the original, in the original's pixels (after EXIF orientation)."""
+    """The square cut from the original, in the original's pixels (after EXIF orientation), to the nearest of them."""
 
     top: int
     left: int
@@ -55,10 +78,16 @@ class Picture:
     crop: Crop
 
 
-def decode(encoded: bytes, size: int) -> Picture:
+def as_view(view: View | int) -> View:
+    """A number is the whole centre square at so many pixels."""
+    return WholeSquare(view) if isinstance(view, int) else view
+
+
+def decode(encoded: bytes, view: View | int) -> Picture:
     """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF of any mode and cut its centre square.
 
-    EXIF orientation is honoured, transparency laid over white, 16 bits a channel reduced to 8, white-is-zero inverted.
+    `view` is a record's preprocessing, or the size of the whole square. EXIF orientation is honoured, transparency laid
+    over white, 16 bits a channel reduced to 8, white-is-zero inverted.
     Raises TooLarge, UnsupportedImage or UndecodableImage.
     """
     if len(encoded) > MAX_BYTES:
@@ -70,7 +99,7 @@ def decode(encoded: bytes, size: int) -> Picture:
         _complete_info(image, encoded)
         try:
             upright = _upright(image)
-            square, crop = centre_square(upright, size)
+            square, crop = cut(upright, view)
         except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
             raise UndecodableImage(
                 f"the {image.format} picture cannot be decoded ({error}): is it complete?"
@@ -78,15 +107,42 @@ def decode(encoded: bytes, size: int) -> Picture:
         return Picture(np.array(square), upright.width, upright.height, crop)
 
 
-def centre_square(image: Image.Image, size: int) -> tuple[Image.Image, Crop]:
-    """Cut the centre square, as RGB, and resize it (bicubic, antialiased) where it is not `size` already."""
+def cut(image: Image.Image, view: View | int) -> tuple[Image.Image, Crop]:
+    """What a net sees of an upright picture, as RGB, and where that lies in it."""
+    view = as_view(view)
+    if view.crop < 1:
+        return _centre_crop(image, view)
+    return centre_square(image, view.size, view.interpolation)
+
+
+def centre_square(image: Image.Image, size: int, interpolation: str = "bicubic") -> tuple[Image.Image, Crop]:
+    """Cut the centre square, as RGB, and resize it (antialiased) where it is not `size` already."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image if image.width == image.height else image.crop((left, top, left + side, top + side))
     square = _rgb(square)
     if side != size:
-        square = square.resize((size, size), Image.Resampling.BICUBIC)
+        square = square.resize((size, size), INTERPOLATIONS[interpolation])
     return square, Crop(top, left, side, side)
+
+
+def _centre_crop(image: Image.Image, view: View) -> tuple[Image.Image, Crop]:
+    """Resize the picture and cut the centre, to the bit as torchvision's Resize and CenterCrop do.
+
+    A very long one is not resized as a whole, which would not fit memory: a pixel may then differ by one level.
+    """
+    shorter, method = round(view.size / view.crop), INTERPOLATIONS[view.interpolation]
+    width, height = (int(shorter * side / min(image.size)) for side in image.size)
+    left, top = round((width - view.size) / 2), round((height - view.size) / 2)
+    box = (left, top, left + view.size, top + view.size)
+    across, down = image.width / width, image.height / height
+    seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+    if width * height <= MAX_RESIZED:
+        square = _rgb(image).resize((width, height), method).crop(box)
+    else:
+        square = _rgb(image).resize((view.size, view.size), method, box=seen)
+    first, last = (round(seen[0]), round(seen[1])), (round(seen[2]), round(seen[3]))
+    return square, Crop(first[1], first[0], max(1, last[1] - first[1]), max(1, last[0] - first[0]))
 
 
 def _open(encoded: bytes) -> Image.Image:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .decode import View, as_view
 from .files import SUFFIXES, PictureFile, class_folders, split_files
 from .stream import Tolerance, decoded_batches, pixels
 
@@ -71,9 +72,9 @@ class StoredPictures:
     page, only by counting references to them.
     """
 
-    def __init__(self, files: list[PictureFile], side: int) -> None:
+    def __init__(self, files: list[PictureFile], view: View | int) -> None:
         self.classes, self.labels = _classes_and_labels(files)
-        self.side = side
+        self.view = view
         self._names = np.array([os.fsencode(file.name) for file in files])
         self._paths = np.array([os.fsencode(file.path) for file in files])
         self._places = np.array([(file.offset, file.size) for file in files])
@@ -93,11 +94,11 @@ class StoredPictures:
 
     def picture(self, index: int) -> Tensor:
         """One picture, uint8 [3, side, side]. Raises Unreadable."""
-        return torch.from_numpy(pixels(self.file(index), self.side)).permute(2, 0, 1)
+        return torch.from_numpy(pixels(self.file(index), self.view)).permute(2, 0, 1)
 
     def without(self, names: Collection[str]) -> "StoredPictures":
         """The others."""
-        return StoredPictures([f for f in map(self.file, range(len(self))) if f.name not in names], self.side)
+        return StoredPictures([f for f in map(self.file, range(len(self))) if f.name not in names], self.view)
 
     def sample(self) -> Tensor:
         """At most 4,096 pictures, evenly from all. Raises Unreadable."""
@@ -106,21 +107,21 @@ class StoredPictures:
             return torch.stack(list(pool.map(self.picture, chosen)))
 
 
-def read_split(data: Path, split: str, side: int, tolerance: Tolerance = STRICT) -> Pictures:
-    """Decode `data/split/CLASS/*` and every `data/*.tar` that holds such paths into memory, centre-cropped to `side`.
+def read_split(data: Path, split: str, view: View | int, tolerance: Tolerance = STRICT) -> Pictures:
+    """Decode `data/split/CLASS/*` and every `data/*.tar` that holds such paths into memory, as a net sees them.
 
     Raises ValueError where the split holds no picture, or more that cannot be read than are tolerated.
     """
-    return _in_memory(_files(data, split, tolerance), side, tolerance)
+    return _in_memory(_files(data, split, tolerance), view, tolerance)
 
 
 def open_split(
-    data: Path, split: str, side: int, limit: int, tolerance: Tolerance = STRICT
+    data: Path, split: str, view: View | int, limit: int, tolerance: Tolerance = STRICT
 ) -> Pictures | StoredPictures:
-    """The same, in memory where its 3 * side * side bytes a picture (224: 150 kB) are at most `limit` together."""
-    files = _files(data, split, tolerance)
+    """The same, in memory where its 3 * size * size bytes a picture (224: 150 kB) are at most `limit` together."""
+    files, side = _files(data, split, tolerance), as_view(view).size
     fits = len(files) * 3 * side * side <= limit
-    return _in_memory(files, side, tolerance) if fits else StoredPictures(files, side)
+    return _in_memory(files, view, tolerance) if fits else StoredPictures(files, view)
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -139,11 +140,12 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _in_memory(files: list[PictureFile], side: int, tolerance: Tolerance) -> Pictures:
+def _in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance) -> Pictures:
+    side = as_view(view).size
     images = np.empty((len(files), 3, side, side), np.uint8)
     kept: list[PictureFile] = []
     reasons: list[str] = []
-    for _, decoded in decoded_batches(enumerate(files), side, BATCH, lambda _, reason: reasons.append(reason)):
+    for _, decoded in decoded_batches(enumerate(files), view, BATCH, lambda _, reason: reasons.append(reason)):
         for picture in decoded:
             images[len(kept)] = picture.pixels.transpose(2, 0, 1)
             kept.append(picture.file)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import RequestError
 from ..explanation import Pixels
-from .decode import decode
+from .decode import View, decode
 from .files import Listing, PictureFile, picture_files
 
 TOLERATED = 0.01
@@ -58,10 +58,10 @@ class Tolerance:
         self.tell(lack)
 
 
-def pixels(file: PictureFile, size: int) -> Pixels:
-    """Its centre square uint8 [size, size, 3], as the server cuts it. Raises Unreadable."""
+def pixels(file: PictureFile, view: View | int) -> Pixels:
+    """What a net sees of it, uint8 [size, size, 3], as the server cuts it. Raises Unreadable."""
     try:
-        return decode(file.read(), size).pixels
+        return decode(file.read(), view).pixels
     except OSError as error:
         raise Unreadable(f"{file.name}: it cannot be read: {error.strerror}") from error
     except RequestError as error:
@@ -69,7 +69,10 @@ def pixels(file: PictureFile, size: int) -> Pixels:
 
 
 def decoded_batches(
-    files: Iterable[tuple[int, PictureFile]], size: int, batch: int, unreadable: Callable[[PictureFile, str], None]
+    files: Iterable[tuple[int, PictureFile]],
+    view: View | int,
+    batch: int,
+    unreadable: Callable[[PictureFile, str], None],
 ) -> Iterator[tuple[int, list[Decoded]]]:
     """How many files were taken, and the pictures among them, `batch` files at a time.
 
@@ -79,7 +82,7 @@ def decoded_batches(
     def attempt(numbered: tuple[int, PictureFile]) -> Decoded | Unreadable:
         number, file = numbered
         try:
-            return Decoded(number, file, pixels(file, size))
+            return Decoded(number, file, pixels(file, view))
         except Unreadable as error:
             return error
 
@@ -95,8 +98,8 @@ def decoded_batches(
             yield len(taken), pictures
 
 
-def sampled(data: Path, split: str, found: Listing, count: int, seed: int, size: int) -> list[Decoded]:
+def sampled(data: Path, split: str, found: Listing, count: int, seed: int, view: View | int) -> list[Decoded]:
     """At most `count` of the pictures, drawn by the seed, in order; those that cannot be decoded are left out."""
     drawn = set(random.Random(seed).sample(range(found.count), min(count, found.count)))  # noqa: S311
     chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in drawn)
-    return [picture for _, batch in decoded_batches(chosen, size, 64, lambda *_: None) for picture in batch]
+    return [picture for _, batch in decoded_batches(chosen, view, 64, lambda *_: None) for picture in batch]

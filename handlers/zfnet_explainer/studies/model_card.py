@@ -43,28 +43,36 @@ def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
 
 
 def training_tables(record: Record) -> list[Table]:
-    """What the record says of the training: cost of storage, learning curve."""
-    validation = record.validation
+    """What the record says of the training: cost of storage, and the learning curve of a net that was trained here."""
+    storage = _imported(record.storage) if record.storage else _exported(record.validation or {})
+    rows = tuple(
+        (f"{epoch}", f"{side}", f"{loss:.3f}", percent(share)) for epoch, side, loss, share in log(record.training)
+    )
+    columns = ("epoch", "pixels", "loss", "validation top-1")
+    note = "The loss is the mean over the epoch, label smoothing and dropout included."
+    return [storage, *([Table("learning-curve", "Learning curve", columns, rows, note)] if rows else [])]
+
+
+def _exported(validation: Mapping[str, Any]) -> Table:
+    """What storing a net cost that was trained here."""
     difference = validation.get("largest_logit_difference")
-    return [
-        Table(
-            "storage", "Cost of compact storage", ("", "on the validation pictures"),
-            (
-                ("top-1 in float32, before they were stored", percent(validation.get("top1_before_storage"), 2)),
-                ("top-1 as stored and read back", percent(validation["top1"], 2)),
-                ("largest difference of a logit", "–" if difference is None else f"{difference:.4f}"),
-            ),
-            "Measured when the weights were exported.",
-        ),
-        Table(
-            "learning-curve", "Learning curve", ("epoch", "pixels", "loss", "validation top-1"),
-            tuple(
-                (f"{epoch}", f"{side}", f"{loss:.3f}", percent(share))
-                for epoch, side, loss, share in log(record.training)
-            ),
-            "The loss is the mean over the epoch, label smoothing and dropout included.",
-        ),
-    ]  # fmt: skip
+    rows = (
+        ("top-1 in float32, before they were stored", percent(validation.get("top1_before_storage"), 2)),
+        ("top-1 as stored and read back", percent(validation.get("top1"), 2)),
+        ("largest difference of a logit", "–" if difference is None else f"{difference:.4f}"),
+    )
+    note = "Measured when the weights were exported."
+    return Table("storage", "Cost of compact storage", ("", "on the validation pictures"), rows, note)
+
+
+def _imported(storage: Mapping[str, Any]) -> Table:
+    """What storing a net of one's own cost."""
+    rows = (
+        ("precision", storage["precision"]),
+        ("largest difference of a logit", f"{storage['largest_logit_difference']:g}"),
+    )
+    note = "Measured when the net was imported."
+    return Table("storage", "Cost of storage", ("", f"on {storage['pictures']} random pictures"), rows, note)
 
 
 def card_tables(record: Record, weights: Path) -> list[Table]:
@@ -95,12 +103,13 @@ def log(training: Mapping[str, Any]) -> list[list[float]]:
 def _headline(measured: Accuracy, record: Record) -> Table:
     top1 = share_estimate(round(measured.top1 * measured.images), measured.images)
     recorded = record.validation
+    said = f"{percent(recorded['top1'], 2)} of {recorded['images']:,} pictures" if recorded else "not measured"
     rows = (
         ("pictures", f"{measured.images:,}"),
         ("view", VIEW),
         ("top-1", percent_interval(top1)),
         ("top-5", percent_interval(share_estimate(round(measured.top5 * measured.images), measured.images))),
-        ("top-1 in the record", f"{percent(recorded['top1'], 2)} of {recorded['images']:,} pictures"),
+        ("top-1 in the record", said),
     )
     return Table("accuracy", "Accuracy", ("", "measured"), rows, "In brackets: Wilson's 95 % interval.")
 
@@ -124,14 +133,14 @@ def _confusions(measured: Accuracy, labels: list[str]) -> Table:
 def _calibration(measured: Accuracy) -> Table:
     found = measured.calibration
     rows = (
-        ("all", "1 (as served)", percent(found.ece, 2)),
-        (f"{found.held_out_images:,} held out", "1 (as served)", percent(found.held_out_before, 2)),
+        ("all", "1", percent(found.ece, 2)),
+        ("all", f"{found.served_temperature:.3f} (as served)", percent(found.served_ece, 2)),
+        (f"{found.held_out_images:,} held out", "1", percent(found.held_out_before, 2)),
         (f"{found.held_out_images:,} held out", f"{found.held_out_temperature:.3f}", percent(found.held_out_after, 2)),
     )
     note = (
-        f"15 bins of equal width. The held-out row's temperature was fitted to the other pictures; fitted to all, it "
-        f"is {found.temperature:.3f}. Divide the logits by it, or raise the probabilities to the power "
-        f"{1 / found.temperature:.3f} and divide them by their sum."
+        f"15 bins of equal width. Probabilities are of the logits over the temperature. The last row's was fitted to "
+        f"the other pictures, which says what a temperature is worth; fitted to all, it is {found.temperature:.3f}."
     )
     columns = ("pictures", "temperature", "expected calibration error")
     return Table("calibration", "Calibration", columns, rows, note)

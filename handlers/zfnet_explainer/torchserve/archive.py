@@ -1,8 +1,9 @@
-"""The model archive (.mar): the handler, the code it needs, the weights, their record and their atlas, in one file."""
+"""The model archive (.mar): the handler, its code, the weights, their record, atlas and samples, in one file."""
 
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from ..pictures import samples
 from ..pictures.atlas import FOLDER, BadAtlas, load
 from .devices import Device
 from .errors import ServingError
@@ -25,6 +27,7 @@ RECORD = f"{MODEL}.json"
 HANDLER = "zfnet_handler.py"
 MODEL_CONFIG = "model-config.yaml"
 MANIFEST = "MAR-INF/MANIFEST.json"
+SERVABLE = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")  # what TorchServe takes as a model's name
 
 PROJECT = Path(__file__).resolve().parents[3]
 SOURCES = PROJECT / "handlers"
@@ -55,7 +58,7 @@ def ensure_archive(out: Path, weights: Path, options: WorkerOptions) -> bool:
     members = archive_members(weights, options)
     if _holds(out, members):
         return False
-    pack(members, out)
+    pack(members, out, _name(members[RECORD], weights.with_suffix(".json")))
     return True
 
 
@@ -71,7 +74,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         parts = path.relative_to(PACKAGE).parts
         if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
             members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
-    return members | _atlas(weights.parent / FOLDER, members[WEIGHTS])
+    return members | _atlas(weights.parent / FOLDER, members[WEIGHTS]) | _samples(weights.parent)
 
 
 def model_config(options: WorkerOptions) -> str:
@@ -93,7 +96,7 @@ def model_config(options: WorkerOptions) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def pack(members: dict[str, bytes], out: Path) -> None:
+def pack(members: dict[str, bytes], out: Path, model: str = MODEL) -> None:
     """Write an archive of these files with torch-model-archiver; `out` appears whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     # A folder of our own: the archiver deletes $TMPDIR/<model name>, whatever that is. It lies beside
@@ -107,7 +110,7 @@ def pack(members: dict[str, bytes], out: Path) -> None:
             path.write_bytes(content)
         command = [
             sys.executable, "-m", "model_archiver.model_packaging",
-            "--model-name", MODEL,
+            "--model-name", model,
             "--version", package_version(),
             "--handler", str(staged / HANDLER),
             "--config-file", str(staged / MODEL_CONFIG),
@@ -119,7 +122,7 @@ def pack(members: dict[str, bytes], out: Path) -> None:
         if done.returncode != 0:
             reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise ServingError(f"torch-model-archiver could not build {out}: {reason}")
-        (made / f"{MODEL}.mar").replace(out)
+        (made / f"{model}.mar").replace(out)
 
 
 def check_archive(path: Path) -> None:
@@ -150,6 +153,14 @@ def allowed_origin(path: Path) -> str:
             raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
 
 
+def model_of(path: Path) -> str:
+    """The name of an archive's model, under which it is served. Raises ServingError as `check_archive` does."""
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        name: str = json.loads(archive.read(MANIFEST))["model"]["modelName"]
+    return name
+
+
 def package_version() -> str:
     """The project's version, which is also the archive's."""
     return version("zfnet-explainer")
@@ -162,6 +173,26 @@ def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
     except BadAtlas as error:
         raise ServingError(str(error)) from error
     return {f"{FOLDER}/{name}": content for name, content in atlas.files.items()} if atlas else {}
+
+
+def _samples(folder: Path) -> dict[str, bytes]:
+    """The pictures that the page offers, and their index; none where none lie beside the weights."""
+    try:
+        found = samples.load(folder)
+    except samples.BadSamples as error:
+        raise ServingError(str(error)) from error
+    return {samples.INDEX: (folder / samples.INDEX).read_bytes(), **{s.file: s.jpeg for s in found}} if found else {}
+
+
+def _name(record: bytes, path: Path) -> str:
+    """What the net is called in its record, which is to stand in the paths of requests."""
+    try:
+        name = json.loads(record)["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServingError(f"{path} is not a checkpoint's record: {error!r}") from error
+    if not isinstance(name, str) or not SERVABLE.fullmatch(name):
+        raise ServingError(f"the net's `name` in {path} has letters, digits and . _ - to be served, not {name!r}")
+    return name
 
 
 def _holds(out: Path, members: dict[str, bytes]) -> bool:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import MODEL, PROJECT
+from .archive import MODEL, PROJECT, SERVABLE
 from .errors import ServingError
 
 LOOPBACK = "127.0.0.1"
@@ -21,8 +21,8 @@ MAX_RESPONSE_BYTES = 64 * 2**20
 RESPONSE_TIMEOUT_S = 600
 # What pages of another origin may send; every option may be a header.
 OPTIONS = (
-    "top-k", "methods", "target", "layer", "features", "feature", "others", "window", "stride", "fill", "precision",
-    "images", "crosscheck", "format",
+    "top-k", "methods", "target", "contrast", "layer", "features", "feature", "others", "window", "stride", "fill",
+    "precision", "images", "crosscheck", "format",
 )  # fmt: skip
 CORS_HEADERS = ("authorization", "content-type", "x-request-id", *(f"x-explain-{option}" for option in OPTIONS))
 
@@ -67,7 +67,7 @@ class ServerOptions:
 
     def check_model_name(self) -> None:
         """Raise ServingError for a name that could not stand in a URL or in TorchServe's configuration."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.model):
+        if not SERVABLE.fullmatch(self.model):
             raise ServingError(f"--model-name {self.model!r}: letters, digits and . _ - make a name")
 
     def check_ports(self) -> None:

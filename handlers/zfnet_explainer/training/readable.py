@@ -38,7 +38,7 @@ def _unreadable(pictures: StoredPictures, process: Process) -> Reasons:
     """What cannot be read of this process's share."""
     reasons: Reasons = {}
     mine = ((i, pictures.file(i)) for i in range(process.rank, len(pictures), process.world))
-    for _ in decoded_batches(mine, pictures.side, BATCH, lambda file, why: reasons.update({file.name: why})):
+    for _ in decoded_batches(mine, pictures.view, BATCH, lambda file, why: reasons.update({file.name: why})):
         pass
     return reasons
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ..errors import MalformedBody
-from ..pictures.decode import Picture, decode
+from ..pictures.decode import Picture, View, decode
 from .document import HOW
 
 DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
@@ -13,11 +13,11 @@ PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 
-def decode_picture(encoded: bytes, size: int) -> Picture:
+def decode_picture(encoded: bytes, view: View | int) -> Picture:
     """`decode`, with a word for a picture that was left out."""
     if not encoded:
         raise MalformedBody(f"the picture is empty: {HOW}")
-    return decode(encoded, size)
+    return decode(encoded, view)
 
 
 def from_base64(text: Any) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableOption, printable, told_in
-from ..pictures.decode import Picture
+from ..pictures.decode import Picture, View
 from .accept import accepted_format
 from .binary import LENGTH_HEADER, split
 from .body import json_of_form, unpacked
@@ -92,10 +92,10 @@ class Body:
     wanted: Wanted = field(default_factory=Wanted)
 
 
-def read(incoming: Incoming, size: int) -> Request:
+def read(incoming: Incoming, view: View | int) -> Request:
     """Read a request. Raises RequestError where all of it is wrong; a bad V1 instance stands in its place."""
     start = time.perf_counter()
-    body = _read_body(incoming, size)
+    body = _read_body(incoming, view)
     with told_in(body.protocol):
         options = _header_options(incoming.headers)
         _merge(options, body.options)
@@ -110,52 +110,52 @@ def read(incoming: Incoming, size: int) -> Request:
     )
 
 
-def _read_body(incoming: Incoming, size: int) -> Body:
+def _read_body(incoming: Incoming, view: View | int) -> Body:
     encoding = incoming.header("content-encoding")
     if set(incoming.fields) == {"body"}:
-        return _read_raw(incoming, unpacked(incoming.fields["body"], encoding), size)
+        return _read_raw(incoming, unpacked(incoming.fields["body"], encoding), view)
     document = json_of_form(incoming.fields)
     if document is not None:
-        return _read_document(document, incoming.kserve, size)
+        return _read_document(document, incoming.kserve, view)
     if incoming.kserve:
         raise MalformedBody(KSERVE)
     if encoding:
         raise UnsupportedEncoding("a form is read as it is: leave the header Content-Encoding out")
-    return _read_form(incoming.fields, size)
+    return _read_form(incoming.fields, view)
 
 
-def _read_raw(incoming: Incoming, body: Any, size: int) -> Body:
+def _read_raw(incoming: Incoming, body: Any, view: View | int) -> Body:
     length = incoming.header(LENGTH_HEADER.lower())
     if incoming.kserve and length and not isinstance(body, Mapping):
         with told_in("v2"):
             text, tail = split(as_bytes(body), length)
-            return _read_v2(parse(text) or {}, size, tail)
+            return _read_v2(parse(text) or {}, view, tail)
     document = parse(body)
     if document is not None:
-        return _read_document(document, incoming.kserve, size)
+        return _read_document(document, incoming.kserve, view)
     if incoming.kserve:
         raise MalformedBody(KSERVE)
-    return Body("plain", (decode_picture(as_bytes(body), size),), {})
+    return Body("plain", (decode_picture(as_bytes(body), view),), {})
 
 
-def _read_form(fields: Mapping[str, Any], size: int) -> Body:
+def _read_form(fields: Mapping[str, Any], view: View | int) -> Body:
     for name, value in fields.items():
         if isinstance(value, list):
             raise given_twice(name)
     if "data" not in fields:
         raise MalformedBody(f"the form has no field `data`: {HOW}")
     options = {name: _text(name, value) for name, value in fields.items() if name != "data"}
-    return Body("plain", (decode_picture(as_bytes(fields["data"]), size),), options)
+    return Body("plain", (decode_picture(as_bytes(fields["data"]), view),), options)
 
 
-def _read_document(document: dict[str, Any], kserve: bool, size: int) -> Body:
+def _read_document(document: dict[str, Any], kserve: bool, view: View | int) -> Body:
     if "inputs" in document:
         if not kserve:
             raise MalformedBody("Open Inference Protocol requests go to /v2/models/<model>/infer or /explain")
         with told_in("v2"):
-            return _read_v2(document, size, b"")
+            return _read_v2(document, view, b"")
     options = parameters(document)
-    pictures = v1_pictures(document, size)
+    pictures = v1_pictures(document, view)
     if kserve:
         return Body("v1", pictures, options)
     if len(pictures) > 1:
@@ -167,9 +167,9 @@ def _read_document(document: dict[str, Any], kserve: bool, size: int) -> Body:
     return Body("plain", pictures, options)
 
 
-def _read_v2(document: dict[str, Any], size: int, tail: bytes) -> Body:
+def _read_v2(document: dict[str, Any], view: View | int, tail: bytes) -> Body:
     options, binary = split_parameters(parameters(document))
-    return Body("v2", v2_pictures(document, tail, size), options, wanted(document, binary))
+    return Body("v2", v2_pictures(document, tail, view), options, wanted(document, binary))
 
 
 def _header_options(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import MalformedBody, RequestError
-from ..pictures.decode import Picture
+from ..pictures.decode import Picture, View
 from .document import counted, refuse_unknown
 from .encoded import decode_picture, from_base64
 
@@ -13,12 +13,12 @@ NAMES = {"data", "b64", "image_bytes"}
 INSTANCE = 'an instance is {"data": {"b64": "<base64 of an encoded picture>"}}'
 
 
-def v1_pictures(document: Mapping[str, Any], size: int) -> tuple[Picture | RequestError, ...]:
+def v1_pictures(document: Mapping[str, Any], view: View | int) -> tuple[Picture | RequestError, ...]:
     """V1's pictures, an error in the place of one that cannot be read."""
     pictures: list[Picture | RequestError] = []
     for instance in counted(document.get("instances"), "instances"):
         try:
-            pictures.append(decode_picture(from_base64(_text(instance)), size))
+            pictures.append(decode_picture(from_base64(_text(instance)), view))
         except RequestError as error:
             pictures.append(error.detached())
     return tuple(pictures)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..errors import QUOTE, MalformedBody
 from ..explanation import Pixels
-from ..pictures.decode import MAX_PIXELS, Picture, centre_square
+from ..pictures.decode import MAX_PIXELS, Picture, View, cut
 from .binary import LENGTH_HEADER, elements
 from .document import MAX_INSTANCES, counted, parameters_of, refuse_unknown
 from .encoded import decode_picture, from_base64
@@ -73,7 +73,7 @@ def _boolean(name: str, value: Any) -> bool:
     return value
 
 
-def v2_pictures(document: Mapping[str, Any], tail: bytes, size: int) -> tuple[Picture, ...]:
+def v2_pictures(document: Mapping[str, Any], tail: bytes, view: View | int) -> tuple[Picture, ...]:
     """The pictures of the tensor `image`, encoded ones or pixels, in JSON or in the bytes that follow it."""
     tensor = _tensor(document.get("inputs"))
     given = parameters_of(tensor, "`parameters` of the tensor `image` is an object")
@@ -83,9 +83,9 @@ def v2_pictures(document: Mapping[str, Any], tail: bytes, size: int) -> tuple[Pi
         raise MalformedBody("the tensor `image` needs a `shape`, positive integers")
     data = _data(tensor, given.get(SIZE), tail)
     if tensor.get("datatype") == "BYTES":
-        return _encoded_pictures(shape, elements(data) if isinstance(data, bytes) else data, size)
+        return _encoded_pictures(shape, elements(data) if isinstance(data, bytes) else data, view)
     if tensor.get("datatype") == "UINT8":
-        return _raw_pictures(shape, data, size)
+        return _raw_pictures(shape, data, view)
     raise MalformedBody("`datatype` of the tensor `image` is BYTES (encoded pictures, base64 in JSON) or UINT8")
 
 
@@ -117,14 +117,14 @@ def _data(tensor: Mapping[str, Any], size: Any, tail: bytes) -> bytes | list[Any
     return data
 
 
-def _encoded_pictures(shape: list[int], data: Sequence[Any], size: int) -> tuple[Picture, ...]:
+def _encoded_pictures(shape: list[int], data: Sequence[Any], view: View | int) -> tuple[Picture, ...]:
     if shape not in ([len(data)], [len(data), 1]):
         raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
     entries = counted(data, "data")
-    return tuple(decode_picture(e if isinstance(e, bytes) else from_base64(e), size) for e in entries)
+    return tuple(decode_picture(e if isinstance(e, bytes) else from_base64(e), view) for e in entries)
 
 
-def _raw_pictures(shape: list[int], data: bytes | list[Any], size: int) -> tuple[Picture, ...]:
+def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -> tuple[Picture, ...]:
     shown = QUOTE.repr(shape)[:60]
     if len(shape) != 4 or shape[3] != 3 or shape[0] > MAX_INSTANCES or math.prod(shape) > 3 * MAX_PIXELS:
         raise MalformedBody(f"`shape` of UINT8 pictures is [1 to {MAX_INSTANCES}, height, width, 3], got {shown}")
@@ -132,7 +132,7 @@ def _raw_pictures(shape: list[int], data: bytes | list[Any], size: int) -> tuple
         values = np.frombuffer(data, np.uint8).reshape(shape) if isinstance(data, bytes) else _bytes_of(data, shape)
     except ValueError as error:
         raise MalformedBody(f"`data` does not have the values of its shape {shown}") from error
-    return tuple(_raw_picture(pixels, size) for pixels in values)
+    return tuple(_raw_picture(pixels, view) for pixels in values)
 
 
 def _bytes_of(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
@@ -143,6 +143,6 @@ def _bytes_of(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
     return values.astype(np.uint8)
 
 
-def _raw_picture(pixels: Pixels, size: int) -> Picture:
-    square, crop = centre_square(Image.fromarray(pixels), size)
+def _raw_picture(pixels: Pixels, view: View | int) -> Picture:
+    square, crop = cut(Image.fromarray(pixels), view)
     return Picture(np.array(square), pixels.shape[1], pixels.shape[0], crop)

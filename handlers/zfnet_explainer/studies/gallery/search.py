@@ -79,7 +79,7 @@ def run_search(
     """Go through the files (those that the search has not had) and save it after every batch."""
     chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
     device = next(chain.parameters()).device
-    for taken, pictures in decoded_batches(files, preprocessing.size, BATCH, unreadable):
+    for taken, pictures in decoded_batches(files, preprocessing, BATCH, unreadable):
         if pictures:
             x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
             search.add([p.number for p in pictures], largest(chain, preprocessing.standardise(x)))

@@ -121,7 +121,7 @@ def _projected(
     def unreadable(file: PictureFile, reason: str) -> None:
         raise ChangedPictures(file, folder) from ValueError(reason)
 
-    for _, pictures in decoded_batches(chosen, preprocessing.size, PICTURES, unreadable):
+    for _, pictures in decoded_batches(chosen, preprocessing, PICTURES, unreadable):
         x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
         activations = chain.run(preprocessing.standardise(x))
         todo = [(i, place) for i, picture in enumerate(pictures) for place in wanted[picture.number]]

@@ -1,0 +1,67 @@
+"""The file that names a net's classes, in any of its usual forms."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import ClassName
+
+FORMS = (
+    '{"SYNSET": "name", ...} sorted by synset, ["name", ...], {"0": "name", ...} or {"0": ["SYNSET", "name"], ...}, '
+    "each a text that is not blank"
+)
+
+
+def read_class_names(path: Path, count: int) -> tuple[ClassName, ...]:
+    """The names of a net's `count` classes, in its order. Raises ValueError for another number, or another file.
+
+    Classes without synsets are called by their names; one whose name another has, by name and number.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    entries = _in_order(found, path)
+    names = _named(entries)
+    if not names or not all(_is_text(text) for name in names for text in (name.synset, name.label)):
+        raise ValueError(f"{path} must be JSON: {FORMS}")
+    if len(names) != count:
+        raise ValueError(f"{path} names {len(names):,} classes, but the net scores {count:,}")
+    if twice := [synset for synset, times in Counter(name.synset for name in names).items() if times > 1]:
+        raise ValueError(f"{path} names {twice[0]} twice: each class needs a synset of its own")
+    return names
+
+
+def _in_order(found: Any, path: Path) -> Sequence[Any]:
+    """The entries by class index: a name, or a synset and a name."""
+    if isinstance(found, list):
+        return found
+    if not isinstance(found, dict):
+        return ()
+    if all(key.isdecimal() for key in found):
+        numbered = {int(key): value for key, value in found.items()}
+        if sorted(numbered) != list(range(len(found))):
+            raise ValueError(f"{path} must number its {len(found):,} classes from 0 to {len(found) - 1:,}")
+        return [numbered[index] for index in range(len(found))]
+    if list(found) != sorted(found):
+        raise ValueError(f"{path} has its synsets in no order: sort them, as the net's classes are, or write a list")
+    return list(found.items())
+
+
+def _named(entries: Sequence[Any]) -> tuple[ClassName, ...]:
+    often = Counter(entry for entry in entries if isinstance(entry, str))
+    return tuple(_name(index, entry, often) for index, entry in enumerate(entries))
+
+
+def _name(index: int, entry: Any, often: Counter[str]) -> ClassName:
+    if isinstance(entry, list | tuple) and len(entry) == 2:
+        return ClassName(*entry)
+    return ClassName(f"{entry} ({index})" if isinstance(entry, str) and often[entry] > 1 else entry, entry)
+
+
+def _is_text(text: Any) -> bool:
+    return isinstance(text, str) and bool(text.strip())

@@ -1,0 +1,152 @@
+"""A net of one's own as a checkpoint: what comes back, what it cost, and what is refused."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from zfnet_explainer.net.chain import UnsupportedLayer
+from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, load
+from zfnet_explainer.net.own import own_chain, save_checkpoint
+
+from ..chains import seeded
+
+PREPROCESSING = Preprocessing(16, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), crop=0.8, interpolation="bilinear")
+CLASSES = ("cat", "dog", "bird")
+
+
+def own_net(seed: int = 0) -> nn.Sequential:
+    """Blocks of convolutions with and without normalisation, one of them used twice, and a normalised hidden layer."""
+    norms = nn.BatchNorm2d(6), nn.BatchNorm2d(6, affine=False), nn.BatchNorm1d(10)
+    twice = nn.ReLU(inplace=True)
+    net = nn.Sequential(
+        OrderedDict(
+            first=nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, bias=False), norms[0], twice, nn.MaxPool2d(2)),
+            second=nn.Sequential(nn.Conv2d(6, 6, 3), norms[1], twice, nn.LocalResponseNorm(5, alpha=0.1)),
+            third=nn.Sequential(nn.Conv2d(6, 4, 3, stride=2), nn.ReLU()),
+            flat=nn.Flatten(),
+            hidden=nn.Sequential(nn.Linear(16, 10), norms[2], nn.ReLU(), nn.Dropout()),
+            scores=nn.Linear(10, 3),
+        )
+    )
+    seeded(net, seed)
+    generator = torch.Generator().manual_seed(seed)
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.normal_(generator=generator)
+        norm.running_var.uniform_(0.5, 2, generator=generator)
+    return net
+
+
+def pictures() -> Tensor:
+    return torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(7))
+
+
+def test_comes_back_with_normalisation_folded(tmp_path: Path) -> None:
+    net, path = own_net(), tmp_path / "new" / "mine.safetensors"
+    saved = save_checkpoint(net, path, classes=CLASSES, preprocessing=PREPROCESSING, full=True)
+    loaded = load(path)
+    for chain in (saved.chain, loaded.chain):
+        torch.testing.assert_close(chain(pictures()), net(pictures()), rtol=0, atol=1e-5)
+    assert loaded.record == saved.record
+    assert loaded.record.name == "mine"
+    assert loaded.record.architecture == "sequential"
+    assert loaded.record.classes == tuple(ClassName(name, name) for name in CLASSES)
+    assert loaded.record.preprocessing == PREPROCESSING
+    assert loaded.record.validation is None
+    assert loaded.record.storage == {
+        "precision": "float32", "largest_logit_difference": 0.0, "pictures": 4, "drawn": "random",
+    }  # fmt: skip
+    assert [layer["kind"] for layer in loaded.record.layers] == [
+        "Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "CrossMapNorm", "Conv2d", "ReLU",
+        "Flatten", "Linear", "ReLU", "Dropout", "Linear",
+    ]  # fmt: skip
+
+
+def test_half_precision_costs_what_the_record_says(tmp_path: Path) -> None:
+    net = own_net()
+    files = {full: tmp_path / f"{full}.safetensors" for full in (False, True)}
+    records = {
+        full: save_checkpoint(net, path, classes=CLASSES, preprocessing=PREPROCESSING, full=full).record
+        for full, path in files.items()
+    }
+    assert files[False].stat().st_size < files[True].stat().st_size
+    storage = records[False].storage
+    assert storage is not None
+    assert storage["precision"] == "float16"
+    scale = float(net(pictures()).abs().max())
+    assert 0 < storage["largest_logit_difference"] < 0.01 * scale
+    stored, whole = load(files[False]).chain, load(files[True]).chain
+    difference = float((stored(pictures()) - whole(pictures())).abs().max())
+    assert 0 < difference < 10 * storage["largest_logit_difference"], "other pictures, the same scale"
+
+
+def test_the_callers_net_keeps_its_weights_and_its_mode_is_eval(tmp_path: Path) -> None:
+    net = own_net().train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert not any(module.training for module in net.modules())
+
+
+def test_weights_beyond_half_precision_are_refused_and_kept_whole(tmp_path: Path) -> None:
+    net = own_net()
+    net.get_parameter("scores.weight").data[0, 0] = 1e5
+    path = tmp_path / "mine.safetensors"
+    with pytest.raises(BadCheckpoint, match=r"scores\.weight has values that half precision cannot hold.*--full"):
+        save_checkpoint(net, path, classes=CLASSES, preprocessing=PREPROCESSING)
+    assert not path.exists()
+    save_checkpoint(net, path, classes=CLASSES, preprocessing=PREPROCESSING, full=True)
+    torch.testing.assert_close(load(path).chain(pictures()), net(pictures()), rtol=1e-5, atol=1e-5)
+    net.get_parameter("scores.weight").data[0, 0] = float("nan")
+    with pytest.raises(BadCheckpoint, match=r"scores\.weight is not finite"):
+        save_checkpoint(net, path, classes=CLASSES, preprocessing=PREPROCESSING, full=True)
+
+
+class Backwards(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in reversed(list(self)):
+            x = layer(x)
+        return x
+
+
+def _net(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        pytest.param(nn.ModuleList(own_net()), "ModuleList may run its layers in any order", id="no sequence"),
+        pytest.param(_net(Backwards(nn.ReLU())), "0: a Backwards does not run its layers in order", id="own forward"),
+        pytest.param(_net(nn.Conv2d(3, 3, 1), nn.Sigmoid()), "Sigmoid", id="another activation"),
+        pytest.param(_net(nn.BatchNorm2d(3)), "0: BatchNorm2d cannot stand before Flatten", id="normalises pictures"),
+        pytest.param(
+            _net(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False), nn.ReLU()),
+            "1: BatchNorm2d without running statistics", id="no statistics",
+        ),
+        pytest.param(
+            _net(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.LocalResponseNorm(5, beta=0.5)), "beta 0.75", id="another power"
+        ),
+    ],
+)  # fmt: skip
+def test_a_net_that_is_no_chain_is_refused(net: nn.Sequential, message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        own_chain(net, 16)
+
+
+@pytest.mark.parametrize(
+    ("classes", "path", "message"),
+    [
+        (("cat", "dog"), "mine.safetensors", "the net scores 3 classes, but 2 are named"),
+        (("cat", "dog", "cat"), "mine.safetensors", "one synset"),
+        (CLASSES, "mine.pth", r"written to a \.safetensors file"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, classes: tuple[str, ...], path: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        save_checkpoint(own_net(), tmp_path / path, classes=classes, preprocessing=PREPROCESSING)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,54 @@
+"""What is said of a net that nobody has trained or measured here."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from zfnet_explainer.accuracy.accuracy import accuracy
+from zfnet_explainer.net.checkpoint import Preprocessing, Record
+from zfnet_explainer.net.own import save_checkpoint
+from zfnet_explainer.studies.model_card import accuracy_tables, card_tables, training_tables
+from zfnet_explainer.studies.tables import Table
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return tmp_path / "net.safetensors"
+
+
+@pytest.fixture
+def record(weights: Path) -> Record:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 2))
+    return save_checkpoint(
+        net, weights, classes=("cat", "dog"), preprocessing=Preprocessing(8, (0.5,) * 3, (0.3,) * 3), licence="mine"
+    ).record
+
+
+def said(table: Table) -> dict[str, str]:
+    """A table's second column by its first."""
+    return {row[0]: row[1] for row in table.rows}
+
+
+def test_an_unmeasured_accuracy_is_said_to_be(record: Record) -> None:
+    logits, labels = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0], [3.0, 1.0]]), torch.tensor([0, 1, 1, 0])
+    rows = said(accuracy_tables(accuracy(logits, labels), record)[0])
+    assert rows["top-1 in the record"] == "not measured"
+    assert rows["top-1"].startswith("75.0 %")
+
+
+def test_the_cost_of_storage_is_there_and_no_learning_curve(record: Record) -> None:
+    [storage] = training_tables(record)
+    assert storage.columns[1] == "on 4 random pictures"
+    assert record.storage is not None
+    difference = record.storage["largest_logit_difference"]
+    assert difference > 0
+    assert said(storage) == {"precision": "float16", "largest difference of a logit": f"{difference:g}"}
+
+
+def test_the_card_names_the_net(record: Record, weights: Path) -> None:
+    rows = said(card_tables(record, weights)[0])
+    assert rows["net"] == "sequential, 2 classes, 8 pixels"
+    assert rows["terms"] == "mine"
