@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 
 from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.pictures.samples import load as load_samples
 from zfnet_explainer.service.service import Service
 
 from ..chromium import running_chromium
@@ -42,8 +43,8 @@ def tab(only_tab: Page) -> Iterator[Page]:
 
 @pytest.fixture(scope="package")
 def service() -> Service:
-    """The trained net."""
-    return serving(load(MODEL_STORE / "zfnet.safetensors"))
+    """The trained net with its samples."""
+    return serving(load(MODEL_STORE / "zfnet.safetensors"), samples=load_samples(MODEL_STORE))
 
 
 @pytest.fixture

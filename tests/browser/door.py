@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +14,7 @@ from tests.waiting import PATIENCE_S
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.pictures.atlas import Atlas
+from zfnet_explainer.pictures.samples import Sample
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire.request import Incoming
@@ -33,10 +34,12 @@ NO_TOKEN = (
 )
 
 
-def serving(trained: Checkpoint, atlas: Atlas | None = None, allowed_origin: str = "") -> Service:
+def serving(
+    trained: Checkpoint, atlas: Atlas | None = None, allowed_origin: str = "", samples: Sequence[Sample] = ()
+) -> Service:
     """What answers behind a door."""
     explainer = Explainer(trained, torch.device("cpu"), atlas)
-    return Service(explainer, "zfnet", "1.0.0", Limits(), allowed_origin=allowed_origin)
+    return Service(explainer, "zfnet", "1.0.0", Limits(), allowed_origin=allowed_origin, samples=samples)
 
 
 class Door(ThreadingHTTPServer):
@@ -49,8 +52,12 @@ class Door(ThreadingHTTPServer):
         self.service, self.token, self.refusal = service, token, refusal
         self.open = threading.Event()
         self.open.set()
+        self.worker = (
+            threading.Lock()
+        )  # TorchServe's worker answers one request at a time, those that nobody awaits too
         self.closing = False
         self.asked: list[dict[str, Any]] = []
+        self.pictures: set[bytes] = set()
 
     @property
     def url(self) -> str:
@@ -81,12 +88,14 @@ class Visitor(BaseHTTPRequestHandler):
         explain = route[1] == "explanations"
         if "data" in fields:
             self.server.asked.append({name: v.decode() for name, v in fields.items() if name != "data"})
+            self.server.pictures.add(fields["data"])
             if explain:
                 self.server.open.wait(PATIENCE_S)
-        if self.server.closing:  # an explanation that nobody waits for would outlive the test
-            return
         incoming = Incoming(fields, dict(self.headers), explain, kserve=False)
-        [answer] = self.server.service.answer([incoming], ["from-a-browser"])
+        with self.server.worker:
+            if self.server.closing:  # an explanation that nobody waits for would outlive the test
+                return
+            [answer] = self.server.service.answer([incoming], ["from-a-browser"])
         self._send(answer.status, answer.content_type, answer.body)
 
     def _send(self, status: int, content_type: str, body: bytes) -> None:
@@ -132,4 +141,6 @@ def opened(service: Service, token: str | None = None, refusal: tuple[int, dict[
         door.open.set()
         door.shutdown()
         thread.join()
+        with door.worker:  # nor may one that has begun
+            pass
         door.server_close()

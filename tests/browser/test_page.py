@@ -4,11 +4,12 @@ import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from playwright.sync_api import FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
+from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
 from tests.samples import encoded, noise
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
@@ -17,32 +18,10 @@ from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.page.page import page as page_file
 
-WIDE: FilePayload = {"name": "it's wide.png", "mimeType": "image/png", "buffer": encoded(noise(240, 360))}
 NO_PICTURE: FilePayload = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}
 HOSTILE = "<img src=x onerror='document.title=`run`'>"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LAYERS = ("^Class", "^Layer 5", "^Layer 4", "^Layer 3", "^Layer 2", "^Layer 1", "^Pixels")
-
-
-def set_options(page: Page, **options: str) -> None:
-    """Open the options and write these."""
-    page.locator("#options-details").evaluate("details => { details.open = true }")
-    for name, value in options.items():
-        page.fill(f"[name={name}]", value)
-
-
-def explain(page: Page, **options: str) -> None:
-    """Choose the picture and wait for its explanation, by default a small one."""
-    set_options(page, **({"window": "56", "stride": "56", "features": "2"} | options))
-    page.set_input_files("#file", WIDE)
-    page.locator("#take").wait_for()
-
-
-def explained(page: Page, **options: str) -> Any:
-    """The answer that the page then shows."""
-    with page.expect_response("**/explanations/zfnet") as response:
-        explain(page, **options)
-    return response.value.json()
 
 
 def test_a_picture_is_predicted_and_explained(page: Page, door: Door, service: Service) -> None:
@@ -97,11 +76,6 @@ def test_keys_the_pointer_and_a_button_move_the_square_and_its_numbers_follow(pa
     expect(page.locator("#spoken")).to_have_text("")
 
 
-def settle(page: Page) -> None:
-    """Return when the maps are drawn."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
 def drawn(page: Page, canvas: str) -> str:
     settle(page)
     return str(page.evaluate("id => document.getElementById(id).toDataURL()", canvas))
@@ -149,17 +123,15 @@ def is_stale(page: Page) -> bool:
     return set(dimmed) == {"0.5"}
 
 
-def class_of(prediction: Locator) -> str:
-    return prediction.locator("span").first.inner_text()
-
-
-def test_choosing_a_prediction_explains_that_class(page: Page, door: Door) -> None:
+def test_choosing_a_prediction_while_another_explanation_is_awaited_asks_for_that_class(page: Page, door: Door) -> None:
     """Until it is explained the results are dimmed, and after one explanation the time of the next is estimated."""
     explain(page)
     assert not is_stale(page)
     first, second = (page.locator(".prediction").nth(i) for i in range(2))
     door.open.clear()
     page.fill("[name=stride]", "28")
+    page.click("#explain")
+    expect(page.locator("#progress-text")).to_contain_text("Explaining: 49 squares")
     second.click()
     expect(page.locator("#progress-text")).to_have_text(
         re.compile(r"Explaining: 49 squares, 2 projections, about [\d.]+ s")
@@ -252,20 +224,20 @@ def test_a_cross_check_that_fails_is_told_above_all_results(page: Page) -> None:
 
     page.route("**/explanations/zfnet", answer)
     banner, bad = page.locator("#disagreement"), page.locator("#check .bad")
-    explain(page, window="112", stride="112", features="1")
-    expect(page.locator("#check-text")).to_contain_text("Occlusion maps agree with captum 0.8: largest")
+    target = explained(page, window="112", stride="112", features="1")["target"]["label"]
+    expect(page.locator("#check-text")).to_contain_text(f"Occlusion maps of {target} agree with captum 0.8: largest")
     expect(bad).to_have_count(0)
     expect(banner).to_be_hidden()
     page.click("#explain")
     expect(banner).to_have_text(
         "The cross-check failed: do not rely on this explanation. "
-        "Occlusion maps do not agree with captum 0.8: largest difference 1.2e-1 of the largest value."
+        f"Occlusion maps of {target} do not agree with captum 0.8: largest difference 1.2e-1 of the largest value."
     )
     expect(bad).to_have_count(1)
-    expect(bad).to_contain_text("Occlusion maps do not agree")
+    expect(bad).to_contain_text(f"Occlusion maps of {target} do not agree")
     page.click("#explain")
     expect(page.locator("#check-text")).to_contain_text(
-        "Occlusion maps of a reduced precision, compared with captum 0.8: largest"
+        f"Occlusion maps of {target} in a reduced precision, compared with captum 0.8: largest"
     )
     expect(bad).to_have_count(0)
     expect(banner).to_be_hidden()
@@ -378,6 +350,8 @@ def test_classes_that_share_a_label_are_told_apart_by_what_is_no_index(tab: Page
         second = tab.locator(".prediction").nth(1)
         second.click()
         expect(second).to_have_attribute("aria-pressed", "true")
+        tab.click("#explain")
+        expect(tab.locator("#progress")).to_be_hidden()
         assert door.asked[-1]["target"] == classes[int(second.get_attribute("value") or "")].synset
 
 
@@ -421,7 +395,7 @@ def test_nothing_sticks_out_at_any_width(page: Page) -> None:
     explain(page, window="112", stride="112")
     for details in page.locator("details").all():
         details.evaluate("details => { details.open = true }")
-    for width, scheme in itertools.product((320, 1280), SCHEMES):
+    for width, scheme in itertools.product((320, 390, 1280), SCHEMES):
         page.set_viewport_size({"width": width, "height": 700})
         page.emulate_media(color_scheme=scheme)
         settle(page)

@@ -3,7 +3,8 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { accuracy, count, facts, inWords, number, percent, readings, seconds, verdict } = load("words.js");
+const { accuracy, count, facts, inWords, nats, number, oddsInWords, percent, points, readings, seconds, shiftInWords, verdict } =
+  load("words.js");
 
 test("a share is a percentage with one decimal", () => {
   assert.deepEqual([0, 0.0004, 0.5, 0.98765, 1].map(percent), ["0.0 %", "0.0 %", "50.0 %", "98.8 %", "100.0 %"]);
@@ -26,6 +27,50 @@ test("a time is never none, in hundredths below a second, in tenths below ten an
 test("accuracy is said to be of the net's own classes", () => {
   assert.equal(accuracy({ top1: 0.7531, images: 3925 }, 10), "75.3 % right on 3,925 pictures of its 10 classes");
   assert.equal(accuracy({ top1: 1, images: 1 }, 1), "100.0 % right on 1 picture of its 1 class");
+});
+
+test("an accuracy that nobody measured is not made up", () => {
+  assert.equal(accuracy(null, 10), "accuracy not measured");
+});
+
+test("a change and log odds have their sign and one decimal", () => {
+  assert.deepEqual([0.1234, 0, -0.5].map(points), ["+12.3 points", "+0.0 points", "−50.0 points"]);
+  assert.deepEqual([2.06, 0, -1.25].map(nats), ["2.1 nats", "0.0 nats", "−1.3 nats"]);
+});
+
+test("a square takes from a class, gives to it, or changes nothing", () => {
+  assert.deepEqual([-2.06, 0.3, 0.04, -0.04].map((change) => shiftInWords(change, "Samoyed", "golden retriever")), [
+    "Covering this square takes 2.1 nats from Samoyed against golden retriever.",
+    "Covering this square gives Samoyed 0.3 nats against golden retriever.",
+    "Covering this square changes nothing between Samoyed and golden retriever.",
+    "Covering this square changes nothing between Samoyed and golden retriever.",
+  ]);
+});
+
+const SQUARES = { tops: [0, 8], lefts: [0, 14], window: 10 };
+
+function odds(unoccluded, values) {
+  return oddsInWords({ unoccluded, values, worst: { row: 1, col: 0 } }, SQUARES, "Samoyed", "dingo");
+}
+
+test("two classes are told by their odds with nothing covered and by the square that takes most", () => {
+  assert.equal(odds(Math.log(4), [[1, 1], [0.5, 1]]),
+    "With nothing covered Samoyed is 4 times as probable as dingo: log odds of 1.4 nats. " +
+    "Most is taken by the square at rows 8–17, columns 0–9: 0.9 nats from Samoyed against dingo.");
+});
+
+test("it is said where a square turns the two around", () => {
+  assert.match(odds(1, [[1, 1], [-0.5, 1]]), /1\.5 nats from Samoyed against dingo, and makes dingo the more probable of the two\.$/);
+});
+
+test("a target that is the less probable is said to be that, and nothing turns around", () => {
+  assert.equal(odds(-Math.log(2), [[1, 1], [-3, 1]]),
+    "With nothing covered dingo is 2 times as probable as Samoyed: log odds of −0.7 nats. " +
+    "Most is taken by the square at rows 8–17, columns 0–9: 2.3 nats from Samoyed against dingo.");
+});
+
+test("where no square takes anything, that is said of the two", () => {
+  assert.match(odds(1, [[2, 2], [1, 2]]), /log odds of 1\.0 nats\. No square takes from Samoyed against dingo\.$/);
 });
 
 /** An occlusion of two positions. */
@@ -74,16 +119,17 @@ test("a position's readings are its rows and columns, its numbers beside those w
 test("a cross-check agrees, disagrees, or compares a reduced precision", () => {
   const found = (agrees) => ({ library: "captum", version: "0.8",
     deconv: { agrees, max_relative_difference: 0.000123 }, occlusion: { agrees, max_relative_difference: 0.5 } });
-  assert.equal(verdict("deconv", found(true)),
+  assert.equal(verdict("deconv", TENCH, found(true)),
     "Projections agree with captum 0.8: largest difference 1.2e-4 of the largest value.");
-  assert.equal(verdict("occlusion", found(false)),
-    "Occlusion maps do not agree with captum 0.8: largest difference 5.0e-1 of the largest value.");
-  assert.match(verdict("occlusion", found(null)), /^Occlusion maps of a reduced precision, compared with captum/);
+  assert.equal(verdict("occlusion", TENCH, found(false)),
+    "Occlusion maps of tench do not agree with captum 0.8: largest difference 5.0e-1 of the largest value.");
+  assert.match(verdict("occlusion", TENCH, found(null)), /^Occlusion maps of tench in a reduced precision, compared with captum/);
 });
 
 test("facts say where an answer comes from, and a deviation only where one was measured", () => {
   const answer = {
     request_id: "r-1",
+    target: TENCH,
     model: { name: "zfnet", version: "1.0.0", device: "cpu", weights_sha256: "ab12", validation: { top1: 0.5, images: 10 } },
     image: {
       width: 360, height: 240, crop: { left: 60, top: 0, width: 240, height: 240 },
@@ -103,6 +149,6 @@ test("facts say where an answer comes from, and a deviation only where one was m
   ]);
   const deviation = (max_deviation) => Object.fromEntries(facts({ ...answer, occlusion: { max_deviation } }, 3)).deviation;
   assert.equal(deviation(null), "");
-  assert.equal(deviation(0), "at most 0.0e+0 from float32 where compared");
-  assert.equal(deviation(0.0021), "at most 2.1e-3 from float32 where compared");
+  assert.equal(deviation(0), "tench at most 0.0e+0 from float32 where compared");
+  assert.equal(deviation(0.0021), "tench at most 2.1e-3 from float32 where compared");
 });

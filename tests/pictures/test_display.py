@@ -1,18 +1,21 @@
 """Arrays as pictures: scaling, colours and places worked out by hand or taken from matplotlib's tables."""
 
 import io
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.occlusions import by_hand
 from zfnet_explainer.explanation import Occlusion, Pixels
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.pictures.display import (
     CIVIDIS,
     CLASS_COLOURS,
+    DIVERGING,
     OTHER_COLOUR,
     VIRIDIS,
     cell_edges,
@@ -63,7 +66,7 @@ def test_a_patch_is_the_part_of_the_picture_in_the_box() -> None:
     assert patch_pixels(pixels, Box(1, 2, 3, 6)).tolist() == pixels[1:3, 2:6].tolist()
 
 
-@pytest.mark.parametrize(("table", "name"), [(VIRIDIS, "viridis"), (CIVIDIS, "cividis")])
+@pytest.mark.parametrize(("table", "name"), [(VIRIDIS, "viridis"), (CIVIDIS, "cividis"), (DIVERGING, "RdBu")])
 def test_colour_tables_are_matplotlibs(table: Pixels, name: str) -> None:
     theirs = matplotlib.colormaps[name](np.arange(256))[:, :3] * 255
     assert np.abs(table - theirs).max() < 5
@@ -125,7 +128,7 @@ def class_map(classes: list[list[int]], prediction: int) -> Occlusion:
     """An occlusion with these most probable classes, and with nothing covered this one."""
     found = np.array(classes, np.int64)
     grid, flat = squares(found.shape[0], found.shape[1], 1, 1), np.zeros(found.shape, np.float32)
-    return Occlusion(grid, "gray", 5, 3, 1.0, flat, flat, 0.5, found, prediction, "float32", None)
+    return by_hand(grid, flat, found, 0.0, prediction, target=19)
 
 
 def test_the_prediction_is_counted_first_then_the_most_frequent_class() -> None:
@@ -158,7 +161,8 @@ def test_class_pixels_have_the_legends_colours() -> None:
 def test_the_answers_three_maps_are_coloured_by_their_own_ranges() -> None:
     grid = squares(2, 2, 1, 1)
     low, high = np.array([[0, 40], [40, 40]], np.float32), np.array([[0.5, 0], [0.25, 0.5]], np.float32)
-    found = Occlusion(grid, "gray", 5, 3, 80.0, low, high, 0.5, np.zeros((2, 2), np.int64), 0, "float32", None)
+    found = by_hand(grid, high, np.zeros((2, 2), np.int64), 0.5, 0, target=1)
+    found = replace(found, feature_activity=low, feature_unoccluded=80.0)
     pictures = occlusion_pixels(found, 2, 2)
     assert (pictures["feature_activity"][0, 1, :3] == VIRIDIS[128]).all()  # half of the unoccluded 80
     assert (pictures["target_probability"][0, :, :3] == CIVIDIS[[255, 0]]).all()

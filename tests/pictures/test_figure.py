@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from PIL import Image, ImageFilter
 
+from tests.occlusions import by_hand
 from tests.pictures.figures import at, boxes, captions, pictures, texts
 from zfnet_explainer.explanation import (
     Agreement,
@@ -29,8 +30,11 @@ from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.pictures.display import PROJECTION_NOTE, legend
-from zfnet_explainer.pictures.figure import COLUMNS, FOOTER, SECOND_ROW, TOP, draw, footer, panel
-from zfnet_explainer.pictures.panels import Page, legend_labels, with_square
+from zfnet_explainer.pictures.figure import FOOTER, draw, footer, panel
+from zfnet_explainer.pictures.figure7 import CONTRAST_ROW
+from zfnet_explainer.pictures.maps import legend_labels
+from zfnet_explainer.pictures.panels import SIDE, Page, with_square
+from zfnet_explainer.pictures.parts import COLUMNS, SECOND_ROW, TOP
 
 NAMES = tuple(ClassName(f"n{i:08d}", f"class {i}") for i in range(20))
 RECORD = Record(
@@ -70,9 +74,9 @@ def occlusion(window: int, stride: int, classes: int = 3, fill: str = "gray") ->
     """Hand-made maps in which `classes` classes occur (as far as there are squares)."""
     grid = squares(224, 224, window, stride)
     shape = len(grid.tops), len(grid.lefts)
-    probability = np.linspace(0.9, 0.1, len(grid), dtype=np.float32).reshape(shape)
+    probability = np.linspace(0.45, 0.1, len(grid), dtype=np.float32).reshape(shape)
     most_probable = (np.arange(len(grid)) % classes).reshape(shape)
-    return Occlusion(grid, fill, 5, 173, 90.0, 100 * probability, probability, 0.85, most_probable, 0, "float32", None)
+    return replace(by_hand(grid, probability, most_probable, 0.85, 0), fill=fill)
 
 
 def explanation(deconv: tuple[LayerProjections, ...] | None, found: Occlusion | None) -> Explanation:
@@ -108,7 +112,7 @@ def test_occlusion_alone_is_drawn_at_any_window_and_stride(window: int, stride: 
     assert boxes(at(page, *INPUT)) == [Box(224 - window, 224 - window, 224, 224)]
     [shown] = at(page, *INPUT).images
     assert (np.asarray(shown.get_array())[224 - window :, 224 - window :] == 128).all()
-    maps = (ACTIVITY, found.feature_activity, 90), (PROBABILITY, found.target_probability, 0.9)
+    maps = (ACTIVITY, found.feature_activity, 90), (PROBABILITY, found.target_probability, 0.85)
     for place, values, highest in (*maps, (CLASSES, found.most_probable_class, None)):
         ax = at(page, *place)
         assert np.array_equal(np.asarray(cells(ax).get_array()), values)
@@ -170,7 +174,7 @@ def test_the_hierarchy_stands_above_figure_7() -> None:
     above, below, both = draw(explanation(parts, None), RECORD), drawn(parts[1:], found), drawn(parts, found)
     assert both.height == pytest.approx(above.height + below.height - FOOTER)
     hierarchy, figure_7 = texts(above)[:-2], [text for text in texts(below) if "redictions" not in text]
-    expected = [text for text in figure_7 if not text.startswith("softmax")]
+    expected = [text for text in figure_7 if not text.startswith("probability")]
     assert texts(both) == hierarchy + expected, "the predictions once"
     cells(at(both, CLASSES[0], above.height - FOOTER + CLASSES[1]))
 
@@ -220,14 +224,9 @@ def test_figure_7_with_projections_and_twenty_classes_is_drawn() -> None:
 
 
 def test_maps_of_zeros_and_names_with_dollars_and_underscores_are_drawn() -> None:
-    nothing = occlusion(50, 50)
-    nothing = replace(
-        nothing,
-        feature_activity=0 * nothing.feature_activity,
-        feature_unoccluded=0.0,
-        target_probability=0 * nothing.target_probability,
-        unoccluded=0.0,
-    )
+    grid = squares(224, 224, 50, 50)
+    zeros = np.zeros((len(grid.tops), len(grid.lefts)), np.float32)
+    nothing = replace(by_hand(grid, zeros, zeros.astype(int) + 1, 0.0, 1), feature_unoccluded=0.0)
     names = tuple(ClassName("x", f"_$\\frac{i}$ a very long name of a class") for i in range(20))
     page = drawn(None, nothing, replace(RECORD, name="a$b$_c", classes=names))
     assert "(d) Probability of _$\\frac0$ a very long n…" in texts(page)
@@ -251,10 +250,10 @@ def test_the_same_explanation_gives_the_same_bytes_without_date_or_program() -> 
 
 def test_worst_and_best_square_have_the_lowest_and_highest_probability_the_first_in_reading_order() -> None:
     found = occlusion(50, 12)
-    probability = np.full_like(found.target_probability, 0.5)
+    probability = np.full(found.flipped.shape, 0.5, np.float32)
     probability[3, -1] = probability[7, 2] = 0.25
     probability[1, 4] = probability[5, 0] = 0.75
-    changed = replace(found, target_probability=probability)
+    changed = by_hand(found.squares, probability, np.zeros(probability.shape, np.int64), 0.5, 0)
     assert changed.box(changed.worst) == Box(36, 174, 86, 224)
     assert changed.box(changed.best) == Box(12, 48, 62, 98)
 
@@ -306,7 +305,7 @@ def test_the_footer_says_what_the_figure_was_made_with() -> None:
 
 
 def test_the_footer_says_whether_captum_agrees() -> None:
-    check = CrossCheck("captum", "0.9.0", Agreement(5.6e-7), Agreement(0.25), {})
+    check = CrossCheck("captum", "0.9.0", Agreement(5.6e-7), Agreement(0.25), {}, {})
     checked = replace(explanation((projections(5, 1),), occlusion(17, 10)), crosscheck=check)
     _, said, _ = footer(checked, RECORD)
     assert said == (
@@ -321,7 +320,7 @@ def test_nothing_alike_is_a_fault_in_any_precision() -> None:
 
 
 def test_the_footer_does_not_blame_a_reduced_precision() -> None:
-    check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, exact=False), {})
+    check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, exact=False), {}, {})
     reduced = replace(occlusion(17, 10), precision="bfloat16", max_deviation=0.004)
     _, said = footer(replace(explanation(None, reduced), crosscheck=check), RECORD)
     assert said == ("captum 0.9.0: occlusion maps in a reduced precision, largest difference 0.01 of the largest value")
@@ -330,7 +329,8 @@ def test_the_footer_does_not_blame_a_reduced_precision() -> None:
 def test_small_probabilities_keep_their_digits_and_the_highest_is_told() -> None:
     found = occlusion(112, 112)
     probability = np.array([[0.00941, 0.00712], [0.3333, 0.0094]], np.float32)
-    page = draw(explanation(None, replace(found, target_probability=probability, unoccluded=0.009449)), RECORD)
+    found = by_hand(found.squares, probability, np.ones((2, 2), np.int64), 0.009449, 1)
+    page = draw(explanation(None, found), RECORD)
     assert "▸ unoccluded 0.00945, lowest ✕ 0.00712, highest ◯ 0.333" in texts(page)
 
 
@@ -346,3 +346,76 @@ def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     found = replace(occlusion(32, 32), precision="bfloat16", max_deviation=0.00312)
     [made] = footer(explanation(None, found), RECORD)
     assert made.endswith("bfloat16, at most 0.003 from float32 where compared")
+
+
+def contrasted(window: int, stride: int, other: int = 1) -> Occlusion:
+    """The target against another class, whose log odds go from 1 at the first square to -3 at the last."""
+    found = occlusion(window, stride)
+    rows, cols = found.flipped.shape
+    shift = np.linspace(1, -3, rows * cols, dtype=np.float32).reshape(rows, cols)
+    logits, clean = np.full((rows, cols, 20), -9, np.float32), np.full(20, -9, np.float32)
+    logits[..., 0], logits[..., other], clean[0], clean[other] = shift, 0, 0.5, 0
+    return replace(found, logits=logits, logits_unoccluded=clean, contrast_class=other)
+
+
+@pytest.mark.parametrize("layers", [(), (5,)], ids=["alone", "beside projections"])
+def test_log_odds_are_drawn_around_the_unoccluded_where_a_contrast_was_asked_for(layers: tuple[int, ...]) -> None:
+    page = drawn(tuple(projections(layer) for layer in layers), contrasted(50, 29))
+    ax = at(page, COLUMNS[0], CONTRAST_ROW)
+    shown = cells(ax)
+    assert np.asarray(shown.get_array()).ravel()[[0, -1]] == pytest.approx([1, -3])
+    assert shown.get_clim() == pytest.approx((-3, 4)), "3.5 to both sides of 0.5"
+    assert shown.get_cmap().name == "RdBu"
+    assert [line.get_marker() for line in ax.lines] == ["X"]
+    assert ax.lines[0].get_xdata() == ax.lines[0].get_ydata() == [199]
+    assert "(f) Log odds: class 0 against class 1" in texts(page)
+    assert [text for text in texts(page) if text.startswith("▸ unoccluded 0.50 nats, lowest ✕ -3.00")]
+    bars = [bar.get_ylabel() for bar in page.figure.axes if "nats" in bar.get_ylabel()]
+    assert bars == ["log p(target) - log p(other), nats"]
+    assert boxes(at(page, COLUMNS[1], CONTRAST_ROW)) == [Box(174, 174, 224, 224)]
+    assert "it takes 3.50 nats from class 0" in texts(page)
+
+
+def test_headings_of_long_labels_leave_each_other_room() -> None:
+    names = tuple(ClassName("x", f"{i} West Highland white terrier") for i in range(20))
+    page = drawn((projections(5),), contrasted(50, 50), replace(RECORD, classes=names))
+    written = [text.get_window_extent() for text in page.figure.texts]
+    assert not [pair for pair in combinations(written, 2) if pair[0].overlaps(pair[1])]
+    assert max(box.x1 for box in written) <= page.figure.bbox.x1
+
+
+def test_without_a_contrast_there_is_no_f() -> None:
+    page = drawn(None, occlusion(112, 112))
+    assert not [text for text in texts(page) if text.startswith("(f)")]
+    assert page.height < drawn(None, contrasted(112, 112)).height - SIDE, "nor room for it"
+
+
+def test_a_contrast_from_which_no_square_takes_says_so() -> None:
+    found = contrasted(112, 112)
+    given = replace(found, logits=found.logits[:1, :1], squares=squares(112, 112, 112, 112))
+    page = draw(explanation(None, given), RECORD)
+    assert "no square takes from class 0" in texts(page)
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_labels_in_any_script_are_drawn_and_where_the_font_has_no_glyphs_the_synset() -> None:
+    labels = ("秋田犬", "كلب صيد", "犬 🐕", "café crème", "собака")
+    names = (*(ClassName(f"n{i}", label) for i, label in enumerate(labels)), *NAMES[5:])
+    page = drawn(None, contrasted(112, 112), replace(RECORD, classes=names))
+    shown = [text.get_text() for text in at(page, COLUMNS[2], TOP).texts]
+    assert shown[::2] == ["n0", "كلب صيد", "n2", "café crème", "собака"]
+    assert "(d) Probability of n0" in texts(page)
+    assert "(f) Log odds: n0 against كلب صيد" in texts(page)
+
+
+@pytest.mark.filterwarnings("error:Glyph")
+def test_what_no_glyph_is_there_for_is_drawn_as_its_number() -> None:
+    names = tuple(ClassName("猫", "猫") for _ in range(20))
+    page = drawn(None, occlusion(112, 112), replace(RECORD, classes=names, name="猫-zfnet"))
+    assert "(d) Probability of U+732B" in texts(page)
+    assert texts(page)[-1].startswith("U+732B-zfnet · ")
+
+
+def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:
+    [made] = footer(explanation(None, occlusion(112, 112)), replace(RECORD, validation=None))
+    assert made.startswith("zfnet-tiny · accuracy not measured · weights 01234567 · ")

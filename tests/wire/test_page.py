@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.samples import encoded, noise
+from tests.samples import MODEL_STORE, encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.pictures.samples import load
+from zfnet_explainer.service.answer import Answer
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Rules
 from zfnet_explainer.wire.page.page import option_table, page
 
@@ -143,6 +145,20 @@ def test_names_are_data_whatever_they_hold() -> None:
     document = Document(text)
     assert document.settings["classes"][0]["label"] == HOSTILE
     assert f"<title>{html.escape(HOSTILE)}: explain a picture</title>" in text
+
+
+def test_samples_are_data_with_their_terms_and_the_page_stays_of_a_sane_size() -> None:
+    samples = load(MODEL_STORE)
+    hostile = replace(samples[0], title=HOSTILE, credit=HOSTILE)
+    content = page("zfnet", RULES, (hostile, *samples[1:]))
+    assert HOSTILE not in content.decode()
+    offered = Document(content.decode()).settings["samples"]
+    assert [base64.b64decode(one["jpeg"]) for one in offered] == [sample.jpeg for sample in samples]
+    assert [one["file"] for one in offered] == ["dog.jpg", "dingo.jpg", "church.jpg", "garbage-truck.jpg"]
+    assert [one["title"] for one in offered] == [HOSTILE, *(sample.title for sample in samples[1:])]
+    assert [one["licence"] for one in offered] == [sample.licence for sample in samples]
+    assert len(content) < 200_000
+    assert Document(page("zfnet", RULES).decode()).settings["samples"] == []
 
 
 def test_every_option_has_a_control_with_its_default() -> None:

@@ -24,9 +24,7 @@ from zfnet_explainer.wire.report import report as write
 HOSTILE = "<script>alert('x')</script> & \"co\""
 PNG = encoded(noise(300, 400))
 VOID = {"meta", "link", "img"}
-OPTIONS = Options(
-    5, frozenset({"deconv", "occlusion"}), None, (5,), 2, None, 0, 112, 112, "gray", "float32", crosscheck=True
-)
+OPTIONS = Options(features=2, window=112, stride=112, crosscheck=True)
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +205,24 @@ def test_the_title_is_the_prediction_and_the_class_that_is_explained(target: int
     if answer["target"]["class_index"] != first["class_index"]:
         expected += f"; explained: {answer['target']['label']}, {100 * answer['target']['probability']:.1f} %"
     assert f"<h1>{expected}</h1>" in report(trained, format="html", methods="deconv", features="1", target=str(target))
+
+
+def test_a_contrast_is_told_in_numbers_and_to_who_does_not_see_the_figure() -> None:
+    trained = service()
+    answer = answer_of(trained, contrast="second", **SMALL)
+    target, other = answer["target"], answer["occlusion"]["contrast"]
+    text = report(trained, format="html", contrast="second", **SMALL)
+    worst = other["worst"]
+    assert f"<h2>Why {target['label']} and not {other['label']}</h2>" in text
+    assert f"<td>{other['unoccluded']:.2f} nats</td>" in text
+    assert f"<td>{worst['log_odds']:.2f} nats, at top {worst['top']}, left {worst['left']}</td>" in text
+    [said] = re.findall('<img alt="(.*?)"', text)
+    assert f"Against {other['label']} its log odds, {other['unoccluded']:.2f} nats, are lowest" in said
+    assert '<th scope="row">contrast</th><td>second</td>' in text
+    assert "and not" not in report(trained, format="html", **SMALL)
+
+
+def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:
+    answer = answer_of(service(), **SMALL)
+    answer["model"]["validation"] = None
+    assert '<th scope="row">Validation</th><td>accuracy not measured</td>' in write(answer, OPTIONS, b"figure").decode()

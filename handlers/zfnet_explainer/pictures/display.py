@@ -40,6 +40,13 @@ CIVIDIS = _table(
     "888578 8d8878 928c78 969077 9b9476 a09875 a59c74 aaa073 afa471 b5a86f baac6d bfb06b c4b468 c9b965 "
     "cfbd62 d4c15f dac65b dfca57 e5cf52 ead34c f0d846 f6dd3f fce236 fee838 "
 )
+# And of its RdBu (ColorBrewer's), for what lies to both sides of a value: told apart with any colour vision.
+DIVERGING = _table(
+    "67001f 760521 840924 930e26 a21328 b1182b b82531 bf3338 c6413e ce4f45 d55d4c db6b55 e17860 e6866a ec9374 f2a17f "
+    "f5ac8b f7b799 f9c2a7 fbccb4 fcd7c2 fcdecd fbe4d6 fae9df f9efe9 f8f4f2 f3f5f6 ecf2f5 e4eef4 ddebf2 d5e7f1 cce2ef "
+    "c0dceb b3d6e8 a7d0e4 9bc9e0 8dc2dc 7eb8d7 6eaed2 5fa5cd 4f9bc7 4291c2 3b88be 3480b9 2e77b5 276eb0 2065ab 1b5a9c "
+    "15508d 10457e 0a3b70 053061 "
+)
 
 # Okabe & Ito 2008, told apart with any colour vision; black stands for the eighth class.
 CLASS_COLOURS = (

@@ -3,21 +3,19 @@
 import io
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import QuadMesh
-from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from ..explanation import FloatArray, IntArray, Occlusion, Pixels, Prediction
+from ..explanation import Occlusion, Pixels, Prediction
 from ..net.checkpoint import ClassName
 from ..net.geometry import Box
-from .display import LegendEntry, cell_edges, class_counts, legend, patch_pixels, upper
+from .display import patch_pixels
 from .fill import fill_pixels
+from .labels import label
 
 WIDTH, DPI = 13.8, 130
 SIDE = 3.5  # inches, of a picture or a map
@@ -89,7 +87,7 @@ def draw_tiles(page: Page, left: float, top: float, pitch: float, columns: int, 
 
 def draw_picture(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
     """A picture whose axes are its pixels, (0, 0) the top left corner."""
-    ax = _pixel_axes(page, left, top, pixels)
+    ax = pixel_axes(page, left, top, pixels)
     ax.imshow(pixels, interpolation="antialiased", extent=(*ax.get_xlim(), *ax.get_ylim()))
     return ax
 
@@ -119,65 +117,6 @@ def with_square(pixels: Pixels, occlusion: Occlusion, box: Box, mean: tuple[floa
     return picture
 
 
-def draw_map(
-    page: Page,
-    left: float,
-    top: float,
-    pixels: Pixels,
-    occlusion: Occlusion,
-    values: FloatArray,
-    unoccluded: float,
-    colours: str,
-    unit: str,
-) -> None:
-    """Values [rows, cols] over the squares' centres; on the colour bar a triangle marks the unoccluded one."""
-    ax = _pixel_axes(page, left, top, pixels)
-    mesh = _draw_cells(ax, occlusion, values, matplotlib.colormaps[colours], (0, upper(values, unoccluded)))
-    bar = page.axes(left + SIDE + 0.16, top, 0.13, SIDE)
-    page.figure.colorbar(mesh, cax=bar)
-    bar.tick_params(labelsize=SMALL)
-    bar.set_ylabel(unit, size=DETAIL)
-    bar.plot(
-        [-0.45], [unoccluded], ">", markersize=6, color="black", clip_on=False, transform=bar.get_yaxis_transform()
-    )
-
-
-def draw_classes(
-    page: Page, left: float, top: float, pixels: Pixels, occlusion: Occlusion, names: tuple[ClassName, ...]
-) -> None:
-    """The most probable class over the squares' centres, its legend below."""
-    classes = occlusion.most_probable_class
-    entries = legend(class_counts(occlusion))
-    colours = ListedColormap([tuple(c / 255 for c in entry.colour) for entry in entries])
-    ax = _pixel_axes(page, left, top, pixels)
-    _draw_cells(ax, occlusion, _entry_numbers(classes, entries), colours, (-0.5, len(entries) - 0.5))
-    handles = [Patch(facecolor=colours(i)) for i in range(len(entries))]
-    key = ax.legend(
-        handles,
-        legend_labels(entries, names),
-        loc="upper left",
-        fontsize=SMALL,
-        ncols=2,
-        frameon=False,
-        bbox_to_anchor=(0, -0.15),
-        borderaxespad=0,
-        borderpad=0,
-        handlelength=1.2,
-    )
-    for text in key.get_texts():
-        text.set_parse_math(False)
-
-
-def legend_labels(entries: list[LegendEntry], names: tuple[ClassName, ...]) -> list[str]:
-    """What each colour of the class map means, and how many squares have it."""
-    labels = []
-    for entry in entries:
-        several = len(entry.classes) > 1
-        name = f"{len(entry.classes)} other classes" if several else short(names[entry.classes[0]].label)
-        labels.append(f"{name} ({entry.positions:,})")
-    return labels
-
-
 def draw_predictions(
     page: Page, left: float, top: float, predictions: tuple[Prediction, ...], names: tuple[ClassName, ...]
 ) -> None:
@@ -186,18 +125,13 @@ def draw_predictions(
     ax = page.axes(left, top, SIDE, 0.38 * len(shown))
     ax.barh(range(len(shown)), [p.probability for p in shown], height=0.32, align="edge", color=BAR_COLOUR)
     for row, p in enumerate(shown):
-        ax.text(0, row - 0.14, short(names[p.class_index].label), size=DETAIL, parse_math=False)
+        ax.text(0, row - 0.14, label(names[p.class_index]), size=DETAIL, parse_math=False)
         ax.text(1, row - 0.14, f"{p.probability:.3f}", size=DETAIL, ha="right")
     ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6))
     ax.set_axis_off()
 
 
-def short(label: str) -> str:
-    """A class's label, cut to 24 characters."""
-    return label if len(label) <= 24 else f"{label[:23]}…"
-
-
-def _pixel_axes(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
+def pixel_axes(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
     """Axes of the picture's extent with a tick every quarter, alike for the picture and all its maps."""
     ax = page.axes(left, top, SIDE, SIDE)
     height, width = pixels.shape[:2]
@@ -210,26 +144,3 @@ def _pixel_axes(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
     )
     ax.tick_params(labelsize=SMALL)
     return ax
-
-
-def _draw_cells(
-    ax: Axes, occlusion: Occlusion, values: FloatArray | IntArray, colours: Colormap, limits: tuple[float, float]
-) -> QuadMesh:
-    """Values [rows, cols] as cells around the squares' centres; a cross at the worst square's, a ring at the best's."""
-    squares = occlusion.squares
-    edges = cell_edges(squares.lefts, squares.window), cell_edges(squares.tops, squares.window)
-    mesh = ax.pcolormesh(*edges, values, cmap=colours, vmin=limits[0], vmax=limits[1])
-    for marker, size, position in (("o", 13, occlusion.best), ("X", 9, occlusion.worst)):  # it may stand in the ring
-        box = occlusion.box(position)
-        centre = [(box.left + box.right) / 2], [(box.top + box.bottom) / 2]
-        ax.plot(*centre, marker, markersize=size, color="white", markeredgecolor="black")
-    ax.set_xlabel("centre of the square, pixels", size=DETAIL)
-    return mesh
-
-
-def _entry_numbers(classes: IntArray, entries: list[LegendEntry]) -> IntArray:
-    """Which legend entry [rows, cols] each class index belongs to."""
-    numbers = np.empty_like(classes)
-    for i, entry in enumerate(entries):
-        numbers[np.isin(classes, entry.classes)] = i
-    return numbers

@@ -4,13 +4,10 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
 from ..explanation import Options
+from .layout import layout
 
 VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}
 
@@ -33,7 +30,7 @@ def report(answer: Answer, options: Options, figure: bytes) -> bytes:
     """Write the report of a JSON answer (its pictures are not needed), the options it was made with and its figure."""
     title = _title(answer["predictions"][0], answer["target"])
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    written = _template().render(
+    written = layout("report.html").render(
         title=title,
         origin=_origin(answer, made),
         alert=_disagreement(answer),
@@ -44,20 +41,12 @@ def report(answer: Answer, options: Options, figure: bytes) -> bytes:
     return written.encode()
 
 
-@cache
-def _template() -> Template:
-    """The layout; whatever is put into it is escaped, and what it lacks is an error."""
-    files = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=files, autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    return environment.get_template("report.html")
-
-
 def _sections(answer: Answer, options: Options, made: str) -> Iterator[Section]:
     yield from _predictions(answer["predictions"])
     if "occlusion" in answer:
         yield Section("Occlusion", _occlusion(answer))
+    if "contrast" in answer.get("occlusion", {}):
+        yield _contrast(answer["target"], answer["occlusion"])
     if "crosscheck" in answer:
         yield _crosscheck(answer["crosscheck"])
     yield Section("How to read this", sentences=answer["notes"])
@@ -93,6 +82,11 @@ def _alternative(title: str, answer: Answer) -> str:
             f"The probability of {answer['target']['label']} is lowest, {_percent(worst['probability'])}, under the "
             f"{window}-pixel square at top {worst['top']}, left {worst['left']}."
         )
+        if contrast := answer["occlusion"].get("contrast"):
+            found.append(
+                f"Against {contrast['label']} its log odds, {contrast['unoccluded']:.2f} nats, are lowest, "
+                "{log_odds:.2f}, at top {top}, left {left}.".format(**contrast["worst"])
+            )
     for layer in answer.get("deconv", {"layers": ()})["layers"]:
         strongest = max(layer["features"], key=lambda feature: feature["activation"])
         found.append(f"Projection of layer {layer['layer']}, map {strongest['feature']}.")
@@ -123,6 +117,19 @@ def _occlusion(answer: Answer) -> Rows:
         ("Squares", f"{found['rows']} × {found['cols']} = {found['rows'] * found['cols']:,}"),
         ("Evaluation", _evaluation(found)),
     ]
+
+
+def _contrast(target: Answer, found: Answer) -> Section:
+    """Why the target and not the other class, in numbers."""
+    other = found["contrast"]
+    worst = other["worst"]
+    rows = [
+        ("Against", _class(other)),
+        ("Log odds, nothing covered", f"{other['unoccluded']:.2f} nats"),
+        ("Lowest log odds", f"{worst['log_odds']:.2f} nats, at top {worst['top']}, left {worst['left']}"),
+        ("Most that a square takes", f"{max(0.0, other['unoccluded'] - worst['log_odds']):.2f} nats"),
+    ]
+    return Section(f"Why {target['label']} and not {other['label']}", rows)
 
 
 def _classes(classes: Sequence[Answer]) -> Section:
@@ -194,6 +201,8 @@ def _options(options: Options) -> Rows:
             rows.append(("feature", ",".join(map(str, options.feature))))
         rows.append(("others", options.others))
     if "occlusion" in options.methods:
+        if options.contrast is not None:
+            rows.append(("contrast", options.contrast))
         rows += [(name, getattr(options, name)) for name in ("window", "stride", "fill", "precision")]
     return [*rows, ("crosscheck", "captum" if options.crosscheck else "none")]
 
@@ -205,11 +214,11 @@ def _conventions(answer: Answer) -> Rows:
 
 def _provenance(answer: Answer, made: str) -> Rows:
     model, image = answer["model"], answer["image"]
-    validation, crop, preprocessing = model["validation"], image["crop"], image["preprocessing"]
+    crop, preprocessing = image["crop"], image["preprocessing"]
     return [
         ("Model", f"{model['name']} {model['version']}"),
         ("Weights, SHA-256", model["weights_sha256"]),
-        ("Validation", f"{_percent(validation['top1'])} right on {validation['images']:,} pictures of its classes"),
+        ("Validation", _accuracy(model["validation"])),
         ("Device", model["device"]),
         ("Picture", f"{image['width']} × {image['height']} pixels"),
         ("Explained square", f"top {crop['top']}, left {crop['left']}, {crop['width']} × {crop['height']} pixels"),
@@ -218,6 +227,12 @@ def _provenance(answer: Answer, made: str) -> Rows:
         ("Made", made),
         ("Time", ", ".join(f"{stage} {ms:,.0f} ms" for stage, ms in answer["timing_ms"].items())),
     ]
+
+
+def _accuracy(validation: Answer | None) -> str:
+    if validation is None:
+        return "accuracy not measured"
+    return f"{_percent(validation['top1'])} right on {validation['images']:,} pictures of its classes"
 
 
 def _class(entry: Answer) -> str:

@@ -1,14 +1,13 @@
 // One picture's way through the page: predictions, then the explanation, each replacing the last.
 
-// `options` and `target` (a class index) are those of the explanation that is shown.
-const current = { picture: null, options: {}, target: null, waiting: null };
+// `answer` is the latest explanation, `options` those that it would take to compute what is shown of it.
+const current = { picture: null, answer: null, options: {}, target: null, waiting: null };
 let speed = unknownSpeed();
 
 async function take(file) {
   if (!file) return;
   current.waiting?.abort();
-  current.picture = await readPicture(file);
-  current.target = null;
+  Object.assign(current, { picture: await readPicture(file), answer: null, target: null });
   showOriginal(current.picture);
   $("predictions").replaceChildren();
   show("predictions-empty");
@@ -55,20 +54,29 @@ async function explain(signal) {
   const options = chosen();
   showWork(work(values, settings.size, speed));
   const response = await ask("explanations", current.picture, options, signal);
-  const answer = await response.json();
+  const answer = completed(await response.json());
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
-  Object.assign(current, { options, target: answer.target.class_index });
+  Object.assign(current, { answer, options });
   cutSquare(current.picture, answer.image.crop);
-  showPredictions(answer.predictions, current.target, explainClass);
   showOcclusion(answer, current.picture);
   showProjections(answer, current.picture);
   showCheck(answer);
   showReading(answer);
-  const token = $("token").value.trim() !== "";
-  $("curl").textContent = curlLine({ name: current.picture.name, options, url: address("explanations"), token });
+  showTarget(answer);
   show("take");
   markStale(false);
+}
+
+function showTarget({ predictions, target }) {
+  current.target = target.class_index;
+  showPredictions(predictions, current.target, explainClass);
+  showCommand();
+}
+
+function showCommand() {
+  const token = $("token").value.trim() !== "";
+  $("curl").textContent = curlLine({ name: current.picture.name, options: current.options, url: address("explanations"), token });
 }
 
 /** Results stay while others are computed and where that fails: dimmed, and named as those of the options before. */
@@ -76,12 +84,20 @@ function markStale(stale) {
   document.querySelector("main").classList.toggle("stale", stale);
 }
 
+/** Show the answer for another class: from the explanation at hand, or from a new one where it does not have it. */
 function explainClass(prediction) {
-  const { label, synset } = prediction;
-  const unique = settings.classes.filter((c) => c.label === label).length === 1;
-  setOption("target", unique ? label : synset);
+  const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
+  setOption("target", classValue(prediction));
   optionsChanged();
-  run();
+  if (!answer) {
+    run();
+    return;
+  }
+  switchMaps(answer);
+  showTop(answer);
+  current.options = { ...current.options, target: classValue(prediction) };
+  if (current.options.contrast) current.options.contrast = classValue(contrast.other); // it may have been this very class
+  showTarget(answer);
 }
 
 function startClock() {
@@ -192,11 +208,16 @@ fillControls();
 prepareInput();
 prepareOptions();
 prepareMaps();
+prepareSamples(take);
 prepareProjections();
 $("cancel").addEventListener("click", cancel);
 $("connection").addEventListener("submit", (event) => {
   event.preventDefault();
   run();
+});
+$("compare").addEventListener("change", () => {
+  current.options = { ...current.options, contrast: classValue(contrast.other) };
+  showCommand();
 });
 $("downloads").addEventListener("click", takeAlong);
 $("copy").addEventListener("click", copyCurl);

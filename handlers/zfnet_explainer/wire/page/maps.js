@@ -1,9 +1,25 @@
 // Figure 7's maps in place of the person's picture or fading into it, and the square that the pointer or the arrow keys move.
 
 const view = { answer: null, picture: null, row: 0, col: 0, opacity: 1, drawing: false };
-const MAPS = ["map-activity", "map-probability", "map-class"];
+const MAPS = ["map-activity", "map-probability", "map-class", "map-contrast"];
 
+/** Show a new answer, the square at its worst position. */
 function showOcclusion(answer, picture) {
+  showMaps(answer, picture, answer.occlusion?.contrast?.class_index);
+  if (!answer.occlusion) return;
+  $("spoken").textContent = "";
+  goToWorst();
+}
+
+/** Show the same answer for another class, the square and the class that is compared with where they were. */
+function switchMaps(answer) {
+  showMaps(answer, view.picture, contrast.other?.class_index);
+  if (!answer.occlusion) return;
+  select(view.row, view.col);
+  speak(inWords(answer.occlusion, answer.target));
+}
+
+function showMaps(answer, picture, wanted) {
   show("occlusion", Boolean(answer.occlusion));
   if (!answer.occlusion) return;
   Object.assign(view, { answer, picture });
@@ -12,16 +28,21 @@ function showOcclusion(answer, picture) {
   view.colEdges = cellEdges(occlusion.lefts, occlusion.window);
   view.legend = classLegend(occlusion.classes, settings.colours);
   const { feature, unoccluded } = occlusion;
-  view.activity = colourScale("activity-scale", occlusion.feature_activity, feature.unoccluded, settings.colours.viridis, number);
-  view.probability = colourScale("probability-scale", occlusion.target_probability, unoccluded, settings.colours.cividis, percent);
+  const scales = [
+    ["activity", occlusion.feature_activity, feature.unoccluded, settings.colours.viridis, number],
+    ["probability", occlusion.target_probability, unoccluded, settings.colours.cividis, percent],
+  ];
+  for (const [name, grid, clean, colours, format] of scales) {
+    const high = brightest(grid, clean);
+    view[name] = colourScale(`${name}-scale`, { high, unoccluded: clean, colours, format });
+  }
   $("activity-title").textContent = `Layer ${feature.layer}, map ${feature.feature}`;
   $("probability-title").textContent = target.label;
   $("flipped").textContent = `changes at ${percent(occlusion.summary.flipped_share)}`;
   $("square-caption").textContent = `${occlusion.window} × ${occlusion.window} px, ${WORDS[occlusion.fill] ?? occlusion.fill}`;
   $("occlusion-text").textContent = inWords(occlusion, target);
   showLegend();
-  $("spoken").textContent = "";
-  goToWorst();
+  showContrast(answer, wanted);
 }
 
 function showLegend() {
@@ -34,36 +55,28 @@ function showLegend() {
   );
 }
 
-/** Draw a map's colour scale, its dark end zero; gives the colour of a value. */
-function colourScale(id, grid, unoccluded, colours, format) {
-  const highest = brightest(grid, unoccluded);
-  const ramp = element("div", { className: "ramp" });
-  ramp.style.background = `linear-gradient(to right, ${colours.filter((_, i) => i % 15 === 0).join(", ")})`;
-  const mark = element("span", { className: "mark", title: `unoccluded ${format(unoccluded)}` });
-  mark.style.left = `${(100 * unoccluded) / highest}%`;
-  ramp.append(mark);
-  const ends = element("div", { className: "ends" }, element("span", null, "0"),
-    element("span", null, `▲ unoccluded ${format(unoccluded)}`), element("span", null, format(highest)));
-  $(id).replaceChildren(ramp, ends);
-  return (value) => shade(value / highest, colours);
-}
-
-/** Draw all four once before the next frame, however often the square moves until then. */
+/** Draw all of them once before the next frame, however often the square moves until then. */
 function redrawMaps() {
   if (view.drawing || !view.answer || $("occlusion").hidden) return;
   view.drawing = true;
   requestAnimationFrame(() => {
     view.drawing = false;
     const { occlusion } = view.answer;
+    const { tops, lefts, summary: { worst } } = occlusion;
     const classColour = new Map(view.legend.flatMap(({ colour, indices }) => indices.map((i) => [i, colour])));
-    drawMap("map-activity", (row, col) => view.activity(occlusion.feature_activity[row][col]));
-    drawMap("map-probability", (row, col) => view.probability(occlusion.target_probability[row][col]));
-    drawMap("map-class", (row, col) => classColour.get(occlusion.most_probable_class[row][col]));
+    drawMap("map-activity", (row, col) => view.activity(occlusion.feature_activity[row][col]), worst);
+    drawMap("map-probability", (row, col) => view.probability(occlusion.target_probability[row][col]), worst);
+    drawMap("map-class", (row, col) => classColour.get(occlusion.most_probable_class[row][col]), worst);
+    if (contrast.other) {
+      const { values, worst: { row: lowest, col: leftmost } } = contrast.odds;
+      drawMap("map-contrast", (row, col) => contrast.colour(values[row][col]), { top: tops[lowest], left: lefts[leftmost] });
+    }
     drawSquare();
   });
 }
 
-function drawMap(id, colourAt) {
+/** A map in its colours, a cross in the square `worst`, and the chosen square's outline. */
+function drawMap(id, colourAt, worst) {
   const canvas = $(id);
   const scale = fitted(canvas);
   const context = canvas.getContext("2d");
@@ -78,15 +91,15 @@ function drawMap(id, colourAt) {
     }
   }
   context.globalAlpha = 1;
-  markWorst(context, scale);
   const { left, top, window } = here();
+  cross(context, scale, worst.left + window / 2, worst.top + window / 2);
   outline(context, scale, left, top, window, window);
 }
 
-function markWorst(context, scale) {
-  const { summary: { worst }, window } = view.answer.occlusion;
+/** A cross at a place in the net's pixels, cased so that it is seen on any map. */
+function cross(context, scale, left, top) {
   const arm = 5 * devicePixelRatio;
-  const [x, y] = [(worst.left + window / 2) * scale, (worst.top + window / 2) * scale];
+  const [x, y] = [left * scale, top * scale];
   for (const [colour, wide] of [["#000", 5], ["#fff", 2.5]]) {
     context.strokeStyle = colour;
     context.lineWidth = wide * devicePixelRatio;
@@ -142,6 +155,7 @@ function select(row, col) {
   view.row = Math.min(rows - 1, Math.max(0, row));
   view.col = Math.min(cols - 1, Math.max(0, col));
   $("readout").replaceChildren(...terms(readings(view.answer, view.row, view.col)));
+  readContrast(view.row, view.col);
   redrawMaps();
 }
 
@@ -162,12 +176,25 @@ function moveByKey(event) {
   if (!to || !view.answer || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   select(...to);
-  speak();
+  speakReadings();
 }
 
-/** Say that position's numbers to a screen reader; a pointer that moves would say too many. */
-function speak() {
-  $("spoken").textContent = readings(view.answer, view.row, view.col).map((pair) => pair.join(": ")).join("; ");
+/** Say it to a screen reader. */
+function speak(text) {
+  $("spoken").textContent = text;
+}
+
+/** That position's numbers; a pointer that moves would say too many. */
+function speakReadings() {
+  const numbers = readings(view.answer, view.row, view.col).map((pair) => pair.join(": "));
+  speak([...numbers, contrastInWords(view.row, view.col)].filter(Boolean).join("; "));
+}
+
+function compareWith(index) {
+  showContrast(view.answer, index);
+  readContrast(view.row, view.col);
+  redrawMaps();
+  speak($("contrast-text").textContent);
 }
 
 function prepareMaps() {
@@ -178,8 +205,13 @@ function prepareMaps() {
   }
   $("worst").addEventListener("click", () => {
     goToWorst();
-    speak();
+    speakReadings();
   });
+  $("contrast-worst").addEventListener("click", () => {
+    select(contrast.odds.worst.row, contrast.odds.worst.col);
+    speakReadings();
+  });
+  $("compare").addEventListener("change", (event) => compareWith(Number(event.target.value)));
   $("opacity").addEventListener("input", (event) => {
     view.opacity = event.target.value / 100;
     $("opacity-share").textContent = `${event.target.value} %`;

@@ -12,23 +12,24 @@ beforehand, which carries none.
 
 import base64
 import hashlib
-import html
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ...explanation import Pixels
-from ...pictures.display import CIVIDIS, CLASS_COLOURS, OTHER_COLOUR, VIRIDIS
+from ...pictures.display import CIVIDIS, CLASS_COLOURS, DIVERGING, OTHER_COLOUR, VIRIDIS
+from ...pictures.samples import Sample
+from ..layout import layout
 from ..options import OPTIONS, Rules, default_values
 from ..values import as_text
 
 FOLDER = Path(__file__).parent
 # One scope, in this order: each file uses only what stands above it.
-# The first four touch neither the document nor the settings: what they need is handed to them.
+# The first five touch neither the document nor the settings: what they need is handed to them.
 SCRIPTS = (
-    *("words.js", "grid.js", "choices.js", "shell.js"),
-    *("dom.js", "api.js", "options.js", "picture.js", "maps.js", "projections.js", "results.js", "app.js"),
+    *("words.js", "grid.js", "odds.js", "choices.js", "shell.js"),
+    *("dom.js", "api.js", "options.js", "picture.js", "samples.js", "scales.js", "contrast.js", "maps.js"),
+    *("projections.js", "results.js", "app.js"),
 )
 
 
@@ -41,7 +42,7 @@ def _allowed(inline: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
 
 
-TEMPLATE, STYLE, SCRIPT = Template(_read("page.html")), _read("page.css"), _read(*SCRIPTS)
+STYLE, SCRIPT = _read("page.css"), _read(*SCRIPTS)
 # The page may be opened from elsewhere and told its server, hence any host; served by it, it narrows this itself.
 POLICY = (
     f"default-src 'none'; style-src {_allowed(STYLE)}; script-src {_allowed(SCRIPT)}; img-src data: blob:; "
@@ -49,14 +50,21 @@ POLICY = (
 )
 
 
-def page(name: str, rules: Rules) -> bytes:
-    """The page for the model served as `name`; only what the server computes goes into it, no request's content."""
-    # "<" could end the script element that carries the settings, and a label may hold anything.
-    settings = json.dumps(_settings(name, rules)).replace("<", "\\u003c")
-    filled = TEMPLATE.substitute(
-        name=html.escape(name), policy=html.escape(POLICY), style=STYLE, script=SCRIPT, settings=settings
-    )
+def page(name: str, rules: Rules, samples: Sequence[Sample] = ()) -> bytes:
+    """The page for the model served as `name`, with sample pictures; no request's content goes into it."""
+    settings = {**_settings(name, rules), "samples": [_sample(sample) for sample in samples]}
+    filled = layout("page/page.html").render(name=name, policy=POLICY, style=STYLE, script=SCRIPT, settings=settings)
     return filled.encode()
+
+
+def _sample(sample: Sample) -> dict[str, str]:
+    return {
+        "file": Path(sample.file).name,
+        "title": sample.title,
+        "credit": sample.credit,
+        "licence": sample.licence,
+        "jpeg": base64.b64encode(sample.jpeg).decode(),
+    }
 
 
 def _settings(name: str, rules: Rules) -> dict[str, Any]:
@@ -71,6 +79,7 @@ def _settings(name: str, rules: Rules) -> dict[str, Any]:
         "colours": {
             "viridis": _hexadecimal(VIRIDIS),
             "cividis": _hexadecimal(CIVIDIS),
+            "diverging": _hexadecimal(DIVERGING),
             "classes": [_css(colour) for colour in CLASS_COLOURS],
             "other": _css(OTHER_COLOUR),
         },

@@ -5,7 +5,7 @@ const FINDINGS = {
   1: "edges and colours", 2: "corners and contours", 3: "textures and patterns",
   4: "object parts", 5: "whole objects and their parts",
 };
-const fields = { picture: null, box: null };
+const fields = { picture: null, box: null, top: element("span", { id: "class-explained" }) };
 
 function showProjections(answer, picture) {
   show("projections", Boolean(answer.deconv));
@@ -13,11 +13,17 @@ function showProjections(answer, picture) {
   fields.picture = picture;
   const layers = [...answer.deconv.layers].sort((a, b) => b.layer - a.layer);
   $("layers").replaceChildren(
-    rung("Class", `${answer.target.label}, ${percent(answer.target.probability)}`),
+    rung("Class", fields.top),
     ...layers.map((layer) => layerRung(layer)),
     rung("Pixels", `${settings.size} × ${settings.size}, the square the net sees`),
   );
+  showTop(answer);
   chooseField(layers[0], layers[0].features[0]);
+}
+
+/** The class on top: the one part of the hierarchy that another class changes. */
+function showTop({ deconv, target }) {
+  if (deconv) fields.top.textContent = `${target.label}, ${percent(target.probability)}`;
 }
 
 function rung(title, text, ...content) {

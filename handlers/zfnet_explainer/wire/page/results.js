@@ -28,10 +28,10 @@ function showPredictions(predictions, target, onChoose) {
 }
 
 /** What Captum found; where it disagrees, that stands above all results too. */
-function showCheck({ crosscheck }) {
+function showCheck({ crosscheck, target }) {
   const compared = ["deconv", "occlusion"].filter((method) => crosscheck?.[method]);
   const failed = compared.filter((method) => crosscheck[method].agrees === false);
-  const line = (method) => verdict(method, crosscheck);
+  const line = (method) => verdict(method, target, crosscheck);
   show("check", Boolean(crosscheck));
   show("disagreement", failed.length > 0);
   $("disagreement").textContent = ["The cross-check failed: do not rely on this explanation.", ...failed.map(line)].join(" ");
@@ -48,6 +48,7 @@ function showReading(answer) {
       element("dl", { className: "facts" }, ...terms(Object.entries(part.conventions).map(([name, text]) => [name.replaceAll("_", " "), text]))),
     ]),
   );
+  show("contrast-note", Boolean(answer.occlusion));
   $("facts").replaceChildren(...terms(facts(answer, settings.classes.length)));
   show("reading");
 }

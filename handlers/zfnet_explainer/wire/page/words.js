@@ -16,8 +16,20 @@ function seconds(ms) {
   return ms < 950 ? `${Math.max(1, Math.round(ms / 10)) / 100} s` : `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 }
 
+/** A difference of two shares, its sign always there. */
+function points(change) {
+  return `${change < 0 ? "−" : "+"}${Math.abs(100 * change).toFixed(1)} points`;
+}
+
+/** Log odds, natural: 1 nat more multiplies odds by 2.7. */
+function nats(value) {
+  return `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} nats`;
+}
+
 /** Of pictures of its classes: whatever else the net is shown, it answers with one of these. */
-function accuracy({ top1, images }, classes) {
+function accuracy(validation, classes) {
+  if (!validation) return "accuracy not measured";
+  const { top1, images } = validation;
   return `${percent(top1)} right on ${count(images, "picture", "pictures")} of its ${count(classes, "class", "classes")}`;
 }
 
@@ -33,31 +45,55 @@ function inWords({ summary, unoccluded, window }, target) {
   return `${lowest}${highest} The most probable class ${flips}.`;
 }
 
+/** What covering one square does to a class against another, `change` in nats. */
+function shiftInWords(change, label, other) {
+  const size = nats(Math.abs(change));
+  if (size === nats(0)) return `Covering this square changes nothing between ${label} and ${other}.`;
+  return change < 0
+    ? `Covering this square takes ${size} from ${label} against ${other}.`
+    : `Covering this square gives ${label} ${size} against ${other}.`;
+}
+
+/** Two classes with nothing covered, and what the square that takes most does to them. */
+function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, label, other) {
+  const [likelier, rarer] = unoccluded < 0 ? [other, label] : [label, other];
+  const clean = `With nothing covered ${likelier} is ${number(Math.exp(Math.abs(unoccluded)))} times as probable as ${rarer}: ` +
+    `log odds of ${nats(unoccluded)}.`;
+  const least = values[worst.row][worst.col];
+  if (least >= unoccluded) return `${clean} No square takes from ${label} against ${other}.`;
+  const turned = unoccluded > 0 && least < 0 ? `, and makes ${other} the more probable of the two` : "";
+  return `${clean} Most is taken by the square at ${extent(tops[worst.row], lefts[worst.col], window)}: ` +
+    `${nats(unoccluded - least)} from ${label} against ${other}${turned}.`;
+}
+
+function extent(top, left, window) {
+  return `rows ${top}–${top + window - 1}, columns ${left}–${left + window - 1}`;
+}
+
 /** One position's numbers, with nothing covered beside them: pairs of a term and its text. */
 function readings({ occlusion, target }, row, col) {
   const { feature, tops, lefts, window } = occlusion;
   const [top, left] = [tops[row], lefts[col]];
   const probability = occlusion.target_probability[row][col];
-  const change = 100 * (probability - occlusion.unoccluded);
   const most = occlusion.most_probable_class[row][col];
   return [
-    ["Square", `rows ${top}–${top + window - 1}, columns ${left}–${left + window - 1}`],
+    ["Square", extent(top, left, window)],
     [`Layer ${feature.layer}, map ${feature.feature}`,
       `${number(occlusion.feature_activity[row][col])} of ${number(feature.unoccluded)} unoccluded`],
-    [target.label, `${percent(probability)} (${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} points)`],
+    [target.label, `${percent(probability)} (${points(probability - occlusion.unoccluded)})`],
     ["Most probable", occlusion.classes.find((c) => c.class_index === most).label],
   ];
 }
 
-/** What the cross-check of one method found. */
-function verdict(method, { library, version, [method]: { agrees, max_relative_difference: difference } }) {
-  const found = agrees === null ? "of a reduced precision, compared" : agrees ? "agree" : "do not agree";
-  return `${method === "deconv" ? "Projections" : "Occlusion maps"} ${found} with ${library} ` +
+/** What the cross-check of one method found; occlusion's is of the class that was asked for. */
+function verdict(method, target, { library, version, [method]: { agrees, max_relative_difference: difference } }) {
+  const found = agrees === null ? "in a reduced precision, compared" : agrees ? "agree" : "do not agree";
+  return `${method === "deconv" ? "Projections" : `Occlusion maps of ${target.label}`} ${found} with ${library} ` +
     `${version}: largest difference ${difference.toExponential(1)} of the largest value.`;
 }
 
 /** Where an answer comes from: pairs of a term and its text. */
-function facts({ request_id, model, image, timing_ms, occlusion }, classes) {
+function facts({ request_id, model, image, timing_ms, occlusion, target }, classes) {
   const { crop, preprocessing } = image;
   const deviation = occlusion?.max_deviation;
   return [
@@ -67,7 +103,7 @@ function facts({ request_id, model, image, timing_ms, occlusion }, classes) {
     ["validation", accuracy(model.validation, classes)],
     ["picture", `${image.width} × ${image.height} pixels, the square of ${crop.width} from row ${crop.top}, column ${crop.left}`],
     ["preprocessing", `to ${preprocessing.size} × ${preprocessing.size}, less mean ${preprocessing.mean.join(", ")}, over ${preprocessing.std.join(", ")}`],
-    ["deviation", deviation == null ? "" : `at most ${deviation.toExponential(1)} from float32 where compared`],
+    ["deviation", deviation == null ? "" : `${target.label} at most ${deviation.toExponential(1)} from float32 where compared`],
     ["time", Object.entries(timing_ms).map(([stage, ms]) => `${stage} ${seconds(ms)}`).join(", ")],
   ];
 }

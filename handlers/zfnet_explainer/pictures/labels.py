@@ -1,0 +1,33 @@
+"""What is written in a figure: its font has glyphs for many scripts, and not for all."""
+
+from functools import cache
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from ..net.checkpoint import ClassName
+
+
+def label(name: ClassName, length: int = 24) -> str:
+    """A class's label, or its synset where the font cannot write that, cut to so many characters."""
+    return short(name.label if _writable(name.label) else name.synset, length)
+
+
+def short(text: str, length: int = 24) -> str:
+    """The text as the font can write it, cut to so many characters."""
+    text = legible(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def legible(text: str) -> str:
+    """The text, each character that the font has no glyph for as its number: U+732B."""
+    return "".join(character if _writable(character) else f"U+{ord(character):04X}" for character in text)
+
+
+def _writable(text: str) -> bool:
+    return all(ord(character) in _glyphs() for character in text)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The characters of the font that figures are written in."""
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())

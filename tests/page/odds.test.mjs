@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { load } from "./scripts.mjs";
+
+const { answerFor, completed, logOdds, rival } = load("odds.js");
+
+const NAMES = ["tench", "beagle", "church", "dingo"];
+
+function named(index) {
+  return { class_index: index, synset: `n0${index}`, label: NAMES[index] };
+}
+
+function map(index, unoccluded, probability) {
+  return { ...named(index), unoccluded, probability };
+}
+
+const TENCH = map(0, 0.5, [[0.25, 0.5, 0.5], [0.125, 0.75, 0.5]]);
+const BEAGLE = map(1, 0.25, [[0.5, 0.25, 0.25], [0.5, 0.125, 0.125]]);
+
+/** An answer of two predicted classes over two rows and three columns, explained for one that may be another. */
+function answer(target = TENCH, found = {}) {
+  const { unoccluded, probability } = target;
+  return {
+    predictions: [{ ...named(0), rank: 1, probability: 0.5 }, { ...named(1), rank: 2, probability: 0.25 }],
+    target: { ...named(target.class_index), probability: unoccluded },
+    occlusion: {
+      window: 10, tops: [0, 8], lefts: [0, 8, 14], unoccluded, target_probability: probability, by_class: [TENCH, BEAGLE],
+      summary: { flipped_share: 0.5 }, ...found,
+    },
+  };
+}
+
+const indices = (maps) => maps.map(({ class_index: index }) => index);
+
+test("a target that is predicted has one map, and one that is not gets its own", () => {
+  assert.deepEqual(completed(answer()).occlusion.by_class, [TENCH, BEAGLE]);
+  const dingo = map(3, 0.0625, [[0.1, 0.1, 0.1], [0.2, 0.2, 0.2]]);
+  const { label, unoccluded, probability } = completed(answer(dingo)).occlusion.by_class[2];
+  assert.deepEqual([label, unoccluded, probability], ["dingo", 0.0625, dingo.probability]);
+});
+
+test("an answer without occlusion stays as it is", () => {
+  const { occlusion, ...rest } = answer();
+  assert.deepEqual(completed(rest), rest);
+});
+
+test("the class that the server contrasted with is at hand too, with the log odds that it has", () => {
+  const asked = { ...named(2), unoccluded: 2.5, log_odds: [[0.5, 2.5, 3], [-1.25, 4, 2.5]], worst: { top: 8, left: 0, log_odds: -1.25 } };
+  const { by_class: maps } = completed(answer(TENCH, { contrast: asked })).occlusion;
+  assert.deepEqual(indices(maps), [0, 1, 2]);
+  const odds = logOdds(maps[0], maps[2]);
+  assert.ok(Math.abs(odds.unoccluded - 2.5) < 1e-12);
+  odds.values.forEach((row, r) => row.forEach((value, c) => assert.ok(Math.abs(value - asked.log_odds[r][c]) < 1e-12)));
+  const already = { ...asked, ...named(1) };
+  assert.deepEqual(completed(answer(TENCH, { contrast: already })).occlusion.by_class, [TENCH, BEAGLE], "once is enough");
+});
+
+test("another class has its own map, its own extremes and the answer's flips", () => {
+  const { target, occlusion } = answerFor(completed(answer()), 1);
+  assert.deepEqual(target, { ...named(1), probability: 0.25 });
+  assert.deepEqual(occlusion.target_probability, BEAGLE.probability);
+  assert.equal(occlusion.unoccluded, 0.25);
+  assert.deepEqual(occlusion.summary, {
+    flipped_share: 0.5,
+    worst: { top: 8, left: 8, probability: 0.125, drop: 0.125 },
+    best: { top: 0, left: 0, probability: 0.5, rise: 0.25 },
+  }, "of equal squares the first in reading order");
+});
+
+test("a class whose map is not at hand has no answer", () => {
+  assert.equal(answerFor(completed(answer()), 3), null);
+});
+
+test("without occlusion a predicted class needs no map", () => {
+  const { occlusion, ...rest } = answer();
+  assert.deepEqual(answerFor(rest, 1).target, { ...named(1), probability: 0.25 });
+  assert.equal(answerFor(rest, 2), null);
+});
+
+test("log odds are of the one against the other, with their lowest square and how far they go from unoccluded", () => {
+  const { unoccluded, values, reach, worst } = logOdds(TENCH, BEAGLE);
+  const [two, four, six] = [2, 4, 6].map(Math.log);
+  const expected = [[-two, two, two], [-four, six, four]];
+  assert.ok(Math.abs(unoccluded - two) < 1e-12);
+  values.forEach((row, r) => row.forEach((value, c) => assert.ok(Math.abs(value - expected[r][c]) < 1e-12, `${r}, ${c}`)));
+  assert.ok(Math.abs(reach - Math.log(8)) < 1e-12, "from log 2 down to -log 4");
+  assert.deepEqual(worst, { row: 1, col: 0 });
+});
+
+test("a probability of nothing is float32's smallest, and log odds that never change reach somewhere", () => {
+  const sure = map(0, 1, [[1]]);
+  const never = map(1, 0, [[0]]);
+  const { unoccluded, reach } = logOdds(sure, never);
+  assert.ok(Math.abs(unoccluded - 149 * Math.log(2)) < 1e-9);
+  assert.equal(reach, 1);
+});
+
+test("the rival is the wanted class, else the most probable other one, else nobody", () => {
+  const dingo = map(3, 0.3, [[0.3]]);
+  assert.equal(rival([TENCH, BEAGLE, dingo], 0).label, "dingo");
+  assert.equal(rival([TENCH, BEAGLE, dingo], 0, 1).label, "beagle");
+  assert.equal(rival([TENCH, BEAGLE, dingo], 1, 1).label, "tench", "not itself");
+  assert.equal(rival([TENCH, BEAGLE, dingo], 3, 99).label, "tench");
+  assert.equal(rival([TENCH], 0), null);
+});
