@@ -23,6 +23,7 @@ from ts.service import Service as TorchServeWorker
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.pictures import atlas
+from zfnet_explainer.pictures.samples import load as load_samples
 from zfnet_explainer.service.metrics import (
     METRICS,
     Metric,
@@ -50,7 +51,8 @@ class ZFNetHandler:
     """Predictions and explanations of the checkpoint in the model folder, row by row."""
 
     def initialize(self, context: Context) -> None:
-        """Load onto the device that TorchServe assigns. Raises RuntimeError (BadSettings), BadCheckpoint, BadAtlas."""
+        """Load onto the device that TorchServe assigns. Raises RuntimeError (BadSettings), BadCheckpoint, BadAtlas,
+        BadSamples."""
         settings = WorkerSettings.parse(context.model_yaml_config or {})
         take_fields_sent_twice()
         run = OneThread(settings.threads)
@@ -62,7 +64,14 @@ class ZFNetHandler:
         explainer = Explainer(checkpoint, device, others, settings.occlusion_memory)
         run(explainer.warm_up, Priority.URGENT)
         self.service = Service(
-            explainer, context.model_name, version, settings.limits, self.count, settings.allowed_origin, run
+            explainer,
+            context.model_name,
+            version,
+            settings.limits,
+            self.count,
+            settings.allowed_origin,
+            run,
+            load_samples(folder),
         )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)

@@ -400,7 +400,7 @@ def test_zfnet(random_zfnet: Chain) -> None:
     gray = standardised(np.full((224, 224, 3), 128, np.uint8))
     expected = occlude_full(random_zfnet, image, gray, found.squares, "relu5", found.feature)
     np.testing.assert_allclose(
-        found.target_probability, expected.probabilities[..., explanation.target.class_index], atol=1e-5
+        found.target_probability, expected.logits.softmax(2)[..., explanation.target.class_index], atol=1e-5
     )
     check = explanation.crosscheck
     assert check is not None

@@ -62,6 +62,13 @@ def test_batch_of_eight_mixes_predictions_explanations_and_broken_requests(servi
     assert found[6]["error"]["option"] == "window"
 
 
+def test_the_page_offers_the_samples_of_the_model_folder(service: Service) -> None:
+    rows: Rows = [{"fields": {"body": bytearray()}, "explain": True, "headers": {"Accept": "text/html"}}]
+    answers, _ = ask(service, rows)
+    for path in (MODEL_STORE / "samples").iterdir():
+        assert base64.b64encode(path.read_bytes()) in answers[0], path.name
+
+
 def test_the_shipped_atlas_shows_a_map_in_other_pictures(service: Service) -> None:
     fields = {"data": bytearray(encoded(noise())), "methods": "deconv", "features": "1", "others": "3"}
     answers, _ = ask(service, [{"fields": fields, "explain": True}])

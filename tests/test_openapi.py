@@ -13,7 +13,8 @@ from zfnet_explainer.errors import RequestError
 from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.pictures.fill import FILLS
-from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.answer import Answer
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire import options, v2
 from zfnet_explainer.wire.binary import LENGTH_HEADER
@@ -115,7 +116,7 @@ def test_integers_have_the_documented_range(name: str) -> None:
     assert not accepted(**{name: high + 1}, **more)
 
 
-@pytest.mark.parametrize("name", ["target", "layer", "feature"])
+@pytest.mark.parametrize("name", ["target", "contrast", "layer", "feature"])
 def test_numbers_that_may_be_lists_have_the_documented_range(name: str) -> None:
     more = {"layer": 3} if name == "feature" else {}
     bounds = OPTIONS[name]["anyOf"][0]
@@ -167,7 +168,8 @@ def test_defaults_are_those_of_the_code() -> None:
 def test_bounds_of_classes_are_those_of_the_weights() -> None:
     classes = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())["classes"]
     assert OPTIONS["top_k"]["maximum"] == len(classes)
-    assert OPTIONS["target"]["anyOf"][0]["maximum"] == len(classes) - 1
+    for name in ("target", "contrast"):
+        assert OPTIONS[name]["anyOf"][0]["maximum"] == len(classes) - 1
 
 
 # Requests
@@ -218,7 +220,9 @@ def test_a_prediction_has_every_documented_field_and_no_other(served: Service) -
 
 
 def test_an_explanation_has_every_documented_field_and_no_other(served: Service) -> None:
-    status, answer = ask(served, EXPLAIN, {"data": PNG, **SMALL, "layer": "1,5", "crosscheck": "captum"})
+    status, answer = ask(
+        served, EXPLAIN, {"data": PNG, **SMALL, "layer": "1,5", "crosscheck": "captum", "contrast": "second"}
+    )
     assert status == 200
     assert list(unanswered(SCHEMAS["Explanation"], [answer])) == []
 

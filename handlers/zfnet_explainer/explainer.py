@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,12 +24,14 @@ from .explanation import (
     Prediction,
 )
 from .methods import deconvnet
+from .methods.incremental import ways
 from .methods.incremental.occluder import Occluder
 from .methods.occlusion import OcclusionMaps
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
 from .net.device import current, keeps_float32
+from .net.probability import probabilities
 from .pictures.atlas import Atlas
 from .pictures.fill import fill_pixels
 
@@ -60,24 +63,28 @@ class Explainer:
         self.exact = keeps_float32(device)
 
     def warm_up(self) -> None:
-        """Evaluate a blank picture, so that no request waits for what torch sets up on the first one."""
+        """Evaluate a blank picture, so that no request waits for what torch sets up on the first one.
+
+        On a GPU the quickest exact way to an occlusion map is chosen.
+        """
         size = self.record.preprocessing.size
         self.probabilities([np.zeros((size, size, 3), np.uint8)])
+        ways.settle(self._occluders[torch.float32])
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
-        """Softmax probabilities [n, classes] of pictures uint8 [size, size, 3], so many at a time as memory allows."""
+        """Calibrated probabilities [n, classes] of pictures uint8 [size, size, 3], a pass at a time."""
         passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
         with current(self.device):
-            found = [self.chain(torch.stack([self._standardised(p) for p in some])).softmax(1) for some in passes]
-            return _finite(torch.cat(found))
+            found = [self.chain(torch.stack([self._standardised(p) for p in some])) for some in passes]
+            return self._probabilities(torch.cat(found))
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
         """Predict, project and occlude one picture.
 
-        Raises UnusableOption for a precision whose range the picture's activations leave, for nothing else in options
-        that were checked.
+        Raises UnusableOption for a contrast that is the target and a precision whose range the picture's activations
+        leave, for nothing else in options that were checked.
         """
         with current(self.device):
             return self._explain(pixels, options)
@@ -87,23 +94,27 @@ class Explainer:
         with clock("predict"):
             image = self._standardised(pixels)
             clean = self.chain.run(image[None])
-            probabilities = _finite(clean.outputs[self.chain.dense[-1]][0].softmax(0))
-        predictions = ranked(probabilities)
+            found = self._probabilities(clean.outputs[self.chain.dense[-1]][0])
+        predictions = ranked(found)
         target = next(p for p in predictions if options.target in (None, p.class_index))
+        second = next((p.class_index for p in predictions if p is not target), None)
+        contrast = self._contrast(options.contrast, target.class_index, second)
         deconv = occlusion = None
         if "deconv" in options.methods:
             with clock("deconv"):
                 deconv = tuple(self._project(clean, layer, options) for layer in options.layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
-                occlusion = self._occlude(pixels, image, clean, target, predictions[0].class_index, options)
+                occlusion = self._occlude(pixels, image, clean, target.class_index, contrast, options)
         crosscheck = None
         if options.crosscheck:
             with clock("crosscheck"):
-                crosscheck = self._crosscheck(pixels, deconv, occlusion, target, options)
+                other = second if contrast is None else contrast
+                classes = [index for index in (target.class_index, other) if index is not None]
+                crosscheck = self._crosscheck(pixels, deconv, occlusion, classes, options)
         return Explanation(
             pixels,
-            probabilities,
+            found,
             predictions[: options.top_k],
             target,
             deconv,
@@ -111,6 +122,25 @@ class Explainer:
             crosscheck,
             clock.seconds,
         )
+
+    def _probabilities(self, logits: Tensor) -> FloatArray:
+        """Taken on the CPU, where those of occlusion maps are too. Raises ArithmeticError where they are none."""
+        found: FloatArray = probabilities(logits.cpu(), self.record.temperature).numpy()
+        if not np.isfinite(found).all():
+            raise ArithmeticError(NOT_FINITE)
+        return found
+
+    def _contrast(self, wanted: int | Literal["second"] | None, target: int, second: int | None) -> int | None:
+        """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
+        contrast = second if wanted == "second" else wanted
+        if contrast == target:
+            label = self.record.classes[target].label
+            raise UnusableOption(
+                f"`contrast` is {label}, the target itself: name another class, or `second`", "contrast"
+            )
+        if wanted is not None and contrast is None:
+            raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
+        return contrast
 
     def _standardised(self, pixels: Pixels) -> Tensor:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
@@ -137,8 +167,8 @@ class Explainer:
         pixels: Pixels,
         image: Tensor,
         clean: Activations,
-        target: Prediction,
-        most_probable: int,
+        target: int,
+        contrast: int | None,
         options: Options,
     ) -> Occlusion:
         layer = len(self.chain.features)
@@ -147,10 +177,9 @@ class Explainer:
         grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
         found = self._evaluated(PRECISIONS[options.precision], image, clean, fill, grid, feature)
-        probability = found.probabilities[..., target.class_index].contiguous()
         deviation = None
         if not self.exact or options.precision != "float32":
-            deviation = self._deviation(image, clean, fill, grid, target, probability)
+            deviation = self._deviation(image, clean, fill, grid, target, found.logits)
         return Occlusion(
             grid,
             options.fill,
@@ -158,28 +187,32 @@ class Explainer:
             feature,
             float(maps[feature].sum()),
             found.feature_activity.float().cpu().numpy(),
-            probability.cpu().numpy(),
-            target.probability,
-            found.logits.argmax(2).cpu().numpy(),
-            most_probable,
+            found.logits.float().cpu().numpy(),
+            clean.outputs[self.chain.dense[-1]][0].cpu().numpy(),
+            self.record.temperature,
+            target,
+            contrast,
             options.precision,
             deviation,
+            self._occluder(PRECISIONS[options.precision]).way_for(grid),
         )
 
     def _deviation(
-        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, target: Prediction, probability: Tensor
+        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, target: int, logits: Tensor
     ) -> float:
-        """Largest difference from float32 over up to 4 x 4 evenly spread squares.
+        """Largest difference of the target's probability from float32 over up to 4 x 4 evenly spread squares.
 
         A device that rounds float32 is compared with float64, which none rounds.
         """
-        rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in probability.shape)
+        rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in logits.shape[:2])
         sample = Squares(
             grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
         )
         exact = self._evaluated(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
-        there = probability[rows][:, cols]
-        return float((exact.probabilities[..., target.class_index] - there).abs().max())
+        there, right = (
+            probabilities(some, self.record.temperature)[..., target] for some in (logits[rows][:, cols], exact.logits)
+        )
+        return float((right - there).abs().max())
 
     def _evaluated(
         self, dtype: torch.dtype, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, feature: int
@@ -205,31 +238,32 @@ class Explainer:
         pixels: Pixels,
         deconv: tuple[LayerProjections, ...] | None,
         occlusion: Occlusion | None,
-        target: Prediction,
+        classes: Sequence[int],
         options: Options,
     ) -> CrossCheck:
         from .methods import captum  # Captum takes a second to import and few requests ask for it
 
         image = self._standardised(pixels)
         name, version = captum.library()
-        projections = grid = None
+        projections = maps = None
+        by_class: dict[int, float] = {}
         if deconv is not None:
             found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
             projections = Agreement(captum.check_deconv(self.chain, image, found))
         if occlusion is not None:
-            grid = Agreement(
-                captum.check_occlusion(
-                    self.chain,
-                    image,
-                    self._fill(pixels, options),
-                    occlusion.squares,
-                    target.class_index,
-                    torch.from_numpy(occlusion.target_probability),
-                    occlusion.unoccluded,
-                ),
-                occlusion.exact,
+            differences = captum.check_occlusion(
+                self.chain,
+                image,
+                self._fill(pixels, options),
+                occlusion.squares,
+                self.record.temperature,
+                classes,
+                [torch.from_numpy(occlusion.probability(index)) for index in classes],
+                [float(occlusion.probabilities_unoccluded[index]) for index in classes],
             )
-        return CrossCheck(name, version, projections, grid, captum.CONVENTIONS)
+            by_class = dict(zip(classes, differences, strict=True))
+            maps = Agreement(max(differences), occlusion.exact)
+        return CrossCheck(name, version, projections, maps, by_class, captum.CONVENTIONS)
 
     def _fill(self, pixels: Pixels, options: Options) -> Tensor:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
@@ -239,6 +273,7 @@ class Explainer:
         """For a precision; a copy of the chain in another than float32 is made once, when it is first asked for."""
         if dtype not in self._occluders:
             self._occluders[dtype] = Occluder(copy.deepcopy(self.chain).to(dtype), self.memory)
+            ways.settle(self._occluders[dtype])
         return self._occluders[dtype]
 
 
@@ -256,14 +291,6 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds[stage] = time.perf_counter() - start
-
-
-def _finite(probabilities: Tensor) -> FloatArray:
-    """On the CPU. Raises ArithmeticError for what is no probability."""
-    found: FloatArray = probabilities.cpu().numpy()
-    if not np.isfinite(found).all():
-        raise ArithmeticError(NOT_FINITE)
-    return found
 
 
 def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:

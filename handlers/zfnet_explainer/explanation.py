@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ Pixels = NDArray[np.uint8]
 class Options:
     """What is asked about one picture; every value has been checked (see `wire.options`).
 
-    `target` is a class index, None the predicted class; `layers` count from 1; `feature` names maps of one layer in the
-    place of its `features` strongest; `window` and `stride` are in pixels.
+    `target` is a class index, None the predicted class; `contrast` another class's, or `second`, the most probable
+    class that is not the target; `layers` count from 1; `feature` names maps of one layer in the place of its
+    `features` strongest; `window` and `stride` are in pixels.
     """
 
     top_k: int = 5
@@ -38,11 +40,12 @@ class Options:
     fill: str = "gray"
     precision: str = "float32"
     crosscheck: bool = False
+    contrast: int | Literal["second"] | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A class and its softmax probability, rank 1 the most probable."""
+    """A class and its calibrated probability, rank 1 the most probable."""
 
     rank: int
     class_index: int
@@ -77,11 +80,27 @@ class LayerProjections:
 
 
 @dataclass(frozen=True)
-class Occlusion:
-    """Figure 7's maps [rows, cols] over the squares, and the same values with nothing covered.
+class Contrast:
+    """Why the target and not the class `class_index`: log p(target) - log p(class), by square [rows, cols]."""
 
-    `max_deviation` is the largest difference of a target probability from float32 over evenly
-    spread squares, at most 16; None where the evaluation is exact.
+    class_index: int
+    unoccluded: float
+    log_odds: FloatArray
+
+    @property
+    def worst(self) -> tuple[int, int]:
+        """Row and column of the square under which they are lowest, the first in reading order."""
+        return _position(self.log_odds, self.log_odds.argmin())
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What the net answers under each square of a grid, and with nothing covered: Figure 7's maps [rows, cols].
+
+    `logits` [rows, cols, classes] and `logits_unoccluded` [classes] are the net's; probabilities are those of the
+    logits over `temperature`. `target` and `contrast_class` are class indices. `max_deviation` is the largest
+    difference of a target probability from float32 over evenly spread squares, at most 16; None where the evaluation
+    is exact. `way`: how the squares were evaluated, `full`, `one_group` or `groups` (`methods.incremental.plan.Way`).
     """
 
     squares: "Squares"
@@ -90,26 +109,68 @@ class Occlusion:
     feature: int
     feature_unoccluded: float
     feature_activity: FloatArray
-    target_probability: FloatArray
-    unoccluded: float
-    most_probable_class: IntArray
-    most_probable_unoccluded: int
+    logits: FloatArray
+    logits_unoccluded: FloatArray
+    temperature: float
+    target: int
+    contrast_class: int | None
     precision: str
     max_deviation: float | None
+    way: str
 
     @property
     def exact(self) -> bool:
         return self.max_deviation is None
 
+    def probability(self, class_index: int) -> FloatArray:
+        """Of a class, under each square [rows, cols]."""
+        return np.ascontiguousarray(self._probabilities[..., class_index])
+
+    @cached_property
+    def target_probability(self) -> FloatArray:
+        return self.probability(self.target)
+
+    @cached_property
+    def probabilities_unoccluded(self) -> FloatArray:
+        """Of every class [classes] with nothing covered."""
+        return _probabilities(self.logits_unoccluded, self.temperature)
+
+    @property
+    def unoccluded(self) -> float:
+        """The target's probability with nothing covered."""
+        return float(self.probabilities_unoccluded[self.target])
+
+    @cached_property
+    def most_probable_class(self) -> IntArray:
+        """Class indices [rows, cols], ties to the lower index."""
+        found: IntArray = self.logits.argmax(2)
+        return found
+
+    @property
+    def most_probable_unoccluded(self) -> int:
+        return int(self.logits_unoccluded.argmax())
+
+    @cached_property
+    def contrast(self) -> Contrast | None:
+        """Where a class was named that the target is compared with."""
+        if self.contrast_class is None:
+            return None
+        # The softmax divides both by the same sum, so that log-probabilities differ as logits do.
+        unoccluded, log_odds = (
+            (logits[..., self.target] - logits[..., self.contrast_class]) / np.float32(self.temperature)
+            for logits in (self.logits_unoccluded, self.logits)
+        )
+        return Contrast(self.contrast_class, float(unoccluded), log_odds)
+
     @property
     def worst(self) -> tuple[int, int]:
         """Row and column of the square under which the target's probability is lowest, the first in reading order."""
-        return self._at(self.target_probability.argmin())
+        return _position(self.target_probability, self.target_probability.argmin())
 
     @property
     def best(self) -> tuple[int, int]:
         """Those of the square under which it is highest."""
-        return self._at(self.target_probability.argmax())
+        return _position(self.target_probability, self.target_probability.argmax())
 
     @property
     def drop(self) -> float:
@@ -126,9 +187,23 @@ class Occlusion:
         top, left = self.squares.tops[position[0]], self.squares.lefts[position[1]]
         return Box(top, left, top + self.squares.window, left + self.squares.window)
 
-    def _at(self, index: np.intp) -> tuple[int, int]:
-        row, col = divmod(int(index), len(self.squares.lefts))
-        return row, col
+    @cached_property
+    def _probabilities(self) -> FloatArray:
+        return _probabilities(self.logits, self.temperature)
+
+
+def _probabilities(logits: FloatArray, temperature: float) -> FloatArray:
+    import torch  # whoever has logits has loaded it
+
+    from .net.probability import probabilities
+
+    found: FloatArray = probabilities(torch.from_numpy(logits), temperature).numpy()
+    return found
+
+
+def _position(values: FloatArray, index: np.intp) -> tuple[int, int]:
+    row, col = divmod(int(index), values.shape[1])
+    return row, col
 
 
 @dataclass(frozen=True)
@@ -151,12 +226,16 @@ class Agreement:
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """Agreement with Captum of each method that was asked for."""
+    """Agreement with Captum of each method that was asked for.
+
+    `by_class` has the differences of the occlusion maps that were compared, by class index.
+    """
 
     library: str
     version: str
     deconv: Agreement | None
     occlusion: Agreement | None
+    by_class: Mapping[int, float]
     conventions: dict[str, str]
 
     @property

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from zfnet_explainer.accuracy.accuracy import ClassAccuracy, accuracy, as_validation, by_class, confusion, top_k
+from zfnet_explainer.accuracy.calibration import calibration_error, reliability
 from zfnet_explainer.accuracy.logits import logits
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
@@ -45,14 +46,20 @@ def test_everything_together() -> None:
     assert (found.images, found.top1, found.top5) == (5, 0.6, 1)
     assert found.confusion[1] == (1, 1, 1, 0)
     assert found.by_class == by_class(confusion(LOGITS, LABELS))
-    assert sum(one.images for one in found.reliability) == 5
+    assert found.reliability == reliability(LOGITS, LABELS)
+    served = accuracy(LOGITS, LABELS, served_temperature=2)
+    assert served.reliability == reliability(LOGITS / 2, LABELS) != found.reliability
+    assert (served.top1, served.top5, served.calibration.ece) == (0.6, 1, found.calibration.ece)
+    assert served.calibration.served_ece == calibration_error(served.reliability)
 
 
 def test_what_the_record_gets() -> None:
     found = accuracy(LOGITS, LABELS)
     found = replace(
         found, top1=2 / 3,
-        calibration=replace(found.calibration, ece=0.01239, temperature=0.87654, held_out_after=0.00456),
+        calibration=replace(
+            found.calibration, ece=0.01239, temperature=0.87654, held_out_before=0.0125, held_out_after=0.00456
+        ),
     )  # fmt: skip
     assert as_validation(found, [ClassName(name, name.upper()) for name in "abcd"]) == {
         "top1": 0.6667,
@@ -69,6 +76,13 @@ def test_what_the_record_gets() -> None:
             "d": {"images": 0, "recall": None, "precision": None},
         },
     }
+
+
+def test_a_temperature_that_does_not_help_is_not_recorded() -> None:
+    found = accuracy(LOGITS, LABELS)
+    worse = replace(found.calibration, temperature=0.05, held_out_before=0.2, held_out_after=0.2)
+    validation = as_validation(replace(found, calibration=worse), [ClassName(name, name) for name in "abcd"])
+    assert (validation["temperature"], validation["ece_with_temperature"]) == (1, 0.2)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

@@ -53,12 +53,20 @@ def test_temperature_of_drawn_labels(temperature: float) -> None:
     logits = torch.randn(10000, 5, generator=generator) * 2
     labels = (logits / temperature).softmax(1).multinomial(1, generator=generator)[:, 0]
     assert best_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
-    found = calibration(logits, labels)
+    found = calibration(logits, labels, temperature)
     assert found.temperature == best_temperature(logits, labels)
     assert found.held_out_after < 0.02
+    assert (found.served_temperature, found.served_ece < 0.02) == (temperature, True)
     if temperature != 1:
         assert found.ece == pytest.approx(found.held_out_before, abs=0.02)
         assert found.ece > 0.1
+
+
+def test_what_is_served_over_a_temperature_is_as_confident_as_its_probabilities() -> None:
+    """Odds of 9 to 1 become 3 to 1, of which three quarters are right."""
+    found = calibration(with_confidence(*[0.9] * 4), torch.tensor([0, 0, 0, 1]), served_temperature=2)
+    assert found.ece == pytest.approx(0.15)
+    assert found.served_ece == pytest.approx(0, abs=1e-9)
 
 
 def test_a_net_that_is_always_right_has_the_lowest_temperature() -> None:

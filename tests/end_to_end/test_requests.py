@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -54,8 +55,9 @@ def test_the_grid_is_what_a_client_measures(client: httpx.Client, window: int, s
     """Squares at corners, borders and inside, painted by the client and sent to /predictions."""
     pixels = noise(seed=3)
     options = {"window": str(window), "stride": str(stride), "methods": "occlusion", "target": "church"}
-    answer = explain(client, encoded(pixels), **options).json()
+    answer = explain(client, encoded(pixels), contrast="gas pump", top_k="3", **options).json()
     occlusion, target = answer["occlusion"], answer["target"]["class_index"]
+    contrast = occlusion["contrast"]
     assert (occlusion["rows"], occlusion["cols"]) == (rows, rows)
     for row, col in [(0, 0), (0, rows - 1), (rows - 1, 0), (rows - 1, rows - 1), (rows - 2, 3), (7, rows // 2)]:
         top, left = occlusion["tops"][row], occlusion["lefts"][col]
@@ -64,6 +66,10 @@ def test_the_grid_is_what_a_client_measures(client: httpx.Client, window: int, s
         scores = predicted(client, encoded(painted))
         assert occlusion["target_probability"][row][col] == pytest.approx(scores[target], abs=1e-4)
         assert occlusion["most_probable_class"][row][col] == max(scores, key=lambda c: scores[c])
+        log_odds = math.log(scores[target]) - math.log(scores[contrast["class_index"]])
+        assert contrast["log_odds"][row][col] == pytest.approx(log_odds, abs=1e-3)
+        for one in occlusion["by_class"]:
+            assert one["probability"][row][col] == pytest.approx(scores[one["class_index"]], abs=1e-4)
 
 
 def test_captum_agrees(client: httpx.Client) -> None:

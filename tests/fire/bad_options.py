@@ -46,6 +46,7 @@ PAST: dict[str, tuple[str, ...]] = {
         "20", "-1", "0,1", "", "unicorn", "n0", "n99999999", "\0", "church\0", "CHURCH!", "goldenretriever",
         "a" * 10_000,
     ),
+    "contrast": ("20", "-1", "second,0", "third", "", "0,1", "unicorn", "second\0", "sec ond", "a" * 10_000),
     "fill": (
         "", "grey", "red", "123456", "#123", "#12345", "#1234567", "##12345", "#+12345", "#12345g", "rgb(1,2,3)",
         "#１２３４５６", "file:///etc/passwd",
@@ -66,6 +67,7 @@ PAST_IN_JSON: dict[str, tuple[object, ...]] = {
     "feature": (256, -1, list(range(65))),
     "methods": (["deconv", 1], [["deconv"]], ["deconv", "deconv"]),
     "target": (20, -1, [0]),
+    "contrast": (20, -1, [0], ["second"]),
     "fill": (808080,),
 }
 AT: dict[str, tuple[str, ...]] = {
@@ -74,6 +76,7 @@ AT: dict[str, tuple[str, ...]] = {
     "stride": ("112", "100"),
     "fill": ("gray", "mean", "black", "white", "blur", "#000000", "#FFffFF", "GRAY"),
     "target": ("0", "19", "church", "CHURCH", " church ", "n03028079", "golden_retriever", "Golden  Retriever"),
+    "contrast": ("second", " SECOND "),
     "methods": ("occlusion", " OCCLUSION "),
     "format": ("json", "npz", "JSON"),
     "images": ("true", "FALSE"),

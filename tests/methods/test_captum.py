@@ -15,12 +15,17 @@ from zfnet_explainer.net.chain import Chain
 
 from ..chains import SMALL, picture
 
+TEMPERATURE = 0.5
+CLASSES = 1, 3
 
-def occluded(chain: Chain, grid: Squares) -> tuple[Tensor, Tensor, Tensor, float]:
-    """(image, fill, target probability per square, unoccluded) for class 1."""
+
+def occluded(chain: Chain, grid: Squares) -> tuple[Tensor, Tensor, list[Tensor], list[float]]:
+    """(image, fill, probability per square, unoccluded) of two classes."""
     image, fill = picture(chain, 1), picture(chain, 2)
     maps = occlude_full(chain, image, fill, grid, chain.features[-1], 0)
-    return image, fill, maps.probabilities[..., 1], float(chain(image[None]).softmax(1)[0, 1])
+    covered = (maps.logits / TEMPERATURE).softmax(2)
+    clean = (chain(image[None])[0] / TEMPERATURE).softmax(0)
+    return image, fill, [covered[..., i].contiguous() for i in CLASSES], [float(clean[i]) for i in CLASSES]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +43,11 @@ def occluded(chain: Chain, grid: Squares) -> tuple[Tensor, Tensor, Tensor, float
 def test_occlusion_agrees_with_captum(kind: str, window: int, stride: int) -> None:
     chain = SMALL[kind](0)
     grid = squares(*chain.input_size[1:], window, stride)
-    image, fill, probability, unoccluded = occluded(chain, grid)
-    assert float((probability - unoccluded).abs().max()) > 1e-3
-    assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded, batch=7) < 1e-4
+    image, fill, covered, unoccluded = occluded(chain, grid)
+    assert all(float((p - before).abs().max()) > 1e-3 for p, before in zip(covered, unoccluded, strict=True))
+    found = check_occlusion(chain, image, fill, grid, TEMPERATURE, CLASSES, covered, unoccluded, batch=7)
+    assert len(found) == 2
+    assert max(found) < 1e-4
 
 
 def test_squares_that_change_next_to_nothing_agree() -> None:
@@ -49,30 +56,38 @@ def test_squares_that_change_next_to_nothing_agree() -> None:
     grid = squares(15, 13, 3, 2)
     image = picture(chain, 1)
     fill = image + 1e-5 * picture(chain, 2)
-    probability = occlude_full(chain, image, fill, grid, chain.features[-1], 0).probabilities[..., 1]
+    probability = occlude_full(chain, image, fill, grid, chain.features[-1], 0).logits.softmax(2)[..., 1].contiguous()
     unoccluded = float(chain(image[None]).softmax(1)[0, 1])
     assert 0 < float((probability - unoccluded).abs().max()) < 1e-4
     rounded = probability + torch.finfo(torch.float32).eps / 2
-    assert check_occlusion(chain, image, fill, grid, 1, rounded, unoccluded, batch=7) < 1e-5
+    [apart] = check_occlusion(chain, image, fill, grid, 1, [1], [rounded], [unoccluded], batch=7)
+    assert apart < 1e-5
 
 
-@pytest.mark.parametrize("wrong", ["mirrored", "shifted", "other target", "other fill", "other baseline"])
+@pytest.mark.parametrize(
+    "wrong", ["mirrored", "shifted", "other class", "other fill", "other baseline", "other temperature"]
+)
 def test_a_wrong_grid_is_reported(wrong: str) -> None:
+    """That of the second class alone, where one grid is wrong and not both."""
     chain = SMALL["without_pools"](0)
     grid = squares(15, 13, 3, 2)
-    image, fill, probability, unoccluded = occluded(chain, grid)
-    target = 1
+    image, fill, covered, unoccluded = occluded(chain, grid)
+    classes, temperature = CLASSES, TEMPERATURE
     if wrong == "mirrored":
-        probability = probability.flip(1)
+        covered[1] = covered[1].flip(1)
     elif wrong == "shifted":
-        probability = probability.roll(1, 1)
-    elif wrong == "other target":
-        target = 0
+        covered[1] = covered[1].roll(1, 1)
+    elif wrong == "other class":
+        classes = 1, 0
     elif wrong == "other fill":
         fill = torch.zeros_like(fill)
+    elif wrong == "other temperature":
+        temperature = 1
     else:
-        unoccluded += 0.05
-    assert check_occlusion(chain, image, fill, grid, target, probability, unoccluded) > 0.05
+        unoccluded[1] += 0.05
+    first, second = check_occlusion(chain, image, fill, grid, temperature, classes, covered, unoccluded)
+    assert second > 0.05
+    assert (first < 1e-4) == (wrong not in ("other fill", "other temperature"))
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -109,9 +124,10 @@ def test_what_is_no_number_never_agrees() -> None:
     for features in ([broken], [broken, sound], [sound, broken]):
         assert check_deconv(chain, x, {"relu2": features}) == NO_NUMBER
     grid = squares(*chain.input_size[1:], 12, 12)
-    image, fill, probability, unoccluded = occluded(chain, grid)
-    probability[0, 0] = torch.nan
-    assert check_occlusion(chain, image, fill, grid, 1, probability, unoccluded) == NO_NUMBER
+    image, fill, covered, unoccluded = occluded(chain, grid)
+    covered[1][0, 0] = torch.nan
+    sound_one, broken_one = check_occlusion(chain, image, fill, grid, TEMPERATURE, CLASSES, covered, unoccluded)
+    assert (sound_one < 1e-4, broken_one) == (True, NO_NUMBER)
 
 
 def test_leaves_the_chain_and_the_picture_as_they_were() -> None:
@@ -120,7 +136,7 @@ def test_leaves_the_chain_and_the_picture_as_they_were() -> None:
     before = x.clone()
     check_deconv(chain, x, {"relu3": project(chain, chain.run(x[None]), "relu3", [0])})
     grid = squares(*chain.input_size[1:], 12, 12)
-    check_occlusion(chain, x, picture(chain, 2), grid, 0, torch.zeros(len(grid.tops), len(grid.lefts)), 0.5)
+    check_occlusion(chain, x, picture(chain, 2), grid, 1, [0], [torch.zeros(len(grid.tops), len(grid.lefts))], [0.5])
     assert torch.equal(x, before)
     assert not x.requires_grad
     for module in chain.modules():

@@ -246,10 +246,3 @@ def test_alexnet(random_alexnet: nn.Sequential) -> None:
     found, full = both(chain, image, fill, Squares(31, 1, (0, 193), (77, 193)), chain.features[-1], 7)
     assert differs(full)
     assert_equal(found, full, 1e-5)
-
-
-def test_probabilities() -> None:
-    logits = torch.tensor([[[0.0, 0.0], [0.0, 3.0]]], dtype=torch.float64).log1p()
-    maps = OcclusionMaps(logits, torch.zeros(1, 2))
-    assert maps.probabilities.dtype == torch.float32
-    torch.testing.assert_close(maps.probabilities, torch.tensor([[[0.5, 0.5], [0.2, 0.8]]]))

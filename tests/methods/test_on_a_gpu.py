@@ -11,7 +11,10 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from zfnet_explainer.methods.deconvnet import down
+from zfnet_explainer.methods.incremental import occluder as occluders
+from zfnet_explainer.methods.incremental import plan as plans
 from zfnet_explainer.methods.incremental.occluder import Occluder
+from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import Squares, spread, squares
 from zfnet_explainer.net.chain import Chain
@@ -50,6 +53,18 @@ def test_an_occlusion_map_stays_there_and_waits_for_nothing(chain: Chain, memory
     assert found.logits.shape == (len(grid.tops), len(grid.lefts), chain.classes)
 
 
+@pytest.mark.parametrize("kind", ["like_zfnet"])
+@pytest.mark.parametrize("way", Way)
+def test_every_way_does_too(chain: Chain, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "GROUP_SIZE", 1)
+    monkeypatch.setattr(occluders, "SHARE", 2)
+    image, grid, occluder = ones(*chain.input_size), squares(*chain.input_size[1:], 6, 6), Occluder(chain)
+    occluder.way = way
+    assert occluder.way_for(grid) is way
+    found = occluder(image, chain.run(image[None]), image, grid, chain.features[-1], 0)
+    assert found.logits.device == GPU
+
+
 @pytest.mark.parametrize("kind", SMALL)
 def test_projections_stay_there_and_wait_for_nothing(chain: Chain) -> None:
     switches = chain.run(ones(1, *chain.input_size)).switches
@@ -65,7 +80,7 @@ def test_other_windows_do_too(chain: Chain, window: int) -> None:
     image, clean = ones(*chain.input_size), chain.run(ones(1, *chain.input_size))
     grid = squares(height, width, window, window)
     found = Occluder(chain)(image, clean, ones(*chain.input_size), grid, chain.features[-1], 0)
-    assert found.probabilities.device == GPU
+    assert found.logits.device == GPU
 
 
 @pytest.mark.parametrize("kind", ["thin"])

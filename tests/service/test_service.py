@@ -21,12 +21,13 @@ from tests.served import SMALL, sent, service
 from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.figure import panel
+from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.observation import Observation
-from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
+from zfnet_explainer.wire.arrays import arrays
 from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.request import Incoming
-from zfnet_explainer.wire.response import arrays
 
 PNG = encoded(noise(230, 300))
 B64 = {"data": {"b64": base64.b64encode(PNG).decode()}}
@@ -150,6 +151,7 @@ def test_npz(served: Service, whole: Any) -> None:
         "occlusion.tops": ("int64", (2,)),
         "occlusion.lefts": ("int64", (2,)),
         "occlusion.feature_activity": ("float32", (2, 2)),
+        "occlusion.logits": ("float32", (2, 2, 3)),
         "occlusion.target_probability": ("float32", (2, 2)),
         "occlusion.unoccluded": ("float32", ()),
         "occlusion.most_probable_class": ("int64", (2, 2)),
@@ -397,7 +399,8 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     error = one(limited, explain({"data": PNG, "methods": "deconv", "features": "2"}), 400)["error"]
     assert error["code"] == "too_much_work"
     assert error["message"].endswith(
-        "more than this server's 2,000: ask for fewer `features`, `layer`s or `others`, or `images`=false"
+        "more than this server's 2,000: ask for fewer `features`, `layer`s or `others`, a smaller `top_k`, or "
+        "`images`=false"
     )
 
 
@@ -409,11 +412,11 @@ OCCLUSION = {"methods": "occlusion", "window": 224}
     [
         (
             explain({"data": PNG, "methods": "deconv", "features": "2", "format": "npz"}),
-            "`features`, `layer`s or `others`",
+            "`features` or `layer`s",
         ),
         (
             sent({"body": json.dumps({"inputs": [BYTES], "parameters": OCCLUSION}).encode()}, True, True),
-            "pictures, `features` or `layer`s, or name the `outputs` you need",
+            "pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need",
         ),
     ],
     ids=["npz", "v2"],

@@ -17,7 +17,8 @@ from tests.samples import MODEL_STORE
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.pictures import atlas
-from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.answer import Answer
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
 

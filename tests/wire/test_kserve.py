@@ -127,6 +127,7 @@ def test_a_whole_explanation() -> None:
         "occlusion.tops": ("INT64", [2]),
         "occlusion.lefts": ("INT64", [2]),
         "occlusion.feature_activity": ("FP32", [2, 2]),
+        "occlusion.logits": ("FP32", [2, 2, 3]),
         "occlusion.target_probability": ("FP32", [2, 2]),
         "occlusion.unoccluded": ("FP32", [1]),
         "occlusion.most_probable_class": ("INT64", [2, 2]),

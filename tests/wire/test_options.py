@@ -71,6 +71,7 @@ README = Path(__file__).parents[2] / "README.md"
 IN_WORDS = {
     "methods": "both",
     "target": "the predicted class",
+    "contrast": "none",
     "feature": "",
     "format": "by Accept, else `json`",
     "others": "0; 9 in png, html",
@@ -209,7 +210,7 @@ def test_methods(written: Any, methods: list[str]) -> None:
 
 
 OF_DECONV = {"layer": 4, "features": 2, "feature": 7, "others": 0}
-OF_OCCLUSION = {"window": 50, "stride": 5, "fill": "black", "precision": "float32"}
+OF_OCCLUSION = {"contrast": "second", "window": 50, "stride": 5, "fill": "black", "precision": "float32"}
 
 
 @pytest.mark.parametrize("name", [*OF_DECONV, *OF_OCCLUSION])

@@ -21,7 +21,8 @@ from tests.served import RECORD, SMALL, sent, service
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.pictures.atlas import load
-from zfnet_explainer.service.service import Answer, Service
+from zfnet_explainer.service.answer import Answer
+from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 
 PNG = encoded(noise())

@@ -27,7 +27,10 @@ class ClassAccuracy:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """`confusion[true][predicted]` counts pictures; `by_class` has the net's order of classes."""
+    """`confusion[true][predicted]` counts pictures; `by_class` has the net's order of classes.
+
+    `reliability` is that of the probabilities as served.
+    """
 
     images: int
     top1: float
@@ -38,8 +41,11 @@ class Accuracy:
     reliability: tuple[Bin, ...]
 
 
-def accuracy(logits: Tensor, labels: Tensor, seed: int = 0) -> Accuracy:
-    """Measure logits [n, classes] against labels [n]; `seed` draws the halves of the calibration."""
+def accuracy(logits: Tensor, labels: Tensor, served_temperature: float = 1, seed: int = 0) -> Accuracy:
+    """Measure logits [n, classes] against labels [n]; `seed` draws the halves of the calibration.
+
+    `served_temperature` is the record's, 1 for a net that has none yet.
+    """
     counts = confusion(logits, labels)
     return Accuracy(
         images=len(labels),
@@ -47,8 +53,8 @@ def accuracy(logits: Tensor, labels: Tensor, seed: int = 0) -> Accuracy:
         top5=top_k(logits, labels, 5),
         by_class=by_class(counts),
         confusion=tuple(tuple(row) for row in counts.tolist()),
-        calibration=calibration(logits, labels, seed),
-        reliability=reliability(logits, labels),
+        calibration=calibration(logits, labels, served_temperature, seed),
+        reliability=reliability(logits, labels, served_temperature),
     )
 
 
@@ -71,15 +77,20 @@ def by_class(counts: Tensor) -> tuple[ClassAccuracy, ...]:
 
 
 def as_validation(measured: Accuracy, classes: Sequence[ClassName]) -> dict[str, Any]:
-    """The record's `validation`, rounded; `ece_with_temperature` is that of pictures it was not fitted to."""
+    """The record's `validation`, rounded; `ece_with_temperature` is that of pictures it was not fitted to.
+
+    A temperature that makes those worse, as one that was fitted to a few pictures may, is 1.
+    """
+    found = measured.calibration
+    helps = found.held_out_after < found.held_out_before
     return {
         "top1": round(measured.top1, 4),
         "top5": round(measured.top5, 4),
         "images": measured.images,
         "view": VIEW,
-        "ece": round(measured.calibration.ece, 4),
-        "temperature": round(measured.calibration.temperature, 4),
-        "ece_with_temperature": round(measured.calibration.held_out_after, 4),
+        "ece": round(found.ece, 4),
+        "temperature": round(found.temperature, 4) if helps else 1.0,
+        "ece_with_temperature": round(min(found.held_out_before, found.held_out_after), 4),
         "by_class": {
             name.synset: {"images": one.images, "recall": _rounded(one.recall), "precision": _rounded(one.precision)}
             for name, one in zip(classes, measured.by_class, strict=True)

@@ -30,12 +30,15 @@ class Bin:
 class Calibration:
     """Expected calibration errors (`ece`) and temperatures.
 
+    `ece` is that of the logits as they are, `served_ece` over `served_temperature`, with which the net answers.
     `temperature` is fitted to all pictures. What a temperature is worth shows on pictures that it was not
     fitted to: `held_out_temperature` is fitted to one half of the pictures, drawn at random, and
     `held_out_before` and `held_out_after` are the errors of the other half, `held_out_images` pictures.
     """
 
     ece: float
+    served_temperature: float
+    served_ece: float
     temperature: float
     held_out_images: int
     held_out_temperature: float
@@ -43,24 +46,26 @@ class Calibration:
     held_out_after: float
 
 
-def calibration(logits: Tensor, labels: Tensor, seed: int = 0) -> Calibration:
+def calibration(logits: Tensor, labels: Tensor, served_temperature: float = 1, seed: int = 0) -> Calibration:
     """Calibration of logits [n, classes] against labels [n]; `seed` draws the halves."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     fit, rest = order[: len(order) // 2], order[len(order) // 2 :]
     temperature = best_temperature(logits[fit], labels[fit])
     return Calibration(
         ece=calibration_error(reliability(logits, labels)),
+        served_temperature=served_temperature,
+        served_ece=calibration_error(reliability(logits, labels, served_temperature)),
         temperature=best_temperature(logits, labels),
         held_out_images=len(rest),
         held_out_temperature=temperature,
         held_out_before=calibration_error(reliability(logits[rest], labels[rest])),
-        held_out_after=calibration_error(reliability(logits[rest] / temperature, labels[rest])),
+        held_out_after=calibration_error(reliability(logits[rest], labels[rest], temperature)),
     )
 
 
-def reliability(logits: Tensor, labels: Tensor) -> tuple[Bin, ...]:
+def reliability(logits: Tensor, labels: Tensor, temperature: float = 1) -> tuple[Bin, ...]:
     """The reliability diagram as numbers: 15 bins of equal width, lowest confidence first."""
-    confidence, predicted = logits.double().softmax(1).max(1)
+    confidence, predicted = (logits.double() / temperature).softmax(1).max(1)
     right = (predicted == labels).double()
     index = ((confidence * BINS).ceil().long() - 1).clamp(0, BINS - 1)
     bins = []

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import captum
@@ -12,15 +13,17 @@ from torch import Tensor, nn
 
 from ..net.chain import Chain
 from ..net.norm import CrossMapNorm
+from ..net.probability import probabilities
 from .deconvnet import Feature
 from .squares import Squares, spread
 
 CONVENTIONS = {
     "deconv": "captum.attr.NeuronDeconvolution from the same cell, times the activation (Captum starts from 1); "
     "the normalisation passes the signal through unchanged on the way down, as the projections do",
-    "occlusion": "captum.attr.Occlusion on the target's probability: the mean probability under the squares that "
-    "cover a pixel, compared where the border rules agree (Captum cuts its last square, ours moves it inside): all "
-    "pixels that no differing square covers; a reduced precision is compared with float32",
+    "occlusion": "captum.attr.Occlusion on the probabilities of the target and of the contrast, or else of the most "
+    "probable other class: the mean probability under the squares that cover a pixel, compared where the border rules "
+    "agree (Captum cuts its last square, ours moves it inside): all pixels that no differing square covers; a reduced "
+    "precision is compared with float32",
 }
 # Told of what cannot be compared: JSON has neither an infinity nor a NaN.
 NO_NUMBER = torch.finfo(torch.float32).max
@@ -55,12 +58,13 @@ def check_occlusion(
     image: Tensor,
     fill: Tensor,
     squares: Squares,
-    target: int,
-    target_probability: Tensor,
-    unoccluded: float,
+    temperature: float,
+    classes: Sequence[int],
+    covered: Sequence[Tensor],
+    unoccluded: Sequence[float],
     batch: int = 16,
-) -> float:
-    """Compare a grid of target probabilities [rows, cols] with Captum's pixel map.
+) -> list[float]:
+    """Compare grids of the classes' probabilities [rows, cols] with Captum's pixel maps, which take one pass together.
 
     Captum gives each pixel the mean fall of the probability over the squares that cover it; the
     grid is spread over the pixels in the same way and compared on all pixels that only squares of
@@ -69,24 +73,26 @@ def check_occlusion(
     It is the largest number there is where a value is none.
     """
 
-    def probability(x: Tensor) -> Tensor:
-        probabilities: Tensor = chain(x).float().softmax(1)
-        return probabilities[:, target]
+    def of_classes(x: Tensor) -> Tensor:
+        return probabilities(chain(x), temperature)[:, classes]
 
     window, stride = squares.window, squares.stride
-    theirs = Occlusion(probability).attribute(
+    maps = Occlusion(of_classes).attribute(
         image[None],
         sliding_window_shapes=(len(image), window, window),
         strides=(len(image), stride, stride),
         baselines=fill[None],
         perturbations_per_eval=batch,
-    )[0, 0]
-    ours = spread(squares, unoccluded - target_probability, image.shape[1], image.shape[2])
+    )[:, 0]
     rows, cols = (
         _agreeing(starts, stride, size)
         for starts, size in ((squares.tops, image.shape[1]), (squares.lefts, image.shape[2]))
     )
-    return _difference(unoccluded - ours[:rows, :cols], unoccluded - theirs[:rows, :cols])
+    differences = []
+    for theirs, probability, before in zip(maps, covered, unoccluded, strict=True):
+        ours = spread(squares, before - probability, image.shape[1], image.shape[2])
+        differences.append(_difference(before - ours[:rows, :cols], before - theirs[:rows, :cols]))
+    return differences
 
 
 def _agreeing(starts: tuple[int, ...], stride: int, size: int) -> int:

@@ -13,7 +13,9 @@ CONVENTIONS = {
     "one more square that ends exactly at the border; every square has full size",
     "fill": "the square's pixels are replaced before standardisation",
     "feature_activity": "sum over the feature's map, with the square in place",
-    "target_probability": "softmax probability of the target class, with the square in place",
+    "probability": "the softmax of the logits over the record's temperature, so that probabilities mean what they say",
+    "target_probability": "probability of the target class, with the square in place",
+    "log_odds": "log p(target) - log p(contrast's class), the difference of their logits over the temperature",
     "most_probable_class": "class index of the largest logit, ties to the lower index",
 }
 
@@ -24,11 +26,6 @@ class OcclusionMaps:
 
     logits: Tensor
     feature_activity: Tensor
-
-    @property
-    def probabilities(self) -> Tensor:
-        """Softmax probabilities [rows, cols, classes], float32."""
-        return self.logits.float().softmax(2)
 
 
 @torch.inference_mode()

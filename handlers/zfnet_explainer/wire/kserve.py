@@ -7,36 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MalformedBody, TooMuchWork, printable
-from ..explanation import Explanation, FloatArray, Options
+from ..errors import MalformedBody, printable
+from ..explanation import Explanation, FloatArray
 from ..pictures.decode import Picture
+from .arrays import arrays
 from .binary import LENGTH_HEADER, joined, packed
 from .request import Request
-from .response import Served, arrays
+from .response import Served
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
-# The least that a number of a projection and a pixel take.
-PROJECTED, PIXEL = len("0.0,"), len("0,")
-
-
-def bound_tensors(request: Request, options: Options, size: int, limit: int) -> None:
-    """Raise TooMuchWork where projections and pixels, all of them black, would be an answer over the limit in bytes."""
-    pictures = len(request.sound)
-    projected = len(options.layers) * len(options.feature or range(options.features))
-    projections = _asked(request, ".projection", pictures * projected if "deconv" in options.methods else 0)
-    pixels = _asked(request, "image.pixels", pictures)
-    if (projections * PROJECTED + pixels * PIXEL) * 3 * size**2 > limit:
-        raise TooMuchWork(
-            f"{projections} projections and {pixels} pictures of {size} x {size} x 3 numbers are an answer over this "
-            f"server's {limit:,} bytes: ask for fewer `features`, `layer`s or pictures, or name the `outputs` you need",
-            "features",
-        )
-
-
-def _asked(request: Request, ending: str, there: int) -> int:
-    """Of so many tensors whose names end so, those that are answered."""
-    named = request.wanted.tensors
-    return min(there, sum(name.endswith(ending) for name in named)) if named else there
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from .values import MAX_LISTED, Boolean, Both, Choice, ClassIndex, Colour, Integ
 METHODS = ("deconv", "occlusion")
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
+SECOND = "second"
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = MAX_LISTED
 MAX_OTHERS = 9
@@ -102,6 +103,7 @@ OPTIONS = (
     Option("top_k", _top_k, predictions=True),
     Option("methods", lambda _: Both(METHODS)),
     Option("target", lambda known: ClassIndex(known.rules.classes)),
+    Option("contrast", lambda known: ClassIndex(known.rules.classes, SECOND), "occlusion"),
     Option("format", lambda known: Choice(FORMATS, default=accepted_format(known.accept))),
     Option("images", lambda _: Boolean(default=True)),
     Option("layer", _layer, "deconv"),

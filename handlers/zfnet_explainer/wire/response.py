@@ -1,7 +1,7 @@
 """Explanations -> the bytes of an answer."""
 
 import base64
-import io
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ..explanation import CrossCheck, Explanation, LayerProjections, Occlusion, Other, Prediction
+from ..explanation import Contrast, CrossCheck, Explanation, LayerProjections, Occlusion, Other, Prediction
 from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Record
@@ -40,11 +40,12 @@ class Served:
     record: Record
 
     def model(self) -> dict[str, Any]:
+        validation = self.record.validation
         return {
             "name": self.name,
             "version": self.version,
             "weights_sha256": self.record.weights_sha256,
-            "validation": {key: self.record.validation[key] for key in ("top1", "images")},
+            "validation": validation and {key: validation[key] for key in ("top1", "images")},
             "device": self.device,
         }
 
@@ -64,6 +65,12 @@ class Served:
 
 def predictions(served: Served, ranked: tuple[Prediction, ...]) -> list[dict[str, Any]]:
     return [{"rank": p.rank, **served.entry(p)} for p in ranked]
+
+
+def stamped(served: Served, request_id: str, seconds: Mapping[str, float], fields: dict[str, Any]) -> dict[str, Any]:
+    """The answer's fields with those of the request: its id, who answers, and milliseconds by stage."""
+    timing = {stage: round(1000 * spent, 3) for stage, spent in seconds.items()}
+    return {"request_id": request_id, "model": served.model(), **fields, "timing_ms": timing}
 
 
 def explanation(served: Served, picture: Picture, found: Explanation, images: bool) -> dict[str, Any]:
@@ -86,58 +93,8 @@ def explanation(served: Served, picture: Picture, found: Explanation, images: bo
     if found.occlusion is not None:
         answer["occlusion"] = _occlusion(served, found, found.occlusion, images)
     if found.crosscheck is not None:
-        answer["crosscheck"] = _crosscheck(found.crosscheck)
+        answer["crosscheck"] = _crosscheck(served, found.crosscheck)
     return answer | {"notes": (CLOSED.format(classes=len(served.record.classes)), *NOTES)}
-
-
-def arrays(picture: Picture, found: Explanation) -> dict[str, NDArray[Any]]:
-    """The arrays of an explanation and what one needs to read them, float32 or int64, by their paths in JSON."""
-    named: dict[str, NDArray[Any]] = {
-        "probabilities": found.probabilities,
-        "target.class_index": np.array(found.target.class_index, np.int64),
-        "target.probability": np.array(found.target.probability, np.float32),
-        "image.pixels": found.pixels.astype(np.int64),
-        "image.width": np.array(picture.width, np.int64),
-        "image.height": np.array(picture.height, np.int64),
-        **{f"image.crop.{name}": np.array(value, np.int64) for name, value in asdict(picture.crop).items()},
-    }
-    for part in found.deconv or ():
-        for feature in part.features:
-            key = f"deconv.{part.layer}.{feature.feature}"
-            box = feature.receptive_field
-            named[f"{key}.rank"] = np.array(part.ranks[feature.feature], np.int64)
-            named[f"{key}.projection"] = feature.projection.permute(1, 2, 0).contiguous().numpy()
-            named[f"{key}.activation"] = np.array(feature.activation, np.float32)
-            named[f"{key}.position"] = np.array(feature.position, np.int64)
-            named[f"{key}.receptive_field"] = np.array([box.top, box.left, box.bottom, box.right], np.int64)
-    if found.occlusion is not None:
-        maps = found.occlusion
-        named |= {
-            "occlusion.window": np.array(maps.squares.window, np.int64),
-            "occlusion.stride": np.array(maps.squares.stride, np.int64),
-            "occlusion.tops": np.array(maps.squares.tops, np.int64),
-            "occlusion.lefts": np.array(maps.squares.lefts, np.int64),
-            "occlusion.feature.layer": np.array(maps.layer, np.int64),
-            "occlusion.feature.feature": np.array(maps.feature, np.int64),
-            "occlusion.feature.unoccluded": np.array(maps.feature_unoccluded, np.float32),
-            "occlusion.feature_activity": maps.feature_activity,
-            "occlusion.target_probability": maps.target_probability,
-            "occlusion.unoccluded": np.array(maps.unoccluded, np.float32),
-            "occlusion.most_probable_class": maps.most_probable_class,
-        }
-        if maps.max_deviation is not None:
-            named["occlusion.max_deviation"] = np.array(maps.max_deviation, np.float32)
-    if found.crosscheck is not None:
-        for method, one in found.crosscheck.agreements.items():
-            named[f"crosscheck.{method}.max_relative_difference"] = np.array(one.max_relative_difference, np.float32)
-    return named
-
-
-def npz(picture: Picture, found: Explanation) -> bytes:
-    """All arrays in one compressed file that loads with `allow_pickle=False`."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays(picture, found))
-    return buffer.getvalue()
 
 
 def json_bytes(answer: dict[str, Any]) -> bytes:
@@ -193,6 +150,14 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
         "target_probability": maps.target_probability,
         "unoccluded": maps.unoccluded,
         "most_probable_class": maps.most_probable_class,
+        "by_class": [
+            {
+                **served.class_names(p.class_index),
+                "unoccluded": p.probability,
+                "probability": maps.probability(p.class_index),
+            }
+            for p in found.predictions
+        ],
         "classes": [{**served.class_names(index), "positions": count} for index, count in class_counts(maps)],
         "summary": {
             "worst": {**_corner(maps.box(maps.worst)), "probability": worst, "drop": maps.unoccluded - worst},
@@ -201,24 +166,41 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
         },
         "exact": maps.exact,
         "max_deviation": maps.max_deviation,
+        "way": maps.way,
         "precision": maps.precision,
         "conventions": occlusion.CONVENTIONS,
     }
+    if maps.contrast is not None:
+        answer["contrast"] = _contrast(served, maps, maps.contrast)
     if images:
         height, width = found.pixels.shape[:2]
         answer["images"] = {name: _png(shown) for name, shown in occlusion_pixels(maps, height, width).items()}
     return answer
 
 
+def _contrast(served: Served, maps: Occlusion, contrast: Contrast) -> dict[str, Any]:
+    lowest = float(contrast.log_odds[contrast.worst])
+    return {
+        **served.class_names(contrast.class_index),
+        "unoccluded": contrast.unoccluded,
+        "log_odds": contrast.log_odds,
+        "worst": {**_corner(maps.box(contrast.worst)), "log_odds": lowest},
+    }
+
+
 def _corner(box: Box) -> dict[str, int]:
     return {"top": box.top, "left": box.left}
 
 
-def _crosscheck(check: CrossCheck) -> dict[str, Any]:
-    agreements = {
+def _crosscheck(served: Served, check: CrossCheck) -> dict[str, Any]:
+    agreements: dict[str, dict[str, Any]] = {
         method: {"max_relative_difference": found.max_relative_difference, "agrees": found.agrees}
         for method, found in check.agreements.items()
     }
+    if check.occlusion is not None:
+        agreements["occlusion"]["by_class"] = [
+            {**served.class_names(index), "max_relative_difference": apart} for index, apart in check.by_class.items()
+        ]
     return {"library": check.library, "version": check.version, **agreements, "conventions": check.conventions}
 
 

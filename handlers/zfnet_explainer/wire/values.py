@@ -148,9 +148,13 @@ class Colour:
 
 @dataclass(frozen=True)
 class ClassIndex:
-    """A class by its label or synset, in any case, else by its index; None where nobody says which."""
+    """A class by its label or synset, in any case, else by its index; None where nobody says which.
+
+    Where there is a `word`, it stands for a class that is not known yet, and is parsed to itself.
+    """
 
     classes: tuple[ClassName, ...]
+    word: str = ""
 
     @property
     def default(self) -> None:
@@ -158,9 +162,11 @@ class ClassIndex:
 
     @property
     def control(self) -> dict[str, Any]:
-        return {}
+        return {"choices": (self.word,)} if self.word else {}
 
-    def parse(self, name: str, value: Any) -> int:
+    def parse(self, name: str, value: Any) -> int | str:
+        if self.word and isinstance(value, str) and _plain(value) == self.word:
+            return self.word
         called = self._called(value) if isinstance(value, str) else []
         if len(called) > 1:
             synsets = ", ".join(self.classes[i].synset for i in called)
@@ -172,7 +178,8 @@ class ClassIndex:
         if as_integer(value) is None:
             first = self.classes[0]
             such = f" (such as {first.synset} or {first.label!r})" if isinstance(value, str) else ""
-            raise InvalidOption(name, f"a class index from 0 to {last}, a synset or a label{such}", value)
+            word = f"`{self.word}`, " if self.word else ""
+            raise InvalidOption(name, f"{word}a class index from 0 to {last}, a synset or a label{such}", value)
         index = Integer(0, last, "a synset or a label serve too").parse(name, value)
         if self._called(str(index)) not in ([], [index]):
             expected = f'"{index}" as text for the class of that name, and its name for the class of that index'

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.chains import plain
+from tests.occlusions import by_hand
 from tests.samples import noise
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Occlusion, Options, Pixels
+from zfnet_explainer.explanation import Options, Pixels
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.geometry import Box
@@ -132,8 +133,7 @@ def test_distances_are_those_of_pictures_taken_one_by_one(checkpoint: Checkpoint
 def test_the_most_sensitive_region_is_under_the_worst_tenth_of_the_squares() -> None:
     grid = squares(40, 40, 8, 4)
     probability = np.random.default_rng(0).random((9, 9)).astype(np.float32)
-    classes = np.zeros((9, 9), np.int64)
-    found = Occlusion(grid, "gray", 1, 0, 1.0, probability, probability, 0.5, classes, 0, "float32", None)
+    found = by_hand(grid, probability, np.where(probability > 0.25, 0, 1), 0.5, 0)
     expected = np.zeros((40, 40), bool)
     for value in np.sort(probability.flatten())[:8]:
         row, col = np.argwhere(probability == value)[0]

@@ -1,0 +1,155 @@
+"""Explanations as they are asked for: `RENDERERS` has what answers in which protocol and format."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from ..errors import InvalidOption, RequestError, UnusableOption
+from ..explanation import Explanation, Options
+from ..pictures.decode import Picture
+from ..wire import kserve, response
+from ..wire.arrays import npz
+from ..wire.options import Rules
+from ..wire.report import report
+from ..wire.request import Request
+from ..wire.sizes import bound_json, bound_npz, bound_tensors
+from .answer import Answer, in_json, in_tensors, refusal
+from .observation import Observation
+
+PNG, NPZ, HTML = "image/png", "application/x-npz", "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request for explanations whose options were checked; `explain` does the work and has it counted."""
+
+    served: response.Served
+    request: Request
+    request_id: str
+    seen: Observation
+    options: Options
+    images: bool
+    explain: Callable[[Picture], Explanation]
+
+    def entry(self, picture: Picture) -> dict[str, Any]:
+        """What JSON says of a picture."""
+        found = self.explain(picture)
+        with self.seen.timed("encode"):
+            fields = response.explanation(self.served, picture, found, self.images)
+        seconds = {"decode": self.request.seconds, **found.seconds, "encode": self.seen.seconds[-1][1]}
+        return response.stamped(self.served, self.request_id, seconds, fields)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """How a job is answered.
+
+    `check` raises RequestError before any work for what could not be answered in this way within `limit` bytes;
+    `too_large` is what to ask for where an answer is nevertheless too large.
+    """
+
+    render: Callable[[Job], Answer]
+    check: Callable[[Request, Options, Rules, int], None]
+    too_large: str
+
+
+def renderer(protocol: str, format_name: str) -> Renderer:
+    """Raises InvalidOption for a format that the protocol does not have."""
+    found = RENDERERS.get((protocol, format_name))
+    if found is None:
+        raise InvalidOption("format", "json on the KServe routes", format_name)
+    return found
+
+
+def instances(
+    request: Request, request_id: str, seen: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
+) -> Answer:
+    """V1's list of entries, in which an instance that fails has its error.
+
+    Where no instance can be read the first one's status is the answer's.
+    """
+
+    def attempted(picture: Picture | RequestError) -> dict[str, Any]:
+        try:
+            if isinstance(picture, RequestError):
+                raise picture
+            return entry(picture)
+        except Exception as error:
+            return {"error": refusal(request_id, seen, error).payload(request_id)}
+
+    first = request.pictures[0]
+    status = HTTPStatus.OK if request.sound or isinstance(first, Picture) else HTTPStatus(first.status)
+    return in_json({key: [attempted(picture) for picture in request.pictures]}, status)
+
+
+def _plain(job: Job) -> Answer:
+    [picture] = job.request.sound
+    return in_json(job.entry(picture))
+
+
+def _v1(job: Job) -> Answer:
+    return instances(job.request, job.request_id, job.seen, "explanations", job.entry)
+
+
+def _v2(job: Job) -> Answer:
+    found = [(picture, job.explain(picture)) for picture in job.request.sound]
+    with job.seen.timed("encode"):
+        return in_tensors(*kserve.v2_explanations(job.served, job.request, found))
+
+
+def _file(content_type: str, encode: Callable[[Job, Picture, Explanation], bytes], job: Job) -> Answer:
+    [picture] = job.request.sound
+    found = job.explain(picture)
+    with job.seen.timed("encode"):
+        return Answer(HTTPStatus.OK, content_type, encode(job, picture, found))
+
+
+def _npz(_: Job, picture: Picture, found: Explanation) -> bytes:
+    return npz(picture, found)
+
+
+def _png(job: Job, _: Picture, found: Explanation) -> bytes:
+    from ..pictures.figure import panel  # draws with matplotlib, which a worker that never draws need not import
+
+    return panel(found, job.served.record)
+
+
+def _html(job: Job, picture: Picture, found: Explanation) -> bytes:
+    fields = response.explanation(job.served, picture, found, images=False)
+    seconds = {"decode": job.request.seconds, **found.seconds}
+    answer = response.stamped(job.served, job.request_id, seconds, fields)
+    return report(answer, job.options, _png(job, picture, found))
+
+
+def _check_json(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    bound_json(options, len(request.sound), rules, limit)
+
+
+def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    if options.others:
+        raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
+    bound_tensors(request, options, rules, limit)
+
+
+def _check_npz(_: Request, options: Options, rules: Rules, limit: int) -> None:
+    bound_npz(options, rules, limit)
+
+
+def _check_drawn(*_: object) -> None:
+    """A drawing does not grow with the work."""
+
+
+MAPS = "fewer `features`, `layer`s or `others`"
+IN_JSON = f"{MAPS}, a smaller `top_k`, or `images`=false"
+IN_TENSORS = "fewer pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need"
+
+RENDERERS: Mapping[tuple[str, str], Renderer] = {
+    ("plain", "json"): Renderer(_plain, _check_json, IN_JSON),
+    ("plain", "npz"): Renderer(partial(_file, NPZ, _npz), _check_npz, "fewer `features` or `layer`s"),
+    ("plain", "png"): Renderer(partial(_file, PNG, _png), _check_drawn, MAPS),
+    ("plain", "html"): Renderer(partial(_file, HTML, _html), _check_drawn, MAPS),
+    ("v1", "json"): Renderer(_v1, _check_json, IN_JSON),
+    ("v2", "json"): Renderer(_v2, _check_tensors, IN_TENSORS),
+}

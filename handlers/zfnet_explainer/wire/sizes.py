@@ -1,0 +1,66 @@
+"""Answers that cannot fit are refused before anything is computed: what their numbers take at least, or about.
+
+Each bound raises TooMuchWork for an explanation of so many pictures that would be over `limit` bytes.
+"""
+
+from ..errors import TooMuchWork
+from ..explanation import Options
+from ..methods.squares import squares
+from .options import Rules
+from .request import Request
+
+# About what a probability takes in JSON, and the least that a number of a projection or of logits and a pixel do.
+PROBABILITY, NUMBER, PIXEL = len("0.00012345,"), len("0.0,"), len("0,")
+FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compress
+
+
+def bound_json(options: Options, pictures: int, rules: Rules, limit: int) -> None:
+    """The grids of `by_class`."""
+    count, classes = _squares(options, rules), options.top_k
+    if pictures * count * classes * PROBABILITY > limit:
+        several = "" if pictures == 1 else f"{pictures} pictures x "
+        raise TooMuchWork(
+            f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
+            "for a smaller `top_k`, a larger `stride`, or for npz",
+            "top_k",
+        )
+
+
+def bound_npz(options: Options, rules: Rules, limit: int) -> None:
+    """The logits."""
+    count, classes = _squares(options, rules), len(rules.classes)
+    if count * classes * FLOAT32 > limit:
+        raise TooMuchWork(
+            f"logits of {count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
+            "for a larger `stride`",
+            "stride",
+        )
+
+
+def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    """Projections, pixels and logits, each of them zero, of those that are wanted."""
+    pictures, values = len(request.sound), 3 * rules.size**2
+    projected = len(options.layers) * len(options.feature or range(options.features))
+    projections = _asked(request, ".projection", pictures * projected if "deconv" in options.methods else 0)
+    pixels = _asked(request, "image.pixels", pictures)
+    grids, count = _asked(request, "occlusion.logits", pictures), _squares(options, rules)
+    logits = grids * count * len(rules.classes)
+    if (projections * values + logits) * NUMBER + pixels * values * PIXEL > limit:
+        raise TooMuchWork(
+            f"{projections} projections and {pixels} pictures of {rules.size} x {rules.size} x 3 numbers and "
+            f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for fewer `features`, `layer`s "
+            "or pictures, a larger `stride`, or name the `outputs` you need",
+            "features" if projections * values > logits else "stride",
+        )
+
+
+def _squares(options: Options, rules: Rules) -> int:
+    if "occlusion" not in options.methods:
+        return 0
+    return len(squares(rules.size, rules.size, options.window, options.stride))
+
+
+def _asked(request: Request, ending: str, there: int) -> int:
+    """Of so many tensors whose names end so, those that are answered."""
+    named = request.wanted.tensors
+    return min(there, sum(name.endswith(ending) for name in named)) if named else there

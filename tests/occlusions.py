@@ -1,0 +1,34 @@
+"""Occlusion maps made by hand: what the target's probability and the most probable class are to be."""
+
+import numpy as np
+
+from zfnet_explainer.explanation import FloatArray, IntArray, Occlusion
+from zfnet_explainer.methods.squares import Squares
+
+
+def by_hand(
+    grid: Squares, probability: FloatArray, most_probable: IntArray, unoccluded: float,
+    most_probable_unoccluded: int, target: int = 0, classes: int = 20,
+) -> Occlusion:  # fmt: skip
+    """Maps of layer 5's map 173 whose target has such probabilities [rows, cols], and such most probable classes.
+
+    Of another class than the target only where it is left more than a half; what is left goes to it, or to all alike.
+    """
+    covered = logits(probability, most_probable, target, classes)
+    clean = logits(np.array(unoccluded, np.float32), np.array(most_probable_unoccluded), target, classes)
+    return Occlusion(
+        grid, "gray", 5, 173, 90.0, 100 * probability, covered, clean, 1.0, target, None, "float32", None, "groups"
+    )
+
+
+def logits(probability: FloatArray, most_probable: IntArray, target: int, classes: int) -> FloatArray:
+    """Logits [..., classes] of those probabilities [...] of the target and most probable classes [...]."""
+    others = (np.arange(classes) != target) / np.float32(classes - 1)
+    winner = np.eye(classes, dtype=np.float32)[most_probable]
+    share = np.where((most_probable == target)[..., None], others, winner)
+    found = (1 - probability[..., None]) * share
+    found[..., target] = probability
+    assert (found.argmax(-1) == most_probable).all(), "no such probabilities"
+    with np.errstate(divide="ignore"):
+        log: FloatArray = np.log(found).astype(np.float32)
+    return log
