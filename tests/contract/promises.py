@@ -1,6 +1,6 @@
 """What deploy/openapi.yaml promises to clients, a line each: no line may be lost before the next major version.
 
-`python -m tests.api.promises` records the document's promises in promises.txt, and refuses to lose one.
+`python -m tests.contract.promises` records the document's promises in promises.txt, and refuses to lose one.
 """
 
 import sys
