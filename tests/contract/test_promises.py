@@ -56,7 +56,9 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def test_the_document_keeps_its_promises_and_they_are_recorded() -> None:
     before, promised = recorded()
     assert complaint(DOCUMENT, before, promised) is None
-    assert (version(DOCUMENT), promises(DOCUMENT)) == (before, promised), "python -m tests.contract.promises records them"
+    assert (version(DOCUMENT), promises(DOCUMENT)) == (before, promised), (
+        "python -m tests.contract.promises records them"
+    )
 
 
 ASK = "paths /ask post"

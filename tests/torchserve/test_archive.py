@@ -149,3 +149,8 @@ def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
         archive.writestr("something.txt", "else")
     with pytest.raises(ServingError, match=r"has no MAR-INF/MANIFEST\.json"):
         check_archive(path)
+
+
+def test_an_archive_where_nothing_can_be_written_is_refused(weights: Path) -> None:
+    with pytest.raises(ServingError, match=r"the folder of .*zfnet\.mar cannot be written \(Not a directory\)"):
+        ensure_archive(weights / "deeper" / "zfnet.mar", weights, WorkerOptions())
