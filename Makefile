@@ -12,7 +12,7 @@ PAGE := handlers/zfnet_explainer/wire/page
 # every process compile torch anew: five seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve accuracy bench gpu install test tests check coverage container audit clean
+.PHONY: help serve accuracy bench gpu install test tests check coverage container floors audit clean
 
 help:
 	@echo "make serve      install what is missing and start the server; ARGS=\"--port 9090\" passes options"
@@ -23,6 +23,7 @@ help:
 	@echo "make check      ruff, mypy and the page's syntax: before a commit"
 	@echo "make coverage   all tests, and which lines and branches they reach"
 	@echo "make container  the tests of the image, which is built first: docs/deployment.md"
+	@echo "make floors     the mathematics', the wire's and the commands' tests with the lowest and the newest packages"
 	@echo "make audit      look for known holes in the pinned packages; needs the network"
 	@echo "make clean      remove the environment, the run folder and caches"
 
@@ -60,6 +61,24 @@ coverage: tests
 container: $(INSTALLED_TEST)
 	$(BIN)/pytest -m container tests/deploy/test_container.py
 
+# The lowest versions that pyproject.toml admits on the oldest Python, the newest ones on the newest Python; pytest and
+# what else tests need is new in both.
+UV := build/uv/bin/uv
+define floor
+$(UV) venv --quiet --clear --python $(1) build/floors/$(1)
+$(UV) pip install --quiet --python build/floors/$(1) --resolution $(2) --editable .
+$(UV) pip install --quiet --python build/floors/$(1) --editable ".[test]"
+OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive build/floors/$(1)/bin/pytest -q tests/net tests/methods tests/wire tests/commands
+endef
+
+floors: $(UV)
+	$(call floor,3.11,lowest-direct)
+	$(call floor,3.13,highest)
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet uv
+
 # In an environment of its own; a package that could not be looked up is a failure too.
 audit:
 	@$(PYTHON) -m venv build/audit
@@ -67,7 +86,7 @@ audit:
 	build/audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement deploy/constraints.txt
 
 clean:
-	rm -rf build/audit build/coverage $(VENV) .run .coverage .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
+	rm -rf build/audit build/coverage build/floors build/uv $(VENV) .run .coverage .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \

@@ -15,7 +15,7 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.studies.speed import contenders, machine, nets, occlusion, requests, start
-from zfnet_explainer.torchserve import archive, server
+from zfnet_explainer.torchserve import archive, server, shipped
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -50,7 +50,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of the narrow net, which archives have in ZFNet's place."""
-    sources = shutil.copytree(archive.SOURCES, tmp_path / "handlers")
+    sources = shutil.copytree(shipped.SOURCES, tmp_path / "handlers")
     shutil.copy(narrow.__file__, sources / "zfnet_explainer" / "net" / "zfnet.py")
     monkeypatch.setattr(archive, "SOURCES", sources)
     monkeypatch.setattr(archive, "PACKAGE", sources / "zfnet_explainer")
@@ -98,7 +98,7 @@ def test_everything_is_measured_shown_and_saved(tmp_path: Path, weights: Path, h
     assert [row["net"] for row in saved["projections"]] == ["zfnet"]
     assert [row["endpoint"] for row in saved["requests"]] == ["predictions", "explanations"]
     assert len(saved["start"]) == 1
-    ours = (archive.SOURCES / archive.HANDLER).read_text()
+    ours = (shipped.SOURCES / archive.HANDLER).read_text()
     assert handlers == [ours, ours, start.EMPTY, ours, start.EMPTY]
     for title in ("Occlusion maps", "Nine projections", "Whole requests", "From starting the server"):
         assert title in result.output

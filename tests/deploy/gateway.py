@@ -16,15 +16,15 @@ import trustme
 import yaml
 from deploy.gateway.tokens import add_token
 
-from zfnet_explainer.torchserve.archive import PROJECT
 from zfnet_explainer.torchserve.config import LOOPBACK, free_ports
+from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from ..document import SCHEMAS, check
 from ..needs import program
 from ..waiting import wait_for
 from .upstream import Upstream
 
-FILES = PROJECT / "deploy" / "gateway"
+FILES = SHIPPED / "deploy" / "gateway"
 CROWD = tuple(f"client-{number}" for number in range(25))
 CLIENTS = ("alice", "bob", "carol", "dave", *CROWD)
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"

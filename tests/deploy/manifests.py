@@ -8,11 +8,11 @@ import typer
 import yaml
 
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.torchserve.archive import PROJECT
+from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from ..needs import program
 
-DEPLOY = PROJECT / "deploy"
+DEPLOY = SHIPPED / "deploy"
 OVERLAYS = ("cpu", "gpu", "gpu-mig", "gpu-shared")
 KSERVE = ("base", "canary", "scale-to-zero")
 POOLS = ("predict", "explain")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from zfnet_explainer.torchserve.archive import PROJECT
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from ..needs import program
 from .manifests import DEPLOY, serve_options
@@ -36,7 +36,7 @@ def test_starts_the_server_with_arguments_it_knows() -> None:
 
 
 def test_says_the_project_s_version() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]
     assert f"ARG VERSION={project['version']}\n" in DOCKERFILE.read_text()
 
 
@@ -46,7 +46,7 @@ def test_the_archive_inside_fills_the_limit_of_the_server() -> None:
 
 
 def test_the_constraints_hold_all_that_the_project_needs() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]
     lines = (DEPLOY / "constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines)
     for requirement in map(Requirement, project["dependencies"]):

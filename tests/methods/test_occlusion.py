@@ -41,7 +41,7 @@ def naive(chain: Chain, image: Tensor, fill: Tensor, grid: Squares, layer: str, 
                         painted[channel, y, x] = fill[channel, y, x]
             maps = net[:depth](torch.from_numpy(painted)[None])
             activity[row, col] = maps[0, feature].sum()
-            logits[row, col] = net[depth:](maps)[0]
+            logits[row, col] = net[depth:](maps)[0].numpy()
     return OcclusionMaps(torch.from_numpy(logits), torch.from_numpy(activity))
 
 

@@ -44,6 +44,18 @@ def test_run_equals_forward_and_torch(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SMALL)
+def test_a_part_of_the_pass_gives_what_the_whole_one_gives(kind: str) -> None:
+    chain = SMALL[kind](0)
+    x = picture(chain)[None]
+    whole = chain.run(x).outputs
+    assert all(torch.equal(output, whole[name]) for name, output in chain.outputs(x))
+    above = next(layer for layer in chain if isinstance(layer, nn.Flatten))
+    above.register_forward_hook(lambda *_: pytest.fail("a layer above was evaluated"))
+    part = [name for name, _ in chain.outputs(x, upto=chain.features[-1])]
+    assert part == chain.spatial[: chain.spatial.index(chain.features[-1]) + 1]
+
+
+@pytest.mark.parametrize("kind", SMALL)
 def test_switches_point_at_the_pooled_values(kind: str) -> None:
     chain = SMALL[kind](0)
     activations = chain.run(picture(chain)[None])

@@ -189,3 +189,8 @@ def test_a_name_that_no_url_can_have_is_refused(tmp_path: Path, weights: Path, r
     with pytest.raises(ServingError, match=message):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
     assert not (tmp_path / "zfnet.mar").exists()
+
+
+def test_an_archive_where_nothing_can_be_written_is_refused(weights: Path) -> None:
+    with pytest.raises(ServingError, match=r"the folder of .*zfnet\.mar cannot be written \(Not a directory\)"):
+        ensure_archive(weights / "deeper" / "zfnet.mar", weights, WorkerOptions())

@@ -40,3 +40,12 @@ def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
 def test_a_run_folder_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="give a shorter --run-dir"), claimed(tmp_path / ("deep" * 25)):
         pytest.fail("it cannot have been claimed")
+
+
+def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with (
+        pytest.raises(ServingError, match=r"run cannot be written \(Not a directory\): give another --run-dir"),
+        claimed(tmp_path / "taken" / "run"),
+    ):
+        pytest.fail("it cannot have been claimed")

@@ -1,18 +1,23 @@
 """Random views, and who of several processes sees which."""
 
+import shutil
+from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
 from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.training import views
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Recipe
-from zfnet_explainer.training.views import RandomViews, batches
+from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory
 
+FreeSpace = namedtuple("FreeSpace", "free")
 RECIPE = Recipe((Phase(32, 50),), batch=4, learning_rate=0.1, dropout=0.5)
 
 
@@ -67,3 +72,24 @@ def test_processes_share_the_batches_of_a_lone_one(world: int, count: int) -> No
     assert len(alone) == count // 4
     assert len(set(chain.from_iterable(alone))) == 4 * (count // 4), "each picture once"
     assert alone != list(seen(0, 1, 1)) or count == 4
+
+
+@pytest.mark.parametrize(
+    ("batch", "world", "loaders", "needed"),
+    [(64, 1, 2, 46), (128, 1, 2, 92), (64, 1, 1, 28), (128, 2, 2, 92), (512, 1, 0, 0)],
+)
+def test_loaders_without_room_for_their_batches_are_refused(
+    batch: int, world: int, loaders: int, needed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of 224 x 224 bytes for each colour; all processes of a machine share its memory."""
+    recipe = replace(RECIPE, phases=(Phase(128, 1), Phase(224, 1)), batch=batch)
+    process = Process(torch.device("cpu"), Console(), loaders, world=world, neighbours=world)
+    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace(needed << 20))
+    check_shared_memory(recipe, process)
+    if needed:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace((needed - 1) << 20))
+        with pytest.raises(
+            ValueError, match=rf"{needed} MiB .* has {needed - 1} MiB free: .*--loaders 0"
+        ):
+            check_shared_memory(recipe, process)

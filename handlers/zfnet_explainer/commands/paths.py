@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..torchserve.archive import PROJECT
+from ..torchserve.shipped import SHIPPED
 
-SHIPPED = Path("model_store/zfnet.safetensors")
-WEIGHTS = SHIPPED if SHIPPED.exists() else PROJECT / SHIPPED  # also from another folder
+IN_CHECKOUT = Path("model_store/zfnet.safetensors")
+WEIGHTS = IN_CHECKOUT if IN_CHECKOUT.exists() else SHIPPED / IN_CHECKOUT  # also from another folder

@@ -1,7 +1,8 @@
 """A net as a chain of named layers: what every method reads, whatever the net's name."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -85,6 +86,21 @@ class Chain(nn.Sequential):
     @property
     def _linear(self) -> list[nn.Linear | ThinLinear]:
         return [layer for layer in self if isinstance(layer, nn.Linear | ThinLinear)]
+
+    def outputs(self, x: Tensor, upto: str | None = None) -> Iterator[tuple[str, Tensor]]:
+        """What each layer gives for pictures [batch, channels, height, width], one after another.
+
+        The last is `upto`, where it is named: what stands above is not evaluated.
+        """
+        for name, layer in self.named_children():
+            x = layer(x)
+            yield name, x
+            if name == upto:
+                return
+
+    def rebuilt(self, rebuild: Callable[[nn.Module], nn.Module]) -> nn.Sequential:
+        """These layers as a net of torch's own kind in eval mode, each as `rebuild` gives it."""
+        return nn.Sequential(OrderedDict((name, rebuild(layer)) for name, layer in self.named_children())).eval()
 
     def run(self, x: Tensor) -> Activations:
         """Evaluate pictures [batch, channels, height, width] and keep what every layer gave."""

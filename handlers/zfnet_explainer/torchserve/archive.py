@@ -20,6 +20,7 @@ from ..pictures import samples
 from ..pictures.atlas import FOLDER, BadAtlas, load
 from .devices import Device
 from .errors import ServingError
+from .shipped import PACKAGE, SHIPPED, SOURCES
 
 MODEL = "zfnet"
 WEIGHTS = f"{MODEL}.safetensors"
@@ -29,10 +30,7 @@ MODEL_CONFIG = "model-config.yaml"
 MANIFEST = "MAR-INF/MANIFEST.json"
 SERVABLE = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")  # what TorchServe takes as a model's name
 
-PROJECT = Path(__file__).resolve().parents[3]
-SOURCES = PROJECT / "handlers"
-PACKAGE = SOURCES / "zfnet_explainer"
-CONFIG_TEMPLATE = PROJECT / "deploy" / MODEL_CONFIG
+CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # What a worker needs of the package to answer requests: this travels, and nothing else.
 FOR_WORKERS = {
     "__init__.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service", "wire",
@@ -98,10 +96,7 @@ def model_config(options: WorkerOptions) -> str:
 
 def pack(members: dict[str, bytes], out: Path, model: str = MODEL) -> None:
     """Write an archive of these files with torch-model-archiver; `out` appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of our own: the archiver deletes $TMPDIR/<model name>, whatever that is. It lies beside
-    # `out`, so that moving the finished archive into place is one atomic rename.
-    with tempfile.TemporaryDirectory(prefix=".packing-", dir=out.parent) as folder:
+    with _folder_beside(out) as folder:
         staged, made = Path(folder, "staged"), Path(folder, "made")
         made.mkdir()
         for name, content in members.items():
@@ -123,6 +118,18 @@ def pack(members: dict[str, bytes], out: Path, model: str = MODEL) -> None:
             reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise ServingError(f"torch-model-archiver could not build {out}: {reason}")
         (made / f"{model}.mar").replace(out)
+
+
+def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder to pack in: the archiver deletes $TMPDIR/<model name>, whatever that is.
+
+    It lies beside `out`, so that moving the finished archive into place is one atomic rename.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".packing-", dir=out.parent)
+    except OSError as error:
+        raise ServingError(f"the folder of {out} cannot be written ({error.strerror}): name another") from error
 
 
 def check_archive(path: Path) -> None:

@@ -8,11 +8,12 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import MODEL, PROJECT, SERVABLE
+from .archive import MODEL, SERVABLE
 from .errors import ServingError
+from .shipped import SHIPPED
 
 LOOPBACK = "127.0.0.1"
-METRICS_CONFIG = PROJECT / "deploy" / "metrics.yaml"
+METRICS_CONFIG = SHIPPED / "deploy" / "metrics.yaml"
 # Pictures may have 20 MiB, which are 27 MiB as base64 in JSON: above that the handler answers with
 # its own 413; TorchServe's, with an empty body, comes only beyond this.
 MAX_REQUEST_BYTES = 32 * 2**20

@@ -1,14 +1,19 @@
 """The folder that a running server has to itself: temporary files, logs, configuration, model store."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from .errors import ServingError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where the other commands work
+    fcntl = None  # type: ignore[assignment]
 
 # The kernel's limit for a socket's path is 108 bytes (104 on macOS); the name takes the rest.
 LONGEST_SOCKET_FOLDER = 84
@@ -66,10 +71,20 @@ def claimed(root: Path) -> Iterator[RunFolder]:
     folder = RunFolder(root.resolve())
     if len(os.fsencode(folder.tmp)) > LONGEST_SOCKET_FOLDER:
         raise ServingError(f"the path {folder.root} is too long for the workers' sockets: give a shorter --run-dir")
-    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold keys
-    with (folder.root / "lock").open("w") as lock:
+    if fcntl is None:
+        raise ServingError("the server runs on Linux and macOS: on Windows use WSL or the container")
+    with _lock_file(folder.root) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ServingError(f"another server runs in {folder.root}: stop it or give another --run-dir") from error
         yield folder
+
+
+def _lock_file(root: Path) -> TextIO:
+    """Open the folder's lock, and make the folder where it is missing."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold keys
+        return (root / "lock").open("w")
+    except OSError as error:
+        raise ServingError(f"{root} cannot be written ({error.strerror}): give another --run-dir") from error

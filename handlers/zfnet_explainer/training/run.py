@@ -27,6 +27,7 @@ from .loop import Trainer
 from .process import Process
 from .readable import readable
 from .recipe import Precision, Recipe
+from .views import check_shared_memory
 
 GREY_LEVEL = 1 / 255
 
@@ -47,6 +48,7 @@ def run(
 
     Raises ValueError for data, labels, a start or a folder that cannot be used.
     """
+    check_shared_memory(recipe, process)
     labels = read_labels(about.labels) if about.labels else None
     train, val = read_splits(data, recipe.phases[-1].side, out, process, strict)
     names = class_names(train.classes, labels)

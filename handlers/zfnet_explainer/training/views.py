@@ -1,5 +1,9 @@
 """Random views of the pictures that are trained on."""
 
+import shutil
+from math import ceil
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +13,9 @@ from torchvision.transforms import v2
 from ..pictures.labelled import Source
 from .process import Process
 from .recipe import Recipe
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where loaders hand their batches over, on Linux
+AHEAD = 2  # batches that a loader has ready
 
 
 class RandomViews(Dataset[tuple[Tensor, int]]):
@@ -44,8 +51,22 @@ def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> Dat
     order.set_epoch(epoch)
     return DataLoader(
         views, recipe.batch // process.world, sampler=order, num_workers=process.loaders, drop_last=True,
-        pin_memory=process.device.type == "cuda",
+        prefetch_factor=AHEAD if process.loaders else None, pin_memory=process.device.type == "cuda",
     )  # fmt: skip
+
+
+def check_shared_memory(recipe: Recipe, process: Process) -> None:
+    """Raise ValueError where the loaders' batches find no place: a container has 64 MiB, and they would be killed."""
+    if not process.loaders or not SHARED_MEMORY.is_dir():
+        return
+    batch = recipe.batch // process.world * 3 * max(phase.side for phase in recipe.phases) ** 2
+    needed = process.neighbours * (process.loaders * AHEAD + 1) * batch
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < needed:
+        raise ValueError(
+            f"{process.loaders} loaders hand over {ceil(needed / 2**20)} MiB through {SHARED_MEMORY}, which has "
+            f"{free // 2**20} MiB free: choose --loaders 0, or give the container more (docker run --shm-size 1g)"
+        )
 
 
 def mixed(*numbers: int) -> int:

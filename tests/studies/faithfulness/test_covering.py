@@ -41,7 +41,7 @@ def test_its_own_region_by_hand() -> None:
     for cell in cells.tolist():
         row, col = divmod(cell, energy.shape[1])
         image[:, box.top + row, box.left + col] = fill[:, box.top + row, box.left + col]
-    layers = plain(chain)[: list(chain._modules).index(chain.features[-1]) + 1]
+    layers = plain(chain)[: [name for name, _ in chain.named_children()].index(chain.features[-1]) + 1]
     before, after = (layers(x[None])[0, one.feature.feature] for x in (one.image, image))
     place = one.feature.position
     expected = [1 - float(after[place] / before[place]), 1 - float(after.max() / before.max())]

@@ -80,7 +80,7 @@ def test_every_map_has_its_nine_strongest_pictures(weights: Path, data: Path, wh
     checkpoint = tiny.checkpoint(weights)
     atlas = load(whole, checkpoint.record.weights_sha256)
     assert atlas is not None
-    net, names = plain(checkpoint.chain), list(checkpoint.chain._modules)
+    net, names = plain(checkpoint.chain), [name for name, _ in checkpoint.chain.named_children()]
     pictures = standardised(weights, data)
     assert [len(layer.maps) for layer in atlas.layers.values()] == [4, 4, 7]
     for number, layer in atlas.layers.items():

@@ -108,7 +108,7 @@ def features(net: nn.Sequential, names: list[str], name: str, x: Tensor) -> Tens
 @pytest.mark.parametrize("groups", [[3], [16, 2]], ids=str)
 def test_distances_are_those_of_pictures_taken_one_by_one(checkpoint: Checkpoint, groups: list[int]) -> None:
     """Of the first feature layer and the last rectified one; the tiny net has three feature layers and one hidden."""
-    net, names = plain(checkpoint.chain), list(checkpoint.chain._modules)
+    net, names = plain(checkpoint.chain), [name for name, _ in checkpoint.chain.named_children()]
     images = pictures(sum(groups))
     xs = [checkpoint.record.preprocessing.standardise(torch.from_numpy(p).permute(2, 0, 1)) for p in images]
     found = {(one.layer, one.change, one.amount): one.distance for one in invariance(checkpoint, images)}

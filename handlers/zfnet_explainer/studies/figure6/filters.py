@@ -96,11 +96,9 @@ def find_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, b
     """The peaks of feature layers 1 and 2 over the pictures, ties to the earlier one."""
     found: list[list[Tensor]] = [[], []]
     for images in _batches(chain, pictures, preprocessing, batch):
-        x = images
-        for name in chain.spatial[: chain.spatial.index(chain.features[1]) + 1]:
-            x = chain.layer(name)(x)
+        for name, maps in chain.outputs(images, upto=chain.features[1]):
             if name in chain.features:
-                found[chain.features.index(name)].append(x.amax((2, 3)).cpu())
+                found[chain.features.index(name)].append(maps.amax((2, 3)).cpu())
     first, second = (Peaks(*torch.cat(values).max(0)) for values in found)
     return first, second
 

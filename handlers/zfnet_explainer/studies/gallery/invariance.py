@@ -79,10 +79,9 @@ def _features(chain: Chain, x: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Each layer's features [n, values], the feature layers numbered from 1, the last rectified one by its place."""
     rectified = [name for name in chain.dense if isinstance(chain.layer(name), nn.ReLU)]
     numbers = {name: number for number, name in enumerate([*chain.features, *rectified], 1)}
-    for name, layer in chain.named_children():
-        x = layer(x)
+    for name, output in chain.outputs(x):
         if name in chain.features or name in rectified[-1:]:
-            yield numbers[name], x.flatten(1)
+            yield numbers[name], output.flatten(1)
 
 
 def _distance(ours: Tensor, theirs: Tensor) -> float:

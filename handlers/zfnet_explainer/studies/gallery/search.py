@@ -90,9 +90,5 @@ def run_search(
 
 def largest(chain: Chain, x: Tensor) -> list[Tensor]:
     """Per feature layer each map's largest value [pictures, maps], on the CPU; what stands above is not evaluated."""
-    found = []
-    for name in chain.spatial:
-        x = chain.layer(name)(x)
-        if name in chain.features:
-            found.append(x.flatten(2).amax(2).cpu())
-    return found
+    outputs = chain.outputs(x, upto=chain.features[-1])
+    return [maps.flatten(2).amax(2).cpu() for name, maps in outputs if name in chain.features]
