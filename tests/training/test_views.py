@@ -89,7 +89,5 @@ def test_loaders_without_room_for_their_batches_are_refused(
     check_shared_memory(recipe, process)
     if needed:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace((needed - 1) << 20))
-        with pytest.raises(
-            ValueError, match=rf"{needed} MiB .* has {needed - 1} MiB free: .*--loaders 0"
-        ):
+        with pytest.raises(ValueError, match=rf"{needed} MiB .* has {needed - 1} MiB free: .*--loaders 0"):
             check_shared_memory(recipe, process)
