@@ -1,6 +1,5 @@
 """One picture and its options -> one Explanation."""
 
-import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,23 +24,16 @@ from .explanation import (
 )
 from .methods import deconvnet
 from .methods.incremental import ways
-from .methods.incremental.occluder import Occluder
-from .methods.occlusion import OcclusionMaps
+from .methods.incremental.precisions import Occluders
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
 from .net.device import current, keeps_float32
-from .net.probability import probabilities
+from .net.precision import PRECISIONS
+from .net.probability import answered, probabilities
 from .pictures.atlas import Atlas
 from .pictures.fill import fill_pixels
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# What a processor needs for them, any of these, as torch names it: without, they are slower than float32.
-INSTRUCTIONS = {
-    "bfloat16": ("amx_bf16", "avx512_bf16", "bf16"),
-    "float16": ("amx_fp16", "avx512_fp16", "fp16_arith"),
-}
-NOT_FINITE = "an answer would not be finite: the weights, or the activations that they give, are beyond float32"
 # Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
 PASS = 32
 
@@ -58,8 +50,7 @@ class Explainer:
         self.record = checkpoint.record
         self.device, self.atlas = device, atlas
         self.chain = checkpoint.chain.placed(device)
-        self.memory = memory
-        self._occluders = {torch.float32: Occluder(self.chain, memory)}
+        self._occluders = Occluders(self.chain, memory)
         self.exact = keeps_float32(device)
 
     def warm_up(self) -> None:
@@ -69,7 +60,7 @@ class Explainer:
         """
         size = self.record.preprocessing.size
         self.probabilities([np.zeros((size, size, 3), np.uint8)])
-        ways.settle(self._occluders[torch.float32])
+        ways.settle(self._occluders.of(torch.float32))
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
@@ -77,7 +68,7 @@ class Explainer:
         passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
         with current(self.device):
             found = [self.chain(torch.stack([self._standardised(p) for p in some])) for some in passes]
-            return self._probabilities(torch.cat(found))
+            return answered(torch.cat(found), self.record.temperature)
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
@@ -94,7 +85,7 @@ class Explainer:
         with clock("predict"):
             image = self._standardised(pixels)
             clean = self.chain.run(image[None])
-            found = self._probabilities(clean.outputs[self.chain.dense[-1]][0])
+            found = answered(clean.outputs[self.chain.dense[-1]][0], self.record.temperature)
         predictions = ranked(found)
         target = next(p for p in predictions if options.target in (None, p.class_index))
         second = next((p.class_index for p in predictions if p is not target), None)
@@ -113,22 +104,15 @@ class Explainer:
                 classes = [index for index in (target.class_index, other) if index is not None]
                 crosscheck = self._crosscheck(pixels, deconv, occlusion, classes, options)
         return Explanation(
-            pixels,
-            found,
-            predictions[: options.top_k],
-            target,
-            deconv,
-            occlusion,
-            crosscheck,
-            clock.seconds,
+            pixels=pixels,
+            probabilities=found,
+            predictions=predictions[: options.top_k],
+            target=target,
+            deconv=deconv,
+            occlusion=occlusion,
+            crosscheck=crosscheck,
+            seconds=clock.seconds,
         )
-
-    def _probabilities(self, logits: Tensor) -> FloatArray:
-        """Taken on the CPU, where those of occlusion maps are too. Raises ArithmeticError where they are none."""
-        found: FloatArray = probabilities(logits.cpu(), self.record.temperature).numpy()
-        if not np.isfinite(found).all():
-            raise ArithmeticError(NOT_FINITE)
-        return found
 
     def _contrast(self, wanted: int | Literal["second"] | None, target: int, second: int | None) -> int | None:
         """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
@@ -176,25 +160,26 @@ class Explainer:
         feature = deconvnet.strongest(maps, 1)[0]
         grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
-        found = self._evaluated(PRECISIONS[options.precision], image, clean, fill, grid, feature)
+        precision = PRECISIONS[options.precision]
+        found = self._occluders(precision, image, clean, fill, grid, feature)
         deviation = None
         if not self.exact or options.precision != "float32":
             deviation = self._deviation(image, clean, fill, grid, target, found.logits)
         return Occlusion(
-            grid,
-            options.fill,
-            layer,
-            feature,
-            float(maps[feature].sum()),
-            found.feature_activity.float().cpu().numpy(),
-            found.logits.float().cpu().numpy(),
-            clean.outputs[self.chain.dense[-1]][0].cpu().numpy(),
-            self.record.temperature,
-            target,
-            contrast,
-            options.precision,
-            deviation,
-            self._occluder(PRECISIONS[options.precision]).way_for(grid),
+            squares=grid,
+            fill=options.fill,
+            layer=layer,
+            feature=feature,
+            feature_unoccluded=float(maps[feature].sum()),
+            feature_activity=found.feature_activity.float().cpu().numpy(),
+            logits=found.logits.float().cpu().numpy(),
+            logits_unoccluded=clean.outputs[self.chain.dense[-1]][0].cpu().numpy(),
+            temperature=self.record.temperature,
+            target=target,
+            contrast_class=contrast,
+            precision=options.precision,
+            max_deviation=deviation,
+            way=self._occluders.of(precision).way_for(grid),
         )
 
     def _deviation(
@@ -208,29 +193,11 @@ class Explainer:
         sample = Squares(
             grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
         )
-        exact = self._evaluated(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
+        exact = self._occluders(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
         there, right = (
             probabilities(some, self.record.temperature)[..., target] for some in (logits[rows][:, cols], exact.logits)
         )
         return float((right - there).abs().max())
-
-    def _evaluated(
-        self, dtype: torch.dtype, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, feature: int
-    ) -> OcclusionMaps:
-        """Every square of the grid in a precision; `clean` are the activations in float32. Raises as `explain` does."""
-        occluder = self._occluder(dtype)
-        image, fill = image.to(dtype), fill.to(dtype)
-        activations = clean if occluder.chain is self.chain else occluder.chain.run(image[None])
-        found = occluder(image, activations, fill, grid, self.chain.features[-1], feature)
-        if not (found.logits.isfinite().all() and found.feature_activity.isfinite().all()):
-            if occluder.chain is self.chain:
-                raise ArithmeticError(NOT_FINITE)
-            name = str(dtype).removeprefix("torch.")
-            raise UnusableOption(
-                f"`precision` {name} has no numbers as large as this picture's activations: ask for float32",
-                "precision",
-            )
-        return found
 
     @torch.inference_mode(False)
     def _crosscheck(
@@ -256,10 +223,10 @@ class Explainer:
                 image,
                 self._fill(pixels, options),
                 occlusion.squares,
-                self.record.temperature,
-                classes,
-                [torch.from_numpy(occlusion.probability(index)) for index in classes],
-                [float(occlusion.probabilities_unoccluded[index]) for index in classes],
+                temperature=self.record.temperature,
+                classes=classes,
+                covered=[torch.from_numpy(occlusion.probability(index)) for index in classes],
+                unoccluded=[float(occlusion.probabilities_unoccluded[index]) for index in classes],
             )
             by_class = dict(zip(classes, differences, strict=True))
             maps = Agreement(max(differences), occlusion.exact)
@@ -268,13 +235,6 @@ class Explainer:
     def _fill(self, pixels: Pixels, options: Options) -> Tensor:
         filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
         return self._standardised(filled)
-
-    def _occluder(self, dtype: torch.dtype) -> Occluder:
-        """For a precision; a copy of the chain in another than float32 is made once, when it is first asked for."""
-        if dtype not in self._occluders:
-            self._occluders[dtype] = Occluder(copy.deepcopy(self.chain).to(dtype), self.memory)
-            ways.settle(self._occluders[dtype])
-        return self._occluders[dtype]
 
 
 class Clock:
@@ -297,14 +257,3 @@ def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
     """All classes by probability, ties to the lower index."""
     order = (-probabilities).argsort(kind="stable")
     return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))
-
-
-def supported_precisions(device: torch.device) -> tuple[str, ...]:
-    """Precisions that the device has instructions for; float32 always."""
-    if device.type == "cuda":
-        with current(device):
-            reduced = {"bfloat16": torch.cuda.is_bf16_supported(including_emulation=False), "float16": True}
-    else:
-        has = torch.cpu.get_capabilities()
-        reduced = {name: any(has.get(needed) for needed in any_of) for name, any_of in INSTRUCTIONS.items()}
-    return ("float32", *(name for name, there in reduced.items() if there))

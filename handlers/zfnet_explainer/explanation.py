@@ -195,10 +195,9 @@ class Occlusion:
 def _probabilities(logits: FloatArray, temperature: float) -> FloatArray:
     import torch  # whoever has logits has loaded it
 
-    from .net.probability import probabilities
+    from .net.probability import answered
 
-    found: FloatArray = probabilities(torch.from_numpy(logits), temperature).numpy()
-    return found
+    return answered(torch.from_numpy(logits), temperature)
 
 
 def _position(values: FloatArray, index: np.intp) -> tuple[int, int]:

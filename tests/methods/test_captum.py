@@ -45,7 +45,10 @@ def test_occlusion_agrees_with_captum(kind: str, window: int, stride: int) -> No
     grid = squares(*chain.input_size[1:], window, stride)
     image, fill, covered, unoccluded = occluded(chain, grid)
     assert all(float((p - before).abs().max()) > 1e-3 for p, before in zip(covered, unoccluded, strict=True))
-    found = check_occlusion(chain, image, fill, grid, TEMPERATURE, CLASSES, covered, unoccluded, batch=7)
+    found = check_occlusion(
+        chain, image, fill, grid,
+        temperature=TEMPERATURE, classes=CLASSES, covered=covered, unoccluded=unoccluded, batch=7,
+    )  # fmt: skip
     assert len(found) == 2
     assert max(found) < 1e-4
 
@@ -60,7 +63,9 @@ def test_squares_that_change_next_to_nothing_agree() -> None:
     unoccluded = float(chain(image[None]).softmax(1)[0, 1])
     assert 0 < float((probability - unoccluded).abs().max()) < 1e-4
     rounded = probability + torch.finfo(torch.float32).eps / 2
-    [apart] = check_occlusion(chain, image, fill, grid, 1, [1], [rounded], [unoccluded], batch=7)
+    [apart] = check_occlusion(
+        chain, image, fill, grid, temperature=1, classes=[1], covered=[rounded], unoccluded=[unoccluded], batch=7
+    )
     assert apart < 1e-5
 
 
@@ -85,7 +90,9 @@ def test_a_wrong_grid_is_reported(wrong: str) -> None:
         temperature = 1
     else:
         unoccluded[1] += 0.05
-    first, second = check_occlusion(chain, image, fill, grid, temperature, classes, covered, unoccluded)
+    first, second = check_occlusion(
+        chain, image, fill, grid, temperature=temperature, classes=classes, covered=covered, unoccluded=unoccluded
+    )
     assert second > 0.05
     assert (first < 1e-4) == (wrong not in ("other fill", "other temperature"))
 
@@ -126,7 +133,9 @@ def test_what_is_no_number_never_agrees() -> None:
     grid = squares(*chain.input_size[1:], 12, 12)
     image, fill, covered, unoccluded = occluded(chain, grid)
     covered[1][0, 0] = torch.nan
-    sound_one, broken_one = check_occlusion(chain, image, fill, grid, TEMPERATURE, CLASSES, covered, unoccluded)
+    sound_one, broken_one = check_occlusion(
+        chain, image, fill, grid, temperature=TEMPERATURE, classes=CLASSES, covered=covered, unoccluded=unoccluded
+    )
     assert (sound_one < 1e-4, broken_one) == (True, NO_NUMBER)
 
 
@@ -136,7 +145,8 @@ def test_leaves_the_chain_and_the_picture_as_they_were() -> None:
     before = x.clone()
     check_deconv(chain, x, {"relu3": project(chain, chain.run(x[None]), "relu3", [0])})
     grid = squares(*chain.input_size[1:], 12, 12)
-    check_occlusion(chain, x, picture(chain, 2), grid, 1, [0], [torch.zeros(len(grid.tops), len(grid.lefts))], [0.5])
+    zeros = torch.zeros(len(grid.tops), len(grid.lefts))
+    check_occlusion(chain, x, picture(chain, 2), grid, temperature=1, classes=[0], covered=[zeros], unoccluded=[0.5])
     assert torch.equal(x, before)
     assert not x.requires_grad
     for module in chain.modules():

@@ -116,7 +116,7 @@ def test_the_grids_are_those_of_painted_squares(
 def test_nothing_more_is_evaluated(served: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
     whole = served.explainer.chain.run
-    occluder = served.explainer._occluders[torch.float32]
+    occluder = served.explainer._occluders.of(torch.float32)
     covered = type(occluder).__call__
 
     def run(x: torch.Tensor) -> Any:

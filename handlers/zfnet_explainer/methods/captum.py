@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +38,7 @@ def check_deconv(chain: Chain, image: Tensor, found: dict[str, list[Feature]]) -
     Returns the largest difference of a projection over the largest value of Captum's; the largest number
     there is where one is none.
     """
-    net = _captum_net(chain)
+    net = chain.rebuilt(_for_captum)
     differences = [0.0]
     for layer, features in found.items():
         attribution = NeuronDeconvolution(net, net.get_submodule(layer))
@@ -58,6 +57,7 @@ def check_occlusion(
     image: Tensor,
     fill: Tensor,
     squares: Squares,
+    *,
     temperature: float,
     classes: Sequence[int],
     covered: Sequence[Tensor],
@@ -135,17 +135,8 @@ class _NormLayer(nn.Module):
         return out
 
 
-def _captum_net(chain: Chain) -> nn.Sequential:
-    """The chain as a plain torch net of fresh layers, for Captum to hang its hooks on."""
-    layers = OrderedDict(
-        (
-            name,
-            _NormLayer(layer)
-            if isinstance(layer, CrossMapNorm)
-            else nn.ReLU()
-            if isinstance(layer, nn.ReLU)
-            else layer,
-        )
-        for name, layer in chain.named_children()
-    )
-    return nn.Sequential(layers).eval()
+def _for_captum(layer: nn.Module) -> nn.Module:
+    """A layer for Captum to hang its hooks on."""
+    if isinstance(layer, CrossMapNorm):
+        return _NormLayer(layer)
+    return nn.ReLU() if isinstance(layer, nn.ReLU) else layer

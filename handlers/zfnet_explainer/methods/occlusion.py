@@ -43,12 +43,11 @@ def occlude_full(
         rows, cols = (
             inside(starts, squares.window, size) for starts, size in zip((tops, lefts), image.shape[1:], strict=True)
         )
-        x = torch.where(rows[:, None, :, None] & cols[:, None, None, :], fill, image)
-        for name, module in chain.named_children():
-            x = module(x)
+        painted = torch.where(rows[:, None, :, None] & cols[:, None, None, :], fill, image)
+        for name, output in chain.outputs(painted):
             if name == layer:
-                activity.append(x[:, feature].sum((1, 2)))
-        logits.append(x)
+                activity.append(output[:, feature].sum((1, 2)))
+        logits.append(output)
     return as_maps(squares, torch.cat(logits), torch.cat(activity))
 
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from ..errors import TooMuchWork
-from ..explainer import Explainer, ranked, supported_precisions
+from ..explainer import Explainer, ranked
 from ..explanation import Explanation, FloatArray
+from ..net.precision import supported_precisions
 from ..pictures.decode import Picture
 from ..pictures.samples import Sample
 from ..wire import kserve, response

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import QUOTE
-from ..explainer import supported_precisions
 from ..net.checkpoint import ClassName, Preprocessing, Record
+from ..net.precision import supported_precisions
 from ..net.zfnet import zfnet
 from ..pictures.labelled import (
     MEMORY_LIMIT,

@@ -74,7 +74,5 @@ def _moved(region: Tensor, generator: torch.Generator) -> list[Tensor]:
 
 def _map(chain: Chain, pictures: Tensor, feature: int) -> Tensor:
     """One map of the last feature layer for pictures [n, channels, h, w]: [n, rows, cols]."""
-    x = pictures
-    for name in chain.spatial[: chain.spatial.index(chain.features[-1]) + 1]:
-        x = chain.layer(name)(x)
-    return x[:, feature]
+    *_, (_, maps) = chain.outputs(pictures, upto=chain.features[-1])
+    return maps[:, feature]

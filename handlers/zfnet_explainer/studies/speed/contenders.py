@@ -1,7 +1,6 @@
 """The ways to an occlusion map that are compared: ours, ours in full, and Captum's."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,18 +88,13 @@ def captum(on: Timed, batch: int, tuned: bool) -> Way:
 
 def plain(chain: Chain) -> nn.Sequential:
     """The chain as a user of torch would have it: torch's normalisation and memory format, the same weights."""
-    net = nn.Sequential(
-        OrderedDict(
-            (
-                name,
-                nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
-                if isinstance(layer, CrossMapNorm)
-                else copy.deepcopy(layer),
-            )
-            for name, layer in chain.named_children()
-        )
-    )
-    return net.to(memory_format=torch.contiguous_format).eval()
+    return chain.rebuilt(_torchs_own).to(memory_format=torch.contiguous_format)
+
+
+def _torchs_own(layer: nn.Module) -> nn.Module:
+    if isinstance(layer, CrossMapNorm):
+        return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+    return copy.deepcopy(layer)
 
 
 def sample(size: int, window: int, stride: int, at_most: int) -> Squares:

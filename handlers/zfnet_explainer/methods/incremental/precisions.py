@@ -1,0 +1,54 @@
+"""One chain's occluders, one for each precision that is asked for."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ...errors import UnusableOption
+from ...net.chain import Activations, Chain
+from ...net.probability import NOT_FINITE
+from ..occlusion import OcclusionMaps
+from ..squares import Squares
+from . import ways
+from .occluder import Occluder
+
+
+class Occluders:
+    """Occluders of a chain in float32 by precision; `memory` is as an Occluder's.
+
+    A copy of the chain in another precision is made once, when it is first asked for.
+    """
+
+    def __init__(self, chain: Chain, memory: int | None) -> None:
+        self.chain, self.memory = chain, memory
+        self._made = {torch.float32: Occluder(chain, memory)}
+
+    def of(self, precision: torch.dtype) -> Occluder:
+        """On a GPU every one but float32's has settled its way."""
+        if precision not in self._made:
+            made = Occluder(copy.deepcopy(self.chain).to(precision), self.memory)
+            ways.settle(made)
+            self._made[precision] = made
+        return self._made[precision]
+
+    def __call__(
+        self, precision: torch.dtype, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, feature: int
+    ) -> OcclusionMaps:
+        """Every square's logits and the sum of the last feature layer's map `feature`, in a precision.
+
+        `image`, `fill` and its activations `clean` are in float32. Raises UnusableOption where the picture's
+        activations leave a reduced precision's range, ArithmeticError where they leave float32's.
+        """
+        occluder = self.of(precision)
+        image, fill = image.to(precision), fill.to(precision)
+        activations = clean if occluder.chain is self.chain else occluder.chain.run(image[None])
+        found = occluder(image, activations, fill, grid, self.chain.features[-1], feature)
+        if found.logits.isfinite().all() and found.feature_activity.isfinite().all():
+            return found
+        if occluder.chain is self.chain:
+            raise ArithmeticError(NOT_FINITE)
+        name = str(precision).removeprefix("torch.")
+        raise UnusableOption(
+            f"`precision` {name} has no numbers as large as this picture's activations: ask for float32", "precision"
+        )
