@@ -224,6 +224,8 @@ def test_the_code_loads_no_pickle_and_runs_no_text() -> None:
             names = {alias.name.partition(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
             if isinstance(node, ast.ImportFrom):
                 names = {(node.module or "").partition(".")[0]}
+                if [alias.name for alias in node.names] == ["UnpicklingError"]:  # which torch raises as it refuses one
+                    continue
             assert not names & {"pickle", "marshal", "shelve", "joblib", "dill"}, source
             if not isinstance(node, ast.Call):
                 continue

@@ -30,8 +30,9 @@ def show(tables: Iterable["Table"]) -> None:
     """Print each table with its title above and its note below, side by side what fits and the rest below that."""
     console = Console()
     for table in tables:
+        console.print(table.title, style="italic", highlight=False)
         for columns in _fitting(table, console.width):
-            shown = Shown(title=table.title, box=SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0))
+            shown = Shown(box=SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0))
             for column in columns:
                 shown.add_column(table.columns[column], width=_width(table, column))
             for row in table.rows:

@@ -1,10 +1,10 @@
 """torchvision's AlexNet and VGG as sequences of layers, under the names that its state dicts have for their weights."""
 
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -66,7 +66,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         found = READERS[path.suffix](path)
     except OSError as error:
         raise BadCheckpoint(f"cannot read the weights {path}: {error.strerror or error}") from error
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise BadCheckpoint(
             f"{path} holds more than tensors, which is code and not read, or is damaged: save `net.state_dict()`"
         ) from error
