@@ -133,7 +133,7 @@ def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pyte
         (["--precisions", "float8"], "choose among float32, bfloat16, float16"),
         (["--strides", "4,x"], "is not a list of pixels"),
         (["--repeats", "0"], "--repeats"),
-        (["--device", "tpu"], "auto, cpu or cuda, not 'tpu'"),
+        (["--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_what_cannot_be_measured(options: list[str], message: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from zfnet_explainer.commands.local import ask, local_service
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.torchserve.archive import RECORD, WEIGHTS, WorkerOptions, archive_members
+from zfnet_explainer.torchserve.devices import Device
 
 from ..samples import encoded, noise
 
@@ -27,7 +28,7 @@ def test_the_example_builds_saves_and_explains(
     assert capsys.readouterr().out.startswith("Prediction(rank=1, ")
 
     weights = tmp_path / "my" / "animals.safetensors"
-    service = local_service(weights, "cpu")
+    service = local_service(weights, Device.CPU)
     answer = json.loads(ask(service, picture, {"target": "dog", "layer": "1,2"}).body)
     assert answer["model"]["name"] == "animals"
     assert answer["model"]["validation"] is None

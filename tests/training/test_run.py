@@ -154,7 +154,7 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--phases 64:1,128:1", "the last side is ZFNet's 224"),
         ("--phases 32:1,224:1", "sides from 64"),
         ("--phases 64:0,224:1", "epochs from 1"),
-        ("--device tpu", "auto, cpu or cuda, not 'tpu'"),
+        ("--device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("--labels nowhere.json", "cannot read nowhere.json"),
         ("--seed 1", "holds the run of another recipe"),
         ("--batch 25", "24 pictures do not fill a batch of 25"),

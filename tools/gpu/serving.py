@@ -37,7 +37,7 @@ def served(task: Task) -> None:
         found: dict[str, Any] = {"answers": answers(server.inference_url, task)}
         task.keep(found)
         results = Results(task.machine, 1 if task.tiny else 20)
-        service = local_service(task.weights, task.device.type)
+        service = local_service(task.weights, Device(task.device.type))
         for endpoint in ("predictions", "explanations"):
             results.requests.append(requests.measure(service, server.inference_url, endpoint, results.repeats))
             task.keep(found | {"bench": asdict(results)})

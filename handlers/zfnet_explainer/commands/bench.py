@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from ..torchserve.devices import Device
+from .device import Where, picked
 from .paths import WEIGHTS
 from .tables import Pages, show
 
@@ -26,7 +28,7 @@ def bench(
     precisions: Annotated[str, typer.Option(help="float32, bfloat16, float16.")] = "float32",
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved runs; medians are shown.")] = 5,
     requests: Annotated[bool, typer.Option(help="Also whole requests and starts of servers.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
     weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
     out: Annotated[Path, typer.Option(help="Folder for the numbers, as JSON.")] = Path("results"),
     into: Pages = None,
@@ -38,9 +40,8 @@ def bench(
         results,
     )
     from ..studies.tables import rewrite
-    from .local import pick_device
 
-    console, where = Console(), pick_device(device)
+    console, where = Console(), picked(device)
     asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
     names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")
     grids = list(product(_pixels(windows, "--windows"), _pixels(strides, "--strides")))
@@ -83,7 +84,6 @@ def _requests(found: "Results", weights: Path, device: "torch.device", progress:
 
     from ..studies.speed import requests, start
     from ..torchserve.archive import WorkerOptions, ensure_archive
-    from ..torchserve.devices import Device
     from ..torchserve.server import running_server
     from .local import local_service
 
@@ -93,7 +93,7 @@ def _requests(found: "Results", weights: Path, device: "torch.device", progress:
         archive = Path(folder, "zfnet.mar")
         ensure_archive(archive, weights, options)
         with running_server(archive, Path(folder, "run"), start.beside(options)) as server:
-            service = local_service(weights, device.type)
+            service = local_service(weights, Device(device.type))
             for endpoint in ("predictions", "explanations"):
                 found.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * found.repeats))
                 progress.advance(task)

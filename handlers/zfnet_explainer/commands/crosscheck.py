@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..torchserve.devices import Device
+from .device import Where
 from .explain import found_pictures
 from .paths import WEIGHTS
 
@@ -24,7 +26,7 @@ def crosscheck(
     window: Annotated[int, typer.Option(help="Side of the occluding square, in pixels.")] = 32,
     stride: Annotated[int, typer.Option(help="Pixels from one square to the next.")] = 16,
     weights: Annotated[Path, typer.Option(help="Weights to compute with.")] = WEIGHTS,
-    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Compare with Captum's Deconvolution and Occlusion; ends with 1 where a difference is over 1e-4."""
     from .local import ask, local_service  # torch takes seconds to import: --help does not wait for it

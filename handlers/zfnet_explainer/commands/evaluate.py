@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..torchserve.devices import Device
+from .device import Where, picked
 from .paths import WEIGHTS
 from .reading import Strict
 from .tables import Pages, show
@@ -51,7 +53,7 @@ def evaluate(
     ] = None,
     strict: Strict = False,
     into: Pages = None,
-    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..explainer import Explainer
@@ -60,14 +62,13 @@ def evaluate(
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
     from ..studies.tables import rewrite
-    from .local import pick_device
 
     if classes is not None and only not in (None, Study.CONTRAST):
         raise typer.BadParameter(
             "--classes are those of the contrast study: leave them out, or ask for --only contrast"
         )
     fills = _fills(fill)
-    place = pick_device(device)
+    place = picked(device)
     try:
         checkpoint = load(weights)
         record = checkpoint.record

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..pictures.files import pictures_under, write_whole
+from ..torchserve.devices import Device
 from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
+from .device import Where
 from .paths import WEIGHTS
 from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_options, check_url, reason, remote
 
@@ -39,7 +41,7 @@ def explain(
         Path | None, typer.Option(help="PEM file of the CA that signed that server's certificate, if not a public one.")
     ] = None,
     weights: Annotated[Path, typer.Option(help="Weights to compute with here.")] = WEIGHTS,
-    device: Annotated[str, typer.Option(help="Where to compute here: auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
@@ -114,7 +116,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _local(weights: Path, device: str, options: Options) -> Iterator[tuple[Ask, str]]:
+def _local(weights: Path, device: Device, options: Options) -> Iterator[tuple[Ask, str]]:
     """Computed here; also the weights' hash."""
     from .local import ask, local_service  # imports torch, which a client of a server does not need
 

@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 
 from ..pictures.files import write_whole
+from ..torchserve.devices import Device
+from .device import Where, picked
 from .reading import Strict
 from .tables import Pages, show
 
@@ -30,7 +32,7 @@ def figure6(
     figure: Annotated[Path | None, typer.Option(help="The picture to write; figure6.png in OUT without it.")] = None,
     strict: Strict = False,
     into: Pages = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Train three nets alike and draw their first two layers: unclipped, with AlexNet's stem, and ours.
 
@@ -44,13 +46,12 @@ def figure6(
     from ..training.process import Process
     from ..training.recipe import Phase, with_options
     from ..training.run import preprocessing_of, read_splits, suited
-    from .local import pick_device
 
     recipe = with_options(
-        RECIPE, phases=(Phase(side, epochs),), learning_rate=learning_rate, filter_radius=filter_radius, batch=batch,
-        seed=seed,
+        RECIPE, phases=(Phase(side, epochs, (0.35, 1.0)),), learning_rate=learning_rate,
+        filter_radius=filter_radius, batch=batch, seed=seed,
     )  # fmt: skip
-    process = Process(pick_device(device), Console())
+    process = Process(picked(device), Console())
     recipe = suited(recipe, process)
     try:
         pictures, val = read_splits(data, SIZE, out, process, strict)

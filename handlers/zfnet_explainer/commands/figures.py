@@ -20,7 +20,7 @@ def figure_2(
     atlas: Annotated[
         Path | None, typer.Option(help="Folder of their atlas. Default: atlas, beside the weights.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, PNG.")] = Path("figure2.png"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, WebP.")] = Path("figure2.webp"),
     seed: Annotated[int, typer.Option(help="Of the maps that are shown.")] = 0,
 ) -> None:
     """What the maps of each layer answer to most strongly, from an atlas that `gallery` has built."""
@@ -35,9 +35,9 @@ def figure_2(
         found = load_atlas(folder, record.weights_sha256)
         if found is None:
             raise BadAtlas(f"there is no atlas {folder}: build it with `zfnet-explainer gallery DATA`")
-        png = draw(found, folder, record, seed)
+        picture = draw(found, folder, record, seed)
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(png)
-    Console().print(f"{out}: {len(png) / 1000:,.0f} kB", markup=False, highlight=False)
+    out.write_bytes(picture)
+    Console().print(f"{out}: {len(picture) / 1000:,.0f} kB", markup=False, highlight=False)

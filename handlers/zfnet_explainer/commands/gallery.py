@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..pictures.atlas import FOLDER
+from ..torchserve.devices import Device
+from .device import Where, picked
 from .paths import WEIGHTS
 from .reading import Strict
 from .tables import Pages, show
@@ -47,7 +49,7 @@ def gallery(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
     strict: Strict = False,
     into: Pages = None,
-    device: Annotated[str, typer.Option(help="Where to compute: auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Build the atlas of these weights: each map's nine strongest activations over the pictures, projected.
 
@@ -55,9 +57,8 @@ def gallery(
     """  # fmt: skip
     from ..net.checkpoint import BadCheckpoint, load
     from ..studies.gallery.build import Plan, build
-    from .local import pick_device
 
-    place, folder = pick_device(device), out or weights.parent / FOLDER
+    place, folder = picked(device), out or weights.parent / FOLDER
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         checkpoint = load(weights)

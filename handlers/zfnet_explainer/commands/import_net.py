@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 from ..torchserve.archive import SERVABLE
+from ..torchserve.devices import Device
+from .device import Where, picked
 from .reading import Strict
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -34,7 +36,7 @@ def import_net(
     name: Annotated[str, typer.Option(help="The net's name in its record and in URLs. Default: OUT's.")] = "",
     licence: Annotated[str, typer.Option(help="The terms of the weights, for the record.")] = "unspecified",
     strict: Strict = False,
-    device: Annotated[str, typer.Option(help="Where to measure: auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
 ) -> None:
     """Turn trained weights of AlexNet or VGG into a checkpoint; batch normalisation is folded into the convolutions."""
     from ..net.chain import UnsupportedLayer
@@ -42,7 +44,6 @@ def import_net(
     from ..net.class_names import read_class_names
     from ..net.own import save_checkpoint
     from ..net.torchvision_nets import NAMES, PREPROCESSING, classes_of, read_net
-    from .local import pick_device
 
     if architecture not in NAMES:
         raise typer.BadParameter(
@@ -51,7 +52,7 @@ def import_net(
         )
     if not SERVABLE.fullmatch(name or out.stem):
         raise typer.BadParameter(f"--name {name or out.stem!r}: it stands in URLs, so of letters, digits and . _ -")
-    place = pick_device(device)
+    place = picked(device)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         net = read_net(architecture, file)

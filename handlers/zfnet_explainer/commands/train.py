@@ -7,7 +7,9 @@ import typer
 from rich.console import Console
 
 from ..torchserve.archive import SERVABLE
-from ..training.recipe import RECIPES, Initialisation, Phase, Precision, RecipeName, with_options
+from ..torchserve.devices import Device
+from ..training.recipe import RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
+from .device import Where, picked
 from .reading import Strict
 
 
@@ -18,13 +20,18 @@ def train(
         Path | None, typer.Option(help='JSON {"CLASS": "label"}; without it a folder\'s name is its label.')
     ] = None,
     recipe: Annotated[
-        RecipeName, typer.Option(help="Where the options below come from that are not given: fast, or the paper's own.")
+        RecipeName,
+        typer.Option(help="Where the options below come from that are not given: fast, long, or the paper's own."),
     ] = RecipeName.FAST,
     start: Annotated[
         Path | None, typer.Option(help="Folder of another run: begin with its weights (a warm restart).")
     ] = None,
     phases: Annotated[
-        str | None, typer.Option(help="SIDE:EPOCHS, ...: pixels of the crops and how long; the last side is 224.")
+        str | None,
+        typer.Option(
+            help="SIDE:EPOCHS[:SMALLEST[-LARGEST]], ...: pixels of the crops, how long, and the share of a picture's "
+            "area that they show (0.25-1); the last side is 224."
+        ),
     ] = None,
     norm_epochs: Annotated[
         int | None, typer.Option(min=0, help="Last epochs, those with cross-map normalisation; for all, as many.")
@@ -33,14 +40,23 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,
     warm_up: Annotated[float | None, typer.Option(min=0, help="Epochs from a tenth of the rate to all of it.")] = None,
     dropout: Annotated[float | None, typer.Option(min=0, max=0.95, help="After fc6 and fc7.")] = None,
-    smallest_crop: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="Share of a picture's area that a crop has at least.")
+    augmentation: Annotated[
+        Augmentation | None, typer.Option(help="Crops and flips alone, or colour, geometry and erasing beside them.")
     ] = None,
     mixing: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of the batches mixed in pairs (CutMix, mixup).")
     ] = None,
     averaging: Annotated[
         float | None, typer.Option(min=0, max=0.99999, help="Of the weights: share of the past at each step.")
+    ] = None,
+    class_balance: Annotated[
+        float | None, typer.Option(min=0, help="1: learn as if all classes had as many pictures; 0: as they have.")
+    ] = None,
+    hold_back: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=0.5, help="Share of train/ to measure each epoch on; val/ is looked at once, at the end."
+        ),
     ] = None,
     batch_norm: Annotated[
         bool | None, typer.Option(help="BatchNorm while training; it is folded away at the end.")
@@ -60,25 +76,24 @@ def train(
     strict: Strict = False,
     name: Annotated[str, typer.Option(help="The net's name in its record and in URLs.")] = "zfnet",
     licence: Annotated[str, typer.Option(help="Terms of the weights, for their record.")] = "unspecified",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Where = Device.AUTO,
     loaders: Annotated[int, typer.Option(min=0, help="Processes that cut and flip pictures, for each device.")] = 2,
 ) -> None:
     """Train ZFNet and write OUT/zfnet.safetensors with its record; a killed run goes on where it was."""
     from ..training.process import joined  # torch takes seconds to import: --help does not wait for it
     from ..training.run import About, run, suited
-    from .local import pick_device
 
     chosen = with_options(
         RECIPES[recipe], phases=_phases(phases) if phases else None, norm_epochs=norm_epochs, batch=batch,
-        learning_rate=learning_rate, warm_up=warm_up, dropout=dropout, smallest_crop=smallest_crop,
-        mixing=mixing, averaging=averaging, batch_norm=batch_norm,
+        learning_rate=learning_rate, warm_up=warm_up, dropout=dropout, augmentation=augmentation,
+        mixing=mixing, averaging=averaging, class_balance=class_balance, hold_back=hold_back, batch_norm=batch_norm,
         filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
         precision=precision, seed=seed,
     )  # fmt: skip
     if not SERVABLE.fullmatch(name):
         raise typer.BadParameter(f"--name {name!r}: it stands in URLs, so of letters, digits and . _ -")
     try:
-        with joined(pick_device(device), Console(), loaders) as process:
+        with joined(picked(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)
             weights = run(data, out, suitable, About(name, licence, labels), process, start, strict)
             process.console.print(f"next: zfnet-explainer package --weights {weights}")
@@ -88,9 +103,16 @@ def train(
 
 def _phases(text: str) -> tuple[Phase, ...]:
     try:
-        pairs = [(int(side), int(epochs)) for side, epochs in (part.split(":") for part in text.split(","))]
-    except ValueError as error:
-        raise typer.BadParameter(f"--phases {text!r} is not SIDE:EPOCHS, ...") from error
-    if pairs[-1][0] != 224 or any(side < 64 or epochs < 1 for side, epochs in pairs):
+        phases = tuple(_phase(*part.split(":")) for part in text.split(","))
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(f"--phases {text!r} is not SIDE:EPOCHS[:SMALLEST[-LARGEST]], ...") from error
+    if phases[-1].side != 224 or any(phase.side < 64 or phase.epochs < 1 for phase in phases):
         raise typer.BadParameter(f"--phases {text!r}: sides from 64, epochs from 1, the last side is ZFNet's 224")
-    return tuple(Phase(side, epochs) for side, epochs in pairs)
+    if any(not 0.01 <= phase.crops[0] <= phase.crops[1] <= 1 for phase in phases):
+        raise typer.BadParameter(f"--phases {text!r}: crops show from 0.01 to 1 of a picture, the smallest first")
+    return phases
+
+
+def _phase(side: str, epochs: str, crops: str = "0.25") -> Phase:
+    smallest, _, largest = crops.partition("-")
+    return Phase(int(side), int(epochs), (float(smallest), float(largest or 1)))

@@ -53,15 +53,15 @@ def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data:
     notes = json.loads((weights.parent / "atlas" / "notes.json").read_text())
     assert notes["weights_sha256"] == sha256
     assert [one["layer"] for one in notes["grouping"]] == [1, 2, 3]
-    out = tmp_path / "new" / "figure.png"
+    out = tmp_path / "new" / "figure.webp"
     result = run("figures", "2", "--weights", weights, "--out", out)
     assert result.exit_code == 0, result.output
     with Image.open(out) as figure:
-        assert figure.width == 1794
+        assert (figure.format, figure.width) == ("WEBP", 1794)
 
 
 def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp_path: Path) -> None:
-    out, picture = tmp_path / "atlas", tmp_path / "figure.png"
+    out, picture = tmp_path / "atlas", tmp_path / "figure.webp"
     drawn = ("figures", "2", "--weights", weights, "--atlas", out, "--out", picture)
     result = run("gallery", data, "--weights", weights, "--out", out, "--maps", "1", "--patches")
     assert result.exit_code == 0, result.output
@@ -78,7 +78,7 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
         (["gallery", "EMPTY", "--weights", "WEIGHTS"], "no pictures under"),
         (["gallery", "/nope", "--weights", "WEIGHTS"], "No such file or directory: '/nope'"),
         (["gallery", "WEIGHTS", "--weights", "WEIGHTS"], "Not a directory: '"),
-        (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "auto, cpu or cuda, not 'tpu'"),
+        (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "EMPTY"], "build it with `zfnet-explainer gallery DATA`"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
         (["explain", "DATA", "--weights", "BESIDE"], "belongs to other weights"),
@@ -139,5 +139,5 @@ def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_pa
 
     whole, other, empty = drawn(9), drawn(9, seed=1), drawn(8)
     assert whole != other
-    heights = [np.asarray(Image.open(io.BytesIO(png)).convert("L")).shape[0] for png in (whole, other, empty)]
+    heights = [np.asarray(Image.open(io.BytesIO(one)).convert("L")).shape[0] for one in (whole, other, empty)]
     assert heights[0] == heights[1] > heights[2] + 500
