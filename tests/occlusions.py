@@ -17,8 +17,10 @@ def by_hand(
     covered = logits(probability, most_probable, target, classes)
     clean = logits(np.array(unoccluded, np.float32), np.array(most_probable_unoccluded), target, classes)
     return Occlusion(
-        grid, "gray", 5, 173, 90.0, 100 * probability, covered, clean, 1.0, target, None, "float32", None, "groups"
-    )
+        squares=grid, fill="gray", layer=5, feature=173, feature_unoccluded=90.0, feature_activity=100 * probability,
+        logits=covered, logits_unoccluded=clean, temperature=1.0, target=target, contrast_class=None,
+        precision="float32", max_deviation=None, log_odds_deviation=None, way="groups",
+    )  # fmt: skip
 
 
 def logits(probability: FloatArray, most_probable: IntArray, target: int, classes: int) -> FloatArray:

@@ -204,13 +204,19 @@ def test_occlusion_equals_painting_the_picture(
 
 @BFLOAT16
 def test_a_reduced_precision_says_how_far_it_is_from_float32(explainer: Explainer, pixels: Pixels) -> None:
-    exact = occlusion_of(explainer.explain(pixels, OPTIONS))
-    reduced = occlusion_of(explainer.explain(pixels, replace(OPTIONS, precision="bfloat16")))
-    again = occlusion_of(explainer.explain(pixels, OPTIONS))
+    options = replace(OPTIONS, contrast="second")
+    exact = occlusion_of(explainer.explain(pixels, options))
+    reduced = occlusion_of(explainer.explain(pixels, replace(options, precision="bfloat16")))
+    again = occlusion_of(explainer.explain(pixels, options))
     assert (reduced.exact, reduced.precision) == (False, "bfloat16")
     sample = np.ix_((0, 1, 3, 4), (0, 1, 3, 4))
     apart = np.abs(reduced.target_probability - exact.target_probability)
     assert reduced.max_deviation == pytest.approx(float(apart[sample].max()), abs=1e-6)
+    assert exact.contrast is not None
+    assert exact.contrast.max_deviation is None
+    assert reduced.contrast is not None
+    odds_apart = np.abs(reduced.contrast.log_odds - exact.contrast.log_odds)[sample].max()
+    assert reduced.contrast.max_deviation == pytest.approx(float(odds_apart), rel=1e-3)
     assert 0 < apart.max() < 0.1
     np.testing.assert_allclose(again.target_probability, exact.target_probability, rtol=1e-5)  # stays what it was
 
@@ -409,3 +415,9 @@ def test_zfnet(random_zfnet: Chain) -> None:
     assert check.occlusion is not None
     assert check.deconv.agrees
     assert check.occlusion.agrees
+
+
+def test_the_last_layer_is_explained_where_none_is_named(explainer: Explainer, pixels: Pixels) -> None:
+    deconv = explainer.explain(pixels, Options(methods=frozenset({"deconv"}), features=2)).deconv
+    assert deconv is not None
+    assert [part.layer for part in deconv] == [len(explainer.chain.features)]

@@ -93,7 +93,8 @@ class Explainer:
         deconv = occlusion = None
         if "deconv" in options.methods:
             with clock("deconv"):
-                deconv = tuple(self._project(clean, layer, options) for layer in options.layers)
+                layers = options.layers or (len(self.chain.features),)
+                deconv = tuple(self._project(clean, layer, options) for layer in layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
                 occlusion = self._occlude(pixels, image, clean, target.class_index, contrast, options)
@@ -162,9 +163,13 @@ class Explainer:
         fill = self._fill(pixels, options)
         precision = PRECISIONS[options.precision]
         found = self._occluders(precision, image, clean, fill, grid, feature)
-        deviation = None
+        deviation = log_odds_deviation = None
         if not self.exact or options.precision != "float32":
-            deviation = self._deviation(image, clean, fill, grid, target, found.logits)
+            there, right = self._compared(image, clean, fill, grid, found.logits)
+            deviation = _apart(*(probabilities(x, self.record.temperature)[..., target] for x in (there, right)))
+            if contrast is not None:
+                odds = (x[..., target].double() - x[..., contrast].double() for x in (there, right))
+                log_odds_deviation = _apart(*odds) / self.record.temperature
         return Occlusion(
             squares=grid,
             fill=options.fill,
@@ -179,13 +184,14 @@ class Explainer:
             contrast_class=contrast,
             precision=options.precision,
             max_deviation=deviation,
+            log_odds_deviation=log_odds_deviation,
             way=self._occluders.of(precision).way_for(grid),
         )
 
-    def _deviation(
-        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, target: int, logits: Tensor
-    ) -> float:
-        """Largest difference of the target's probability from float32 over up to 4 x 4 evenly spread squares.
+    def _compared(
+        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of up to 4 x 4 evenly spread squares as they are and in float32.
 
         A device that rounds float32 is compared with float64, which none rounds.
         """
@@ -194,10 +200,7 @@ class Explainer:
             grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
         )
         exact = self._occluders(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
-        there, right = (
-            probabilities(some, self.record.temperature)[..., target] for some in (logits[rows][:, cols], exact.logits)
-        )
-        return float((right - there).abs().max())
+        return logits[rows][:, cols], exact.logits
 
     @torch.inference_mode(False)
     def _crosscheck(
@@ -251,6 +254,10 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds[stage] = time.perf_counter() - start
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max())
 
 
 def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:

@@ -24,14 +24,14 @@ class Options:
     """What is asked about one picture; every value has been checked (see `wire.options`).
 
     `target` is a class index, None the predicted class; `contrast` another class's, or `second`, the most probable
-    class that is not the target; `layers` count from 1; `feature` names maps of one layer in the place of its
-    `features` strongest; `window` and `stride` are in pixels.
+    class that is not the target; `layers` count from 1, none named is the last; `feature` names maps of one layer in
+    the place of its `features` strongest; `window` and `stride` are in pixels.
     """
 
     top_k: int = 5
     methods: frozenset[str] = frozenset({"deconv", "occlusion"})
     target: int | None = None
-    layers: tuple[int, ...] = (5,)
+    layers: tuple[int, ...] = ()
     features: int = 9
     feature: tuple[int, ...] | None = None
     others: int = 0
@@ -81,11 +81,15 @@ class LayerProjections:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Why the target and not the class `class_index`: log p(target) - log p(class), by square [rows, cols]."""
+    """Why the target and not the class `class_index`: log p(target) - log p(class), by square [rows, cols].
+
+    `max_deviation`: largest difference from float32 in nats, as an `Occlusion` has it of the target's probability.
+    """
 
     class_index: int
     unoccluded: float
     log_odds: FloatArray
+    max_deviation: float | None
 
     @property
     def worst(self) -> tuple[int, int]:
@@ -99,8 +103,9 @@ class Occlusion:
 
     `logits` [rows, cols, classes] and `logits_unoccluded` [classes] are the net's; probabilities are those of the
     logits over `temperature`. `target` and `contrast_class` are class indices. `max_deviation` is the largest
-    difference of a target probability from float32 over evenly spread squares, at most 16; None where the evaluation
-    is exact. `way`: how the squares were evaluated, `full`, `one_group` or `groups` (`methods.incremental.plan.Way`).
+    difference of a target probability from float32 over evenly spread squares, at most 16, and `log_odds_deviation`
+    that of the contrast's log odds; None where the evaluation is exact. `way`: how the squares were evaluated, `full`,
+    `one_group` or `groups` (`methods.incremental.plan.Way`).
     """
 
     squares: "Squares"
@@ -116,6 +121,7 @@ class Occlusion:
     contrast_class: int | None
     precision: str
     max_deviation: float | None
+    log_odds_deviation: float | None
     way: str
 
     @property
@@ -160,7 +166,7 @@ class Occlusion:
             (logits[..., self.target] - logits[..., self.contrast_class]) / np.float32(self.temperature)
             for logits in (self.logits_unoccluded, self.logits)
         )
-        return Contrast(self.contrast_class, float(unoccluded), log_odds)
+        return Contrast(self.contrast_class, float(unoccluded), log_odds, self.log_odds_deviation)
 
     @property
     def worst(self) -> tuple[int, int]:

@@ -152,6 +152,7 @@ def test_npz(served: Service, whole: Any) -> None:
         "occlusion.lefts": ("int64", (2,)),
         "occlusion.feature_activity": ("float32", (2, 2)),
         "occlusion.logits": ("float32", (2, 2, 3)),
+        "occlusion.temperature": ("float32", ()),
         "occlusion.target_probability": ("float32", (2, 2)),
         "occlusion.unoccluded": ("float32", ()),
         "occlusion.most_probable_class": ("int64", (2, 2)),

@@ -128,6 +128,7 @@ def test_a_whole_explanation() -> None:
         "occlusion.lefts": ("INT64", [2]),
         "occlusion.feature_activity": ("FP32", [2, 2]),
         "occlusion.logits": ("FP32", [2, 2, 3]),
+        "occlusion.temperature": ("FP32", [1]),
         "occlusion.target_probability": ("FP32", [2, 2]),
         "occlusion.unoccluded": ("FP32", [1]),
         "occlusion.most_probable_class": ("INT64", [2, 2]),

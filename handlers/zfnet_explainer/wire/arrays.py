@@ -43,6 +43,7 @@ def arrays(picture: Picture, found: Explanation) -> dict[str, NDArray[Any]]:
             "occlusion.feature.unoccluded": np.array(maps.feature_unoccluded, np.float32),
             "occlusion.feature_activity": maps.feature_activity,
             "occlusion.logits": maps.logits,
+            "occlusion.temperature": np.array(maps.temperature, np.float32),
             "occlusion.target_probability": maps.target_probability,
             "occlusion.unoccluded": np.array(maps.unoccluded, np.float32),
             "occlusion.most_probable_class": maps.most_probable_class,
@@ -53,6 +54,8 @@ def arrays(picture: Picture, found: Explanation) -> dict[str, NDArray[Any]]:
                 "occlusion.contrast.unoccluded": np.array(maps.contrast.unoccluded, np.float32),
                 "occlusion.contrast.log_odds": maps.contrast.log_odds,
             }
+            if maps.contrast.max_deviation is not None:
+                named["occlusion.contrast.max_deviation"] = np.array(maps.contrast.max_deviation, np.float32)
         if maps.max_deviation is not None:
             named["occlusion.max_deviation"] = np.array(maps.max_deviation, np.float32)
     if found.crosscheck is not None:

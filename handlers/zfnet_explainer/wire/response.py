@@ -165,6 +165,7 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
             "flipped_share": float(maps.flipped.mean()),
         },
         "exact": maps.exact,
+        "temperature": maps.temperature,
         "max_deviation": maps.max_deviation,
         "way": maps.way,
         "precision": maps.precision,
@@ -185,6 +186,7 @@ def _contrast(served: Served, maps: Occlusion, contrast: Contrast) -> dict[str, 
         "unoccluded": contrast.unoccluded,
         "log_odds": contrast.log_odds,
         "worst": {**_corner(maps.box(contrast.worst)), "log_odds": lowest},
+        "max_deviation": contrast.max_deviation,
     }
 
 
