@@ -1,4 +1,4 @@
-"""`zfnet-explainer`: serve, import, package, train, evaluate, gallery, figures, explain, crosscheck, bench."""
+"""`zfnet-explainer`: serve, explain, crosscheck, train, import, package, evaluate, gallery, figures, bench."""
 
 import typer
 
@@ -19,7 +19,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, explain, crosscheck, train, evaluate, gallery, package, bench):
+# In the order of --help: asking a net, making one, finding out about one.
+for command in (serve, explain, crosscheck, train):
     app.command()(command)
 app.command("import")(import_net)
+for command in (package, evaluate, gallery, bench):
+    app.command()(command)
 app.add_typer(figures.app, name="figures")
