@@ -20,9 +20,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # In the order of --help: asking a net, making one, finding out about one.
-for command in (serve, explain, crosscheck, train):
-    app.command()(command)
+app.command()(serve)
+app.command()(explain)
+app.command()(crosscheck)
+app.command()(train)
 app.command("import")(import_net)
-for command in (package, evaluate, gallery, bench):
-    app.command()(command)
+app.command()(package)
+app.command()(evaluate)
+app.command()(gallery)
+app.command()(bench)
 app.add_typer(figures.app, name="figures")
