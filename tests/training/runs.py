@@ -10,7 +10,7 @@ from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
-from zfnet_explainer.training.recipe import Phase, Precision, Recipe
+from zfnet_explainer.training.recipe import Augmentation, Phase, Precision, Recipe
 
 from ..chains import like_zfnet
 
@@ -25,6 +25,8 @@ RECIPE = Recipe(
     norm_epochs=2,
     mixing=0.5,
     averaging=0.9,
+    augmentation=Augmentation.STRONG,
+    class_balance=1.0,
     ranks={"fc1": 6},
     precision=Precision.FLOAT32,  # the other one takes ten times as long on a processor without its instructions
 )

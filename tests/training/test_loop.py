@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from zfnet_explainer.accuracy.logits import top1
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training import loop
+from zfnet_explainer.training.averaging import measure_statistics
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 from zfnet_explainer.training.state import About, save_state
 
@@ -101,16 +103,60 @@ def test_the_average_follows_the_weights_of_every_step(tmp_path: Path) -> None:
         nonlocal taken
         seen = taken if taken < steps else taken - steps  # since the average began
         past = min(0.3, (1 + seen) / (10 + seen)) if seen else 0.0
-        for name, value in run.net.state_dict().items():
-            expected[name] = past * expected.get(name, torch.zeros(())) + (1 - past) * value.double()
+        for name, value in run.net.named_parameters():
+            expected[name] = past * expected.get(name, torch.zeros(())) + (1 - past) * value.detach().double()
         taken += 1
 
     run.optimiser.register_step_post_hook(after_each_step(follow))
     run.run()
     assert taken == 3 * steps
-    for name, value in run.trained().state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+    for name, value in run.trained().named_parameters():
+        torch.testing.assert_close(value.detach().double(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_batch_statistics_are_the_averages_own(tmp_path: Path) -> None:
+    """Of what its first convolution makes of the pictures that are trained on, not a mean of the nets' statistics."""
+    run = trainer(tmp_path)
+    run.run()
+    result = run.trained()
+    x = PREPROCESSING.standardise(run.train.sample())
+    maps = result.get_submodule("conv1")(x).transpose(0, 1).flatten(1).detach()
+    for net, same in ((result, True), (run.net, False)):
+        norm = net.get_submodule("bn_conv1")
+        mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+        assert torch.allclose(mean, maps.mean(1), rtol=1e-3, atol=1e-5) is same
+        assert torch.allclose(var, maps.var(1), rtol=1e-3, atol=1e-5) is same
+
+
+def test_the_batch_statistics_are_of_all_classes_together(tmp_path: Path) -> None:
+    """Pictures in the order of their classes, four batches: in the mean over batches of one class, what tells classes
+    apart would be no variance."""
+    source = pictures(256)
+    order = source.labels.argsort(stable=True)
+    ordered = replace(source, images=source.images[order], labels=source.labels[order])
+    run = trainer(tmp_path)
+    assert run.average is not None
+    measure_statistics(run.average, ordered, PREPROCESSING, SIDE)
+    maps = run.net.get_submodule("conv1")(PREPROCESSING.standardise(source.images)).transpose(0, 1).flatten(1)
+    norm = run.average.module.get_submodule("bn_conv1")
+    torch.testing.assert_close(norm.running_mean, maps.mean(1).detach(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=0.02, atol=0)
+
+
+def test_the_loss_is_that_of_adjusted_logits(tmp_path: Path) -> None:
+    """Menon et al. 2021, equation 10: cross entropy of the logits plus tau times the log of the class's share."""
+    run = trainer(tmp_path, replace(RECIPE, class_balance=1.5, mixing=0.0, dropout=0.0, averaging=0.0), count=13)
+    counts = [3, 3, 3, 2, 2]
+    images, labels = run.train.sample()[:4], run.train.labels[:4]
+    seen: list[Tensor] = []
+    run.net.register_forward_hook(lambda _, __, output: seen.append(output.detach().double()))
+    found = float(run._step(images, labels)[0]) / 4
+    expected = 0.0
+    for row, label in zip(seen[0].tolist(), labels.tolist(), strict=True):
+        weights = [math.exp(value) * (count / 13) ** 1.5 for value, count in zip(row, counts, strict=True)]
+        logs = [math.log(weight / sum(weights)) for weight in weights]
+        expected -= 0.9 * logs[label] + 0.1 * sum(logs) / 5  # label smoothing
+    assert found == pytest.approx(expected / 4, rel=1e-5)
 
 
 def test_a_run_without_averaging_ends_with_the_weights_as_they_are(tmp_path: Path) -> None:
@@ -169,6 +215,26 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
 def test_the_folder_of_another_recipe_is_refused(whole: Path, recipe: Recipe) -> None:
     with pytest.raises(ValueError, match="holds the run of another recipe: choose another folder or remove it"):
         trainer(whole, recipe)
+
+
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_a_class_without_a_picture_leaves_the_loss_finite(balance: float, tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, class_balance=balance, mixing=0.0), count=4)
+    assert sorted(set(run.train.labels.tolist())) == [0, 1, 2, 3], "of five classes"
+    run.run()
+    assert all(0 < float(row["loss"]) < 10 for row in log(tmp_path))
+
+
+def test_a_run_of_another_version_is_refused(whole: Path, tmp_path: Path) -> None:
+    with safe_open(whole / "state.safetensors", "pt") as state:
+        metadata = state.metadata()
+    recipe = json.loads(metadata["recipe"])
+    del recipe["class_balance"]
+    metadata["recipe"] = json.dumps(recipe | {"smallest_crop": 0.25})
+    save_file(load_file(whole / "state.safetensors"), tmp_path / "state.safetensors", metadata)
+    with pytest.raises(ValueError, match=r"a run that another version began, .* begin with its weights \(--start "):
+        trainer(tmp_path)
+    trainer(tmp_path / "next", start=tmp_path)
 
 
 def test_other_pictures_are_refused(whole: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_training_step_stays_there_and_waits_for_nothing(
         there = dict(trained.net.named_parameters())
         for group in trained.optimiser.param_groups:
             group["params"] = [there[names[id(weight)]] for weight in group["params"]]
-        trained.process = replace(trained.process, device=GPU)
+        trained.process, trained.shift = replace(trained.process, device=GPU), trained.shift.to(GPU)
         for _ in range(2):
             assert trained._step(images, labels).device == GPU
 

@@ -16,6 +16,12 @@ def test_sides_and_normalisation() -> None:
     assert all(replace(RECIPE, norm_epochs=None).cross_map_norm(epoch) for epoch in range(6))
 
 
+def test_each_epoch_belongs_to_a_phase() -> None:
+    assert [RECIPE.phase(epoch) for epoch in range(6)] == [
+        *[RECIPE.phases[0]] * 2, RECIPE.phases[1], *[RECIPE.phases[2]] * 3
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("epoch", "warm_up", "rate"),
     [(0, 0, 0.1), (3, 0, 0.05), (6, 0, 0), (0, 1.5, 0.01), (3, 1.5, 0.05), (2, 4, 0.1 * 0.75 * 0.55), (2, 0, 0.075)],

@@ -23,6 +23,8 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import ClassName, load
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import channel_statistics, read_split
+from zfnet_explainer.studies.model_card import training_tables
+from zfnet_explainer.studies.tables import percent
 from zfnet_explainer.training import run
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import FAST, Precision
@@ -76,7 +78,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "labels.json").write_text(json.dumps(LABELS))
     result = train(data, out, "--labels", str(out / "labels.json"), "--name", "tiny", "--licence", "CC0-1.0")
     assert result.exit_code == 0, result.output
-    assert f"zfnet-explainer package --weights {out}/zfnet.safetensors" in result.output.replace("\n", "")
+    assert f"zfnet-explainer serve --weights {out}/zfnet.safetensors" in result.output.replace("\n", "")
     return out
 
 
@@ -96,7 +98,10 @@ def test_the_record_says_what_the_weights_are(data: Path, trained: Path) -> None
 def test_the_record_says_how_they_were_trained(trained: Path) -> None:
     training = load(trained / "zfnet.safetensors").record.training
     assert training["images"] == 24
-    assert training["recipe"]["phases"] == [{"side": 64, "epochs": 12}, {"side": 224, "epochs": 1}]
+    assert training["recipe"]["phases"] == [
+        {"side": 64, "epochs": 12, "crops": [0.25, 1.0]},
+        {"side": 224, "epochs": 1, "crops": [0.25, 1.0]},
+    ]
     assert (training["recipe"]["learning_rate"], training["start"]) == (0.02, None)
     with (trained / "log.csv").open() as file:
         rows = [{name: float(row[name]) for name in training["log"][0]} for row in csv.DictReader(file)]
@@ -154,6 +159,10 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--phases 64:1,128:1", "the last side is ZFNet's 224"),
         ("--phases 32:1,224:1", "sides from 64"),
         ("--phases 64:0,224:1", "epochs from 1"),
+        ("--phases 224:1:0.6-1:2", "is not SIDE:EPOCHS"),
+        ("--phases 224:1:0.6-small", "is not SIDE:EPOCHS"),
+        ("--phases 224:1:0.6-0.5", "the smallest first"),
+        ("--phases 224:1:0", "crops show from 0.01 to 1"),
         ("--device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("--labels nowhere.json", "cannot read nowhere.json"),
         ("--seed 1", "holds the run of another recipe"),
@@ -167,6 +176,21 @@ def test_what_cannot_be_trained(
     result = train(data, trained if "--seed" in options else tmp_path, *options.split())
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_part_is_held_back_and_the_validation_pictures_are_kept_for_the_end(data: Path, tmp_path: Path) -> None:
+    result = train(data, tmp_path, "--phases", "224:1:0.5-0.9", "--norm-epochs", "1", "--hold-back", "0.25")
+    assert result.exit_code == 0, result.output
+    assert "18 pictures to train on, 6 held back, 6 to validate on, 3 classes" in result.output
+    assert "held-back top-1" in result.output
+    record = load(tmp_path / "zfnet.safetensors").record
+    assert record.training["images"] == 18
+    assert record.training["recipe"]["phases"] == [{"side": 224, "epochs": 1, "crops": [0.5, 0.9]}]
+    assert [sorted(row) for row in record.training["log"]] == [["epoch", "held_back_top1", "loss", "side"]]
+    assert record.validation is not None
+    assert record.validation["images"] == 6
+    [row] = training_tables(record)[1].rows
+    assert row[-1] == percent(record.training["log"][0]["held_back_top1"])
 
 
 def test_splits_must_hold_the_same_classes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +209,8 @@ def test_class_names() -> None:
     assert run.class_names(("b", "a"), labels) == (ClassName("b", "bee"), ClassName("a", "ant"))
     with pytest.raises(ValueError, match="the labels have none for class c, d, e, f, g and 2 more"):
         run.class_names(tuple("acdefghi"), labels)
+    with pytest.raises(ValueError, match=r"one line of text that is not blank, not 'a\\nb'"):
+        run.class_names(("a\nb",), None)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ def test_what_the_form_of_zfnet_holds() -> None:
     assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 4), "smaller pictures are stretched"
 
 
+def test_the_first_layer_can_start_smaller_than_the_others() -> None:
+    torch.manual_seed(0)
+    net = training_form(zfnet(20, THIN), replace(RECIPE, first_deviation=1e-3))
+    assert float(net.get_parameter("conv1.weight").detach().std()) == pytest.approx(0.001, rel=0.05)
+    assert float(net.get_parameter("fc8.weight").detach().std()) == pytest.approx(0.01, rel=0.05)
+
+
 def test_the_papers_start_has_one_deviation_everywhere() -> None:
     torch.manual_seed(0)
     net = training_form(zfnet(4, THIN), replace(RECIPE, batch_norm=False, initialisation=Initialisation.PAPER))

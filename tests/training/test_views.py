@@ -14,7 +14,7 @@ from rich.console import Console
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training import views
 from zfnet_explainer.training.process import Process
-from zfnet_explainer.training.recipe import Phase, Recipe
+from zfnet_explainer.training.recipe import Augmentation, Phase, Recipe
 from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory
 
 FreeSpace = namedtuple("FreeSpace", "free")
@@ -28,11 +28,11 @@ def ramps(count: int) -> Pictures:
     return Pictures(torch.stack(images).to(torch.uint8), torch.arange(count) + 3, tuple("x" * count), ("y",))
 
 
-@pytest.mark.parametrize("smallest", [0.25, 0.6])
-def test_random_views_are_crops_and_mirror_images(smallest: float) -> None:
+@pytest.mark.parametrize(("smallest", "largest"), [(0.25, 1.0), (0.6, 1.0), (0.25, 0.5)])
+def test_random_views_are_crops_and_mirror_images(smallest: float, largest: float) -> None:
     mirrored, areas = set(), []
     for epoch in range(40):
-        view, label = RandomViews(ramps(1), replace(RECIPE, smallest_crop=smallest), epoch)[0]
+        view, label = RandomViews(ramps(1), replace(RECIPE, phases=(Phase(32, 50, (smallest, largest)),)), epoch)[0]
         assert (view.shape, view.dtype, label) == ((3, 32, 32), torch.uint8, 3)
         assert (view[2] == 0).all()
         vertical, horizontal = view[0].int(), view[1].int()
@@ -42,19 +42,42 @@ def test_random_views_are_crops_and_mirror_images(smallest: float) -> None:
         areas.append(height * width / 2500)
     assert mirrored == {True, False}
     assert smallest - 0.05 < min(areas) < smallest + 0.15
-    assert 0.8 < max(areas) <= 1
+    assert 0.8 * largest < max(areas) <= largest + 0.05
 
 
-def test_a_view_follows_from_seed_epoch_and_index() -> None:
+def test_strong_views_are_plain_ones_and_one_change_or_an_erased_rectangle() -> None:
+    """The same crop and flip; then some pictures as they are, some of other colours or bent, some with grey in them."""
+    recipe = replace(RECIPE, augmentation=Augmentation.STRONG)
+    pictures = replace(ramps(1), images=ramps(1).images.clamp(max=100))
+    pairs = [[RandomViews(pictures, one, epoch)[0][0] for one in (RECIPE, recipe)] for epoch in range(50)]
+    assert {(strong.shape, strong.dtype) for _, strong in pairs} == {((3, 32, 32), torch.uint8)}
+    changed = [float((plain != strong).any(0).float().mean()) for plain, strong in pairs]
+    assert min(changed) == 0, "identity is one of the changes"
+    assert max(changed) > 0.9
+    erased = [_rectangle(plain, strong) for plain, strong in pairs]
+    assert any(0.02 <= share <= 0.34 for share in erased), "2 to 33 % of a picture that is left alone but for that"
+
+
+def _rectangle(plain: torch.Tensor, strong: torch.Tensor) -> float:
+    """The share of a view that a grey rectangle covers, 0 where anything else differs."""
+    grey = (strong == 127).all(0)
+    rows, cols = grey.any(1), grey.any(0)
+    full = torch.equal(grey, rows[:, None] & cols)
+    return float(grey.float().mean()) if full and torch.equal(plain[:, ~grey], strong[:, ~grey]) else 0.0
+
+
+@pytest.mark.parametrize("augmentation", Augmentation)
+def test_a_view_follows_from_seed_epoch_and_index(augmentation: Augmentation) -> None:
+    recipe = replace(RECIPE, augmentation=augmentation)
     pictures = replace(ramps(2), images=ramps(1).images.expand(2, -1, -1, -1))
-    first = RandomViews(pictures, RECIPE, 0)
+    first = RandomViews(pictures, recipe, 0)
     torch.manual_seed(5)
     state = torch.get_rng_state()
     view = first[0][0]
     assert torch.equal(torch.get_rng_state(), state), "dropout's numbers stay as they are"
     torch.manual_seed(6)
     assert torch.equal(first[0][0], view)
-    others = (first[1], RandomViews(pictures, RECIPE, 1)[0], RandomViews(pictures, replace(RECIPE, seed=1), 0)[0])
+    others = (first[1], RandomViews(pictures, recipe, 1)[0], RandomViews(pictures, replace(recipe, seed=1), 0)[0])
     assert not any(torch.equal(other, view) for other, _ in others)
 
 

@@ -13,10 +13,20 @@ from zfnet_explainer.pictures.labelled import StoredPictures, open_split
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.training.process import joined
 from zfnet_explainer.training.readable import readable
+from zfnet_explainer.training.recipe import Augmentation
 
 from .runs import RECIPE, trainer
 
-PLAIN = replace(RECIPE, batch_norm=False, dropout=0.0, mixing=0.0, learning_rate=0.08, warm_up=0.1)
+PLAIN = replace(
+    RECIPE,
+    batch_norm=False,
+    dropout=0.0,
+    mixing=0.0,
+    class_balance=0.0,
+    augmentation=Augmentation.PLAIN,
+    learning_rate=0.08,
+    warm_up=0.1,
+)
 NORMALISED = replace(PLAIN, batch_norm=True)
 COUNT = 61
 

@@ -26,7 +26,7 @@ CLASSES = 20
 
 def training(task: Task) -> None:
     """Two epochs for each side; the second one counts, for the first waits for what torch sets up."""
-    sides, count = (SIDES[-1:], 8) if task.tiny else (SIDES, 4096)
+    sides, count = (SIDES[-1:], CLASSES) if task.tiny else (SIDES, 4096)
     recipe = replace(FAST, phases=tuple(Phase(side, 2) for side in sides), norm_epochs=2, batch=min(FAST.batch, count))
     chain = narrow.zfnet(CLASSES, {}) if task.tiny else zfnet(CLASSES, recipe.ranks)
     loaders = 0 if task.tiny else max(1, usable_cores() - 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ..pictures.files import write_whole
+from ..atomic import write_whole
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .reading import Strict

@@ -1,16 +1,19 @@
 """`zfnet-explainer train`: a folder of labelled pictures -> weights that can be served."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ..torchserve.archive import SERVABLE
+from ..net.checks import check_name
 from ..torchserve.devices import Device
-from ..training.recipe import RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
+from ..training.recipe import CROPS, RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
 from .device import Where, picked
 from .reading import Strict
+
+PHASE = re.compile(r"(?P<side>\d+):(?P<epochs>\d+)(:(?P<smallest>\d*\.?\d+)(-(?P<largest>\d*\.?\d+))?)?")
 
 
 def train(
@@ -90,21 +93,20 @@ def train(
         filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,
         precision=precision, seed=seed,
     )  # fmt: skip
-    if not SERVABLE.fullmatch(name):
-        raise typer.BadParameter(f"--name {name!r}: it stands in URLs, so of letters, digits and . _ -")
     try:
+        check_name(name)
         with joined(picked(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)
             weights = run(data, out, suitable, About(name, licence, labels), process, start, strict)
-            process.console.print(f"next: zfnet-explainer package --weights {weights}")
+            process.console.print(f"next: zfnet-explainer serve --weights {weights}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
 def _phases(text: str) -> tuple[Phase, ...]:
     try:
-        phases = tuple(_phase(*part.split(":")) for part in text.split(","))
-    except (ValueError, TypeError) as error:
+        phases = tuple(map(_phase, text.split(",")))
+    except ValueError as error:
         raise typer.BadParameter(f"--phases {text!r} is not SIDE:EPOCHS[:SMALLEST[-LARGEST]], ...") from error
     if phases[-1].side != 224 or any(phase.side < 64 or phase.epochs < 1 for phase in phases):
         raise typer.BadParameter(f"--phases {text!r}: sides from 64, epochs from 1, the last side is ZFNet's 224")
@@ -113,6 +115,9 @@ def _phases(text: str) -> tuple[Phase, ...]:
     return phases
 
 
-def _phase(side: str, epochs: str, crops: str = "0.25") -> Phase:
-    smallest, _, largest = crops.partition("-")
-    return Phase(int(side), int(epochs), (float(smallest), float(largest or 1)))
+def _phase(text: str) -> Phase:
+    found = PHASE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(text)
+    crops = (float(found["smallest"] or CROPS[0]), float(found["largest"] or CROPS[1]))
+    return Phase(int(found["side"]), int(found["epochs"]), crops)

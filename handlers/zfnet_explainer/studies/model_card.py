@@ -96,7 +96,8 @@ def log(training: Mapping[str, Any]) -> list[list[float]]:
     rows: list[list[float]] = []
     for run in _runs(training):
         before = rows[-1][0] if rows else 0
-        rows += [[before + row["epoch"], *(row[name] for name in RECORDED[1:])] for row in run.get("log", ())]
+        found = ([row[name] for name in RECORDED if name in row] for row in run.get("log", ()))
+        rows += [[before + epoch, *rest] for epoch, *rest in found]
     return rows
 
 

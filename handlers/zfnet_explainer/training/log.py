@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from ..pictures.files import whole
+from ..atomic import whole
 
 Row = dict[str, float]
-RECORDED = ("epoch", "side", "loss", "val_top1")  # what a net's record keeps of a row
+RECORDED = ("epoch", "side", "loss", "val_top1", "held_back_top1")  # what a record keeps; of the last two one is there
 
 
 def read_log(out: Path) -> list[Row]:

@@ -11,13 +11,14 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..accuracy.logits import top1
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
 from ..pictures.labelled import Pictures, Source
+from .averaging import measure_statistics, running_average
 from .bar import Bar
+from .held_back import Part
 from .log import Log, read_log
 from .mixing import Mixing, majority
 from .process import Process
@@ -26,18 +27,17 @@ from .state import STATE, About, digest, load_average, load_momentum, load_resul
 from .trainable import Switch, clip_filters, training_form
 from .views import batches, mixed
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
 
 class Trainer:
     """Trains a chain on pictures; `out` holds the log and the state, from which a run resumes.
 
+    `val`: what is measured after each epoch: the part held back where the recipe has one.
     `start`: the folder of another run, whose weights this one begins with. Raises ValueError where `out`
     holds the state of another run, `start` another net, or the pictures do not fill a batch.
     """
 
     def __init__(
-        self, chain: Chain, recipe: Recipe, train: Source, val: Pictures, preprocessing: Preprocessing,
+        self, chain: Chain, recipe: Recipe, train: Source, val: Pictures | Part, preprocessing: Preprocessing,
         out: Path, process: Process, start: Path | None = None,
     ) -> None:  # fmt: skip
         _check_batch(len(train), len(val), recipe.batch, process.world)
@@ -47,6 +47,8 @@ class Trainer:
         self.val, self.val_count = val.share(process.rank, process.world), len(val)
         self.net = self._form().to(process.device)
         self.mix = Mixing(recipe.mixing, len(train.classes))
+        self.shift = recipe.class_balance * log_shares(train).to(process.device)
+        self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"
         out.mkdir(parents=True, exist_ok=True)
         started = _start(start) if start else None
         self.about: About = {
@@ -58,7 +60,7 @@ class Trainer:
             load_weights(out, self.net, process.device)
         elif start:
             load_result(start, self.net, process.device)
-        self.average = _average(self.net, recipe.averaging)
+        self.average = running_average(self.net, recipe.averaging)
         if self.average and resumed:
             load_average(out, self.average, process.device)
         self.spread = process.spread(self.net)
@@ -86,8 +88,9 @@ class Trainer:
                 if log:
                     log.add(row)
                     save_state(self.out, self.net, self.optimiser, self.average, self.about)
-                bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, val top-1 {row['val_top1']:.1%}, "
-                        f"{row['images_per_s']:.0f} images/s")  # fmt: skip
+                measured = "held-back" if self.recipe.hold_back else "val"
+                bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, {measured} top-1 "
+                        f"{row[self.validated_as]:.1%}, {row['images_per_s']:.0f} images/s")  # fmt: skip
         if log:
             log.close()
 
@@ -111,7 +114,7 @@ class Trainer:
         torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.process.rank))
         self._set_norms(self.recipe.cross_map_norm(self.epoch))
         if self.epoch and self.recipe.cross_map_norm(self.epoch) != self.recipe.cross_map_norm(self.epoch - 1):
-            self.average = _average(self.net, self.recipe.averaging)
+            self.average = running_average(self.net, self.recipe.averaging)
         self.spread.train()
         loader = batches(self.train, self.recipe, self.epoch, self.process)
         sums = torch.zeros(3, dtype=torch.float64, device=self.process.device)  # losses, right answers, pictures
@@ -126,7 +129,7 @@ class Trainer:
         seconds = time.perf_counter() - begin
         return {
             "epoch": self.epoch + 1, "side": self.recipe.side(self.epoch), "loss": round(loss, 4),
-            "train_top1": round(right, 4), "val_top1": round(self._validated(), 4),
+            "train_top1": round(right, 4), self.validated_as: round(self._validated(), 4),
             "images_per_s": round(pictures / seconds, 1),
         }  # fmt: skip
 
@@ -137,7 +140,7 @@ class Trainer:
         x = x.contiguous(memory_format=torch.channels_last)
         with self._autocast():
             logits = self.spread(x).float()
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        loss = functional.cross_entropy(logits + self.shift, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         self.optimiser.step()
@@ -149,7 +152,10 @@ class Trainer:
         return torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))]).double()
 
     def _validated(self) -> float:
-        """Share of the validation pictures that the net is right about."""
+        """Share of the pictures to validate on that the net is right about."""
+        if self.average:
+            with self._autocast():
+                measure_statistics(self.average, self.train, self.preprocessing, self.recipe.side(self.epoch))
         for net in (self.net, self._result):
             self.process.align(net)
         with self._autocast():
@@ -182,18 +188,10 @@ class Trainer:
                 layer.on = on
 
 
-def _average(net: nn.Sequential, share: float) -> AveragedModel | None:
-    """A running average of all weights and of BatchNorm's statistics."""
-    if not share:
-        return None
-
-    def follow(average: Tensors, current: Tensors, there: Tensor | int) -> None:
-        seen = int(followed.n_averaged)  # the same as `there`, which a GPU would have to be waited for
-        past = min(share, (1 + seen) / (10 + seen))
-        get_ema_multi_avg_fn(past)(average, current, there)  # type: ignore[no-untyped-call]
-
-    followed = AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
-    return followed
+def log_shares(pictures: Source) -> Tensor:
+    """The log of each class's share of the pictures, float32 [classes]; a class without any counts as one picture."""
+    counts = torch.bincount(pictures.labels, minlength=len(pictures.classes)).clamp(min=1)
+    return (counts / len(pictures)).log()
 
 
 def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, object]]:
@@ -222,6 +220,11 @@ def _check_batch(train: int, val: int, batch: int, world: int) -> None:
 def _check_same(out: Path, about: About) -> int:
     """How many epochs the run in `out` has done, where it is this one. Raises ValueError for another."""
     found = read_about(out)
+    if found["recipe"].keys() != about["recipe"].keys():
+        raise ValueError(
+            f"{out} holds a run that another version began, whose recipe has other entries: finish it with that "
+            f"version, or choose another folder and begin with its weights (--start {out})"
+        )
     for part, what in (("recipe", "another recipe"), ("data", "other pictures"), ("start", "another --start")):
         if found.get(part) != about[part]:
             raise ValueError(f"{out} holds the run of {what}: choose another folder or remove it")

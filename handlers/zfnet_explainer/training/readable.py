@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from ..pictures.files import write_whole
+from ..atomic import write_whole
 from ..pictures.labelled import BATCH, StoredPictures
 from ..pictures.stream import Tolerance, decoded_batches
 from .process import Process

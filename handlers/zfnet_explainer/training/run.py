@@ -22,6 +22,7 @@ from ..pictures.labelled import (
 )
 from ..pictures.stream import Tolerance
 from .export import export
+from .held_back import hold_back
 from .log import RECORDED, read_log
 from .loop import Trainer
 from .process import Process
@@ -53,8 +54,12 @@ def run(
     train, val = read_splits(data, recipe.phases[-1].side, out, process, strict)
     names = class_names(train.classes, labels)
     preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
-    process.console.print(f"{len(train)} pictures to train on, {len(val)} to validate on, {len(names)} classes")
-    trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, train, val, preprocessing, out, process, start)
+    trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
+    aside = f"{len(measured)} held back, " if recipe.hold_back else ""
+    process.console.print(
+        f"{len(trained)} pictures to train on, {aside}{len(val)} to validate on, {len(names)} classes"
+    )
+    trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, trained, measured, preprocessing, out, process, start)
     trainer.run()
     weights = out / "zfnet.safetensors"
     if process.first:
@@ -131,5 +136,5 @@ def _training(trainer: Trainer, out: Path) -> dict[str, Any]:
         "images": len(trainer.train),
         "recipe": asdict(trainer.recipe),
         "start": trainer.about["start"],
-        "log": [{name: row[name] for name in RECORDED} for row in read_log(out)],
+        "log": [{name: row[name] for name in RECORDED if name in row} for row in read_log(out)],
     }

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ..pictures.files import whole
+from ..atomic import whole
 
 STATE = "state.safetensors"
 

@@ -40,7 +40,7 @@ def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
         else:
             layers[name] = layer
     net = nn.Sequential(layers)
-    _initialise(net, recipe.initialisation, first=weighted[0], last=weighted[-1])
+    _initialise(net, recipe, first=weighted[0], last=weighted[-1])
     return net
 
 
@@ -89,18 +89,18 @@ def _add_weighted(layers: OrderedDict[str, nn.Module], name: str, layer: nn.Modu
             layers[f"bn_{name}"] = nn.BatchNorm1d(layer.out_features)
 
 
-def _initialise(net: nn.Sequential, kind: Initialisation, first: str, last: str) -> None:
-    """Normal weights, biases zero.
-
-    The first layer's start stays visible as noise in its filters for many epochs where it is larger than 1e-2.
-    """
+def _initialise(net: nn.Sequential, recipe: Recipe, first: str, last: str) -> None:
+    """Normal weights, biases zero."""
+    kind = recipe.initialisation
     for name, parameter in net.named_parameters():
         layer = name.partition(".")[0]
         if isinstance(net.get_submodule(layer), nn.BatchNorm1d | nn.BatchNorm2d):
             continue
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
-        elif kind == Initialisation.PAPER or layer in (first, last):
+        elif layer == first:
+            nn.init.normal_(parameter, std=recipe.first_deviation)
+        elif kind == Initialisation.PAPER or layer == last:
             nn.init.normal_(parameter, std=1e-2)
         else:
             nn.init.kaiming_normal_(parameter, nonlinearity="relu" if kind == Initialisation.HE else "linear")

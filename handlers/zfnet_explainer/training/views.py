@@ -12,26 +12,25 @@ from torchvision.transforms import v2
 
 from ..pictures.labelled import Source
 from .process import Process
-from .recipe import Recipe
+from .recipe import Augmentation, Recipe
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where loaders hand their batches over, on Linux
 AHEAD = 2  # batches that a loader has ready
+GREY = 127
+ERASED = 0.25
 
 
 class RandomViews(Dataset[tuple[Tensor, int]]):
-    """Random resized crops with flips, uint8 [3, side, side].
+    """Random resized crops with flips, augmented as the recipe says, uint8 [3, side, side].
 
     A picture's view follows from the seed, the epoch and its index alone, whichever process cuts it.
     """
 
     def __init__(self, source: Source, recipe: Recipe, epoch: int) -> None:
         self.source, self.seed, self.epoch = source, recipe.seed, epoch
-        self.view = v2.Compose(
-            [
-                v2.RandomResizedCrop(recipe.side(epoch), scale=(recipe.smallest_crop, 1.0), antialias=True),
-                v2.RandomHorizontalFlip(),
-            ]
-        )
+        phase = recipe.phase(epoch)
+        crop = v2.RandomResizedCrop(phase.side, scale=phase.crops, antialias=True)
+        self.view = v2.Compose([crop, v2.RandomHorizontalFlip(), *augmentations(recipe.augmentation)])
 
     def __len__(self) -> int:
         return len(self.source)
@@ -40,6 +39,17 @@ class RandomViews(Dataset[tuple[Tensor, int]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(mixed(self.seed, self.epoch, index))
             return self.view(self.source.picture(index)), int(self.source.labels[index])
+
+
+def augmentations(kind: Augmentation) -> list[v2.Transform]:
+    """What follows crop and flip, uint8 to uint8.
+
+    `strong`: TrivialAugmentWide (Mueller & Hutter 2021: one of fourteen changes of colour or geometry, any strength),
+    then random erasing (Zhong et al. 2020) of a quarter of the pictures. What is uncovered or erased is grey.
+    """
+    if kind == Augmentation.PLAIN:
+        return []
+    return [v2.TrivialAugmentWide(fill=GREY), v2.RandomErasing(ERASED, value=GREY)]
 
 
 def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> DataLoader[tuple[Tensor, int]]:

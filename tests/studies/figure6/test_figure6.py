@@ -102,7 +102,7 @@ def test_the_nets_are_alike_but_for_what_is_compared(drawn: Path) -> None:
 
 def test_the_figure_and_its_numbers_are_written(drawn: Path) -> None:
     content = json.loads((drawn / "runs" / "figure6.json").read_text())
-    assert content["recipe"]["phases"] == [{"side": 64, "epochs": 1}]
+    assert content["recipe"]["phases"] == [{"side": 64, "epochs": 1, "crops": [0.35, 1.0]}]
     assert tuple(content["nets"]) == NETS
     for net in content["nets"].values():
         assert net["maps"] == [96, 256]

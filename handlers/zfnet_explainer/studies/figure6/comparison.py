@@ -36,7 +36,7 @@ CONTENDERS = (UNCLIPPED, ALEXNET_STEM, CLIPPED)
 # these, at the paper's rate, diverge on unscaled inputs, hence a lower one. No filter reaches the paper's radius of
 # 1e-1 so soon, hence a smaller one. Thin factors make fc6 and fc7 quick.
 RECIPE = replace(
-    PAPER, batch=64, learning_rate=0.005, initialisation=Initialisation.LECUN, smallest_crop=0.35, ranks=FAST.ranks,
+    PAPER, batch=64, learning_rate=0.005, initialisation=Initialisation.LECUN, ranks=FAST.ranks,
     filter_radius=0.02,
 )  # fmt: skip
 
