@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 from typer.testing import CliRunner, Result
 
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.methods import deconvnet
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net import checkpoint
+from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.own import save_checkpoint
 
 from .. import narrow
 from ..chains import seeded
@@ -95,6 +98,19 @@ def test_what_does_not_agree_ends_with_1_and_says_where(
         assert least <= float(differences[wrong]) <= 0.011
         assert float(differences[1 - wrong]) <= 1e-4
         assert agrees == "NO"
+
+
+def test_the_squares_are_the_server_s_own_where_none_are_asked_for(folder: Path) -> None:
+    """Which fit a net for pictures smaller than the usual square."""
+    layers = nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 12 * 12, len(RECORD.classes))
+    preprocessing = Preprocessing(28, (0.5,) * 3, (0.25,) * 3)
+    path = folder / "small.safetensors"
+    save_checkpoint(seeded(nn.Sequential(*layers), 0), path, classes=RECORD.classes, preprocessing=preprocessing)
+    result = CliRunner().invoke(
+        app, ["crosscheck", f"{folder / 'pictures'}", "--weights", f"{path}", "--device", "cpu"]
+    )
+    assert result.exit_code == 0, result.output
+    assert [agrees for *_, agrees in cells(result).values()] == ["yes", "yes"]
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"no picture", "not a picture"), (None, "it cannot be read: No such")])

@@ -16,8 +16,11 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.probability import probabilities
+from zfnet_explainer.pictures.labelled import MEMORY_LIMIT
 from zfnet_explainer.pictures.stream import Tolerance
+from zfnet_explainer.studies.faithfulness import sample
 from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
 
@@ -162,6 +165,30 @@ def test_contrast(data: Path, weights: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "accuracy.json").exists()
 
 
+@pytest.mark.parametrize("side", [28, 100])
+def test_a_net_for_pictures_of_any_size(data: Path, tmp_path: Path, side: int) -> None:
+    layers = nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * ((side - 3) // 2) ** 2, 3)
+    path = tmp_path / "net.safetensors"
+    preprocessing = Preprocessing(side, (0.5,) * 3, (0.25,) * 3)
+    save_checkpoint(seeded(nn.Sequential(*layers), 0), path, classes=RECORD.classes, preprocessing=preprocessing)
+    result = evaluate(data, "--weights", path, "--pictures", 2, "--fill", "blur", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    for name in ("explanations", "contrast"):
+        protocol = json.loads((tmp_path / "out" / f"{name}.json").read_text())["protocol"]
+        assert protocol == {"window": side // 7, "stride": side // 14, "steps": 10}
+
+
+def test_a_net_of_one_class_has_no_contrasts(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "val").mkdir(parents=True)
+    shutil.copytree(data / "val" / "n01", tmp_path / "data" / "val" / "n01")
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(1), 0), replace(RECORD, classes=RECORD.classes[1:2]), path)
+    result = evaluate(tmp_path / "data", "--weights", path, "--pictures", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "no contrasts: this net knows one class" in result.output
+    assert sorted(file.name for file in (tmp_path / "out").glob("*.json")) == ["accuracy.json", "explanations.json"]
+
+
 def test_probabilities_are_calibrated(data: Path, tmp_path: Path) -> None:
     """Over a temperature of 4 the first point of the curves is the mean of the probabilities that are served."""
     path = tmp_path / "net.safetensors"
@@ -245,7 +272,11 @@ def test_pages_that_cannot_be_written(
     assert message in result.output
 
 
-def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", [MEMORY_LIMIT, 0], ids=["in memory", "too many for memory"])
+def test_an_unreadable_picture_is_left_out_or_with_strict_refused(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    monkeypatch.setattr(sample, "MEMORY_LIMIT", memory)
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/val/n01/2.png").write_bytes(b"no picture")
     arguments = (tmp_path / "data", "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out")
@@ -257,3 +288,11 @@ def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, we
     result = evaluate(*arguments, "--strict")
     assert result.exit_code == 2
     assert "1 of 6 pictures cannot be read" in result.output
+
+
+def test_a_class_folder_that_leads_nowhere_ends_it_in_a_line(data: Path, weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data/val/n03").symlink_to("n03")
+    result = evaluate(tmp_path / "data", "--weights", weights)
+    assert result.exit_code == 2
+    assert "val/n03 is a link to nothing" in result.output

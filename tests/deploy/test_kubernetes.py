@@ -231,7 +231,10 @@ def test_prometheus_finds_the_gateway_under_the_name_of_the_rules(cpu: list[Mani
     assert found == ["zfnet-gateway"]
     assert endpoint["port"] in [port["name"] for port in server(of_kind(cpu, "Deployment")["zfnet-gateway"])["ports"]]
     composed = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text())["scrape_configs"][1]
-    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": composed["job_name"]}]
+    [static] = composed["static_configs"]
+    given = {one["targetLabel"]: one["replacement"] for one in endpoint["relabelings"]}
+    assert given == {"job": composed["job_name"]} | static["labels"]
+    assert static["labels"] == {"pool": "gateway"}, "by which the rules know it"
 
 
 @pytest.mark.parametrize("name", ["rules", "alerts"])

@@ -1,5 +1,8 @@
 """A small mixed load: predictions, explanations with and without a cross-check, and bad requests."""
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import httpx
 
 from ..samples import encoded, noise
@@ -16,13 +19,15 @@ EXPLANATIONS = [
 
 
 def send(client: httpx.Client) -> int:
-    """One round of it; returns how many requests it was."""
-    good = [client.post(PREDICT, files={"data": picture}) for picture in PICTURES]
-    good += [client.post(EXPLAIN, files={"data": PICTURES[0]}, data=options) for options in EXPLANATIONS]
-    assert [answer.status_code for answer in good] == [200] * len(good)
-    bad = [
-        client.post(PREDICT, content=b"nothing"),
-        client.post(EXPLAIN, files={"data": PICTURES[0]}, data={"stride": "0"}),
+    """One round of it, all at once, for the server waits to fill a batch; returns how many requests it was."""
+    picture = {"data": PICTURES[0]}
+    asked: list[tuple[str, dict[str, Any], int]] = [
+        *((PREDICT, {"files": {"data": one}}, 200) for one in PICTURES),
+        *((EXPLAIN, {"files": picture, "data": options}, 200) for options in EXPLANATIONS),
+        (PREDICT, {"content": b"nothing"}, 415),
+        (EXPLAIN, {"files": picture, "data": {"stride": "0"}}, 400),
     ]
-    assert [answer.status_code for answer in bad] == [415, 400]
-    return len(good) + len(bad)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        answers = list(pool.map(lambda one: client.post(one[0], **one[1]), asked))
+    assert [answer.status_code for answer in answers] == [status for *_, status in asked]
+    return len(asked)

@@ -20,7 +20,7 @@ def test_curves_lie_over_the_share_of_the_picture() -> None:
         for name, end in ((MAP, 0.125), (PROJECTION, 0.25), (CENTRE, 0.375), (RANDOM, 0.5))
     }
     found = faithfulness([one, one], seed=0)
-    study = Explanations(2, Protocol(), {"gray": found, "blur": found}, {}, 0, ())
+    study = Explanations(2, Protocol.of(224), {"gray": found, "blur": found}, {}, 0, ())
     panels = draw_curves(study).axes
     assert [axes.get_xlabel() for axes in panels] == [
         f"share of the picture {what}"

@@ -1,5 +1,6 @@
 """Tables and their sections in a page."""
 
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from zfnet_explainer.studies.statistics import Estimate, interval, percent_interval
 from zfnet_explainer.studies.tables import Table, percent, rewrite
 
+PROJECT = Path(__file__).parents[2]
 TABLE = Table("one", "One", ("a", "b"), (("1", "x|y"), ("2", "")), "A note.")
 LINES = "| a | b |\n| --- | --- |\n| 1 | x\\|y |\n| 2 |  |\n\nA note.\n"
 
@@ -41,3 +43,20 @@ def test_numbers() -> None:
     assert [percent(0.12345), percent(0.12345, 2), percent(1, 0), percent(None)] == ["12.3 %", "12.35 %", "100 %", "–"]
     assert interval(Estimate(0.1, -0.25, 0.5)) == "0.100 (-0.250 to 0.500)"
     assert percent_interval(Estimate(0.1, -0.25, 0.5)) == "10.0 % (-25.0 to 50.0)"
+
+
+def table(page: Path) -> list[dict[str, str]]:
+    """The first table of a page that has the column `squares`, row by row."""
+    lines = page.read_text().split("\n")
+    first = next(i for i, line in enumerate(lines) if "| squares |" in line)
+    rows = takewhile(lambda line: line.startswith("|"), lines[first:])
+    head, _, *body = ([cell.strip() for cell in row.strip("|").split("|")] for row in rows)
+    return [dict(zip(head, cells, strict=True)) for cells in body]
+
+
+def test_the_readmes_figures_are_those_of_the_page_that_the_bench_writes() -> None:
+    measured = table(PROJECT / "docs" / "performance.md")
+    shown = table(PROJECT / "README.md")
+    assert len(shown) == 4
+    for row in shown:
+        assert any(row.items() <= one.items() for one in measured), row

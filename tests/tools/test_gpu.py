@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import torch
 from tools.gpu import __main__ as gpu
@@ -19,9 +20,7 @@ from zfnet_explainer.studies.speed import contenders, machine, occlusion
 from zfnet_explainer.torchserve.server import RunningServer
 from zfnet_explainer.training.recipe import Precision
 
-from ..samples import MODEL_STORE
-
-WEIGHTS = MODEL_STORE / "zfnet.safetensors"
+from ..waiting import wait_for
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setitem(machine.MATRIX, "cpu", 64)
     monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (4,))
     monkeypatch.setattr(occlusion, "of_first_map", lambda *_: 3 << 20)
-    return Task(torch.device("cpu"), WEIGHTS, tmp_path / "stage.json", tiny=True)
+    return Task(torch.device("cpu"), tmp_path / "stage.json", tiny=True)
 
 
 def figures(task: Task) -> dict[str, Any]:
@@ -62,13 +61,6 @@ def test_rivals_and_projections(task: Task) -> None:
     assert len(found["projections"]) == 1
 
 
-def test_training(task: Task) -> None:
-    perform("training", task)
-    found = figures(task)
-    assert found["precision"] in {*Precision}
-    assert [epoch["side"] for epoch in found["epochs"]] == [224]
-
-
 def test_every_kind_of_answer(task: Task, server: RunningServer) -> None:
     found = serving.answers(server.inference_url, task)
     assert {one["answer"] for one in found} >= {"predictions", *serving.FORMS, "V1 explain", "V2 infer"}
@@ -86,15 +78,21 @@ def test_an_answer_that_is_refused_is_a_failure(task: Task, server: RunningServe
     assert not task.file.exists()
 
 
-def test_a_stage_that_fails_costs_no_other_ones_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """There are no weights to serve; training needs none."""
-    asked = ["--device", "cpu", "--tiny", "--weights", str(tmp_path / "none"), "--patience", "10"]
-    status = gpu.main([*asked, "--out", str(tmp_path), "--only", "served,training"])
-    assert status == 1
-    assert "none" in json.loads((tmp_path / "served.json").read_text())["error"]
-    training = json.loads((tmp_path / "training.json").read_text())
-    assert training["figures"]["epochs"]
-    assert "error" not in training
+def test_a_stage_that_fails_costs_no_other_ones_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine lacks a package that one stage needs and the other does not."""
+    (tmp_path / "psutil.py").write_text("raise ImportError('none here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    asked = ["--device", "cpu", "--tiny", "--patience", "10", "--only", "served,training"]
+    assert gpu.main([*asked, "--out", str(tmp_path / "out")]) == 1
+    served = json.loads((tmp_path / "out" / "served.json").read_text())
+    assert served.keys() == {"error"}
+    assert "ImportError: none here" in served["error"]
+    training = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert (training["tiny"], training.keys()) == (True, {"machine", "tiny", "figures"})
+    assert training["figures"]["precision"] in {*Precision}
+    assert [epoch["side"] for epoch in training["figures"]["epochs"]] == [224]
     assert "failed: served\n" in capsys.readouterr().out
 
 
@@ -102,19 +100,31 @@ def test_a_stage_that_fails_costs_no_other_ones_figures(tmp_path: Path, capsys: 
     ("ends", "seconds", "error"),
     [
         ("raise MemoryError('no more')", 60, "ended with exit status 1\n"),
-        ("signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)", 5, "took longer than its 5 s\n"),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)", 3, "took longer than its 3 s\n"),
     ],
 )
-def test_a_stage_that_fails_or_hangs_keeps_what_it_had(
+def test_a_stage_that_fails_or_hangs_keeps_what_it_had_and_leaves_nothing_running(
     ends: str, seconds: float, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "STOPPING_S", 1)
+    """It has started a server, which has a session of its own and would hold the card; its figures are its id."""
+    monkeypatch.setattr(gpu, "STOPPING_S", 0.2)
     file = tmp_path / "stage.json"
-    program = f"import signal, time; open({str(file)!r}, 'w').write('{{\"figures\": 1}}'); {ends}"
-    found = gpu.run([sys.executable, "-c", program], file, seconds)
+    server = "subprocess.Popen(['sleep', '600'], start_new_session=True)"
+    kept = f"open({str(file)!r}, 'w').write(json.dumps({{'figures': {server}.pid}}))"
+    found = gpu.run([sys.executable, "-c", f"import json, signal, subprocess, time; {kept}; {ends}"], file, seconds)
+    pid = json.loads(file.read_text())["figures"]
+    try:
+        wait_for(lambda: not alive(pid), "the server lives on", 10)
+    finally:
+        if alive(pid):
+            psutil.Process(pid).kill()
     assert found is not None
     assert found.startswith(error)
-    assert json.loads(file.read_text()) == {"figures": 1, "error": found}
+    assert json.loads(file.read_text()) == {"figures": pid, "error": found}
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def test_a_stage_leaves_no_figures_of_another_run(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 BUDGETS = {"tests": 90, "served": 60, "occlusion": 90, "rivals": 40, "vgg16": 60, "load": 85, "training": 45}
 STOPPING_S = 30  # that a stage has to stop its server and to end, once it is told
 TAIL = 2000  # characters of a log that say what failed
+MARK = "ZFNET_GPU_STAGE"  # in the environment of a stage, and so of all that it starts
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,14 +33,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="little work: to rehearse it, where figures mean nothing")
     parser.add_argument("--only", default=",".join(BUDGETS), help="some of the stages, separated by commas")
-    parser.add_argument("--weights", type=Path, default=ROOT / "model_store" / "zfnet.safetensors")
     parser.add_argument("--patience", type=float, default=1, help="times the stages' time, for a slower machine")
     asked = parser.parse_args(arguments)
     stages = asked.only.split(",")
     if unknown := set(stages) - set(BUDGETS):
         parser.error(f"--only {', '.join(sorted(unknown))}: the stages are {', '.join(BUDGETS)}")
     asked.out.mkdir(parents=True, exist_ok=True)
-    handed = ["--device", asked.device, "--weights", str(asked.weights), *(["--tiny"] if asked.tiny else [])]
+    handed = ["--device", asked.device, *(["--tiny"] if asked.tiny else [])]
     failed = []
     for stage in stages:
         file = (asked.out / f"{stage}.json").resolve()
@@ -59,8 +60,9 @@ def run(command: Sequence[str], file: Path, seconds: float) -> str | None:
     log = file.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, env=_environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
+            command, cwd=ROOT, env=_environment() | {MARK: str(file)}, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         try:
             process.wait(seconds)
             error = f"ended with exit status {process.returncode}" if process.returncode else None
@@ -68,6 +70,7 @@ def run(command: Sequence[str], file: Path, seconds: float) -> str | None:
             error = f"took longer than its {seconds:.0f} s"
         finally:
             _end(process)
+            _kill_marked(f"{MARK}={file}")
     if error:
         error = f"{error}\n{log.read_text(errors='replace')[-TAIL:]}"
         found = json.loads(file.read_text()) if file.exists() else {}
@@ -86,7 +89,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _environment() -> Mapping[str, str]:
+def _kill_marked(mark: str) -> None:
+    """End what has outlived its stage: a server, which has a session of its own, would go on holding the card."""
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # gone meanwhile, or another user's
+            if os.fsencode(mark) in file.read_bytes().split(b"\0"):
+                os.kill(int(file.parent.name), signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
     """This one, with the project's modules where they are, installed or not."""
     paths = [str(ROOT), str(ROOT / "handlers"), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

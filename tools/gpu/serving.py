@@ -14,6 +14,7 @@ import httpx
 from tools.load import capacity
 from tools.load.clients import EXPLAIN, PICTURE, PREDICT
 from zfnet_explainer.commands.local import local_service
+from zfnet_explainer.commands.paths import WEIGHTS
 from zfnet_explainer.studies.speed import requests, start
 from zfnet_explainer.studies.speed.results import Results
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
@@ -23,7 +24,7 @@ from zfnet_explainer.torchserve.server import running_server
 from .task import Task
 
 FORMS = {"json": "application/json", "png": "image/png", "npz": "application/x-npz", "html": "text/html"}
-TINY = {"window": "112", "stride": "112", "features": "2"}
+TINY = {"window": "112", "stride": "112", "layer": "1", "features": "1"}
 WORKERS = 1, 4
 
 
@@ -32,12 +33,12 @@ def served(task: Task) -> None:
     options = WorkerOptions(device=Device(task.device.type))
     with TemporaryDirectory() as folder, ExitStack() as on_exit:
         archive = Path(folder, "zfnet.mar")
-        ensure_archive(archive, task.weights, options)
+        ensure_archive(archive, WEIGHTS, options)
         server = on_exit.enter_context(running_server(archive, Path(folder, "run"), start.beside(options)))
         found: dict[str, Any] = {"answers": answers(server.inference_url, task)}
         task.keep(found)
         results = Results(task.machine, 1 if task.tiny else 20)
-        service = local_service(task.weights, Device(task.device.type))
+        service = local_service(WEIGHTS, Device(task.device.type))
         for endpoint in ("predictions", "explanations"):
             results.requests.append(requests.measure(service, server.inference_url, endpoint, results.repeats))
             task.keep(found | {"bench": asdict(results)})

@@ -24,9 +24,8 @@ if __name__ == "__main__":
     parser.add_argument("stage", choices=MODULES)
     parser.add_argument("--into", type=Path, required=True)
     parser.add_argument("--device", type=torch.device, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--tiny", action="store_true")
     asked = parser.parse_args()
     if asked.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no GPU here; --device cpu rehearses without one")
-    perform(asked.stage, Task(asked.device, asked.weights, asked.into, asked.tiny))
+    perform(asked.stage, Task(asked.device, asked.into, asked.tiny))

@@ -1,4 +1,4 @@
-"""Puts what `tools.gpu` measured into the tables of pages: `python -m tools.gpu.tables FOLDER --into README.md ...`.
+"""Puts what `tools.gpu` measured into the tables of pages: `python -m tools.gpu.tables FOLDER --into PAGE ...`.
 
 A table whose figures are not there says that they were not measured.
 """

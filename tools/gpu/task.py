@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 
-from zfnet_explainer.pictures.files import whole
+from zfnet_explainer.atomic import whole
 from zfnet_explainer.studies.speed.machine import Machine, describe
 
 
 @dataclass(frozen=True)
 class Task:
-    """The device, the weights that servers have, the file for the figures, and whether it is but a rehearsal."""
+    """The device, the file for the figures, and whether it is but a rehearsal."""
 
     device: torch.device
-    weights: Path
     file: Path
     tiny: bool = False
 

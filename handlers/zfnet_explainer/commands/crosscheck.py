@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ..pictures.files import read_file
 from ..torchserve.devices import Device
 from .device import Where
 from .explain import found_pictures
@@ -23,8 +24,12 @@ def crosscheck(
         str, typer.Option(help="Layers to compare, separated by commas. Default: all.", show_default=False)
     ] = "",
     features: Annotated[int, typer.Option(help="Strongest maps a layer.")] = 3,
-    window: Annotated[int, typer.Option(help="Side of the occluding square, in pixels.")] = 32,
-    stride: Annotated[int, typer.Option(help="Pixels from one square to the next.")] = 16,
+    window: Annotated[
+        int | None, typer.Option(help="Side of the occluding square, in pixels. Default: the server's.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Pixels from one square to the next. Default: the server's.")
+    ] = None,
     weights: Annotated[Path, typer.Option(help="Weights to compute with.")] = WEIGHTS,
     device: Where = Device.AUTO,
 ) -> None:
@@ -35,13 +40,13 @@ def crosscheck(
     every = ",".join(str(number) for number, _ in enumerate(service.rules.maps, 1))
     options = {
         "crosscheck": "captum", "images": "false", "layer": layer or every, "features": str(features),
-        "window": str(window), "stride": str(stride),
+        **{name: str(value) for name, value in (("window", window), ("stride", stride)) if value is not None},
     }  # fmt: skip
     table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
     all_agree = True
     for picture, relative in track(found_pictures(pictures), "comparing", console=Console(stderr=True)):
         try:
-            encoded = picture.read_bytes()
+            encoded = read_file(picture)
         except OSError as error:
             raise typer.BadParameter(f"{picture}: it cannot be read: {error.strerror}") from error
         content = json.loads(ask(service, encoded, options).body)

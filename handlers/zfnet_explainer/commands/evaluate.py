@@ -87,8 +87,11 @@ def evaluate(
     if only in (None, Study.EXPLANATIONS):
         tables += _explanations(served, record, sample(source, pictures, seed), fills, seed, out)
     if only in (None, Study.CONTRAST):
-        contrasted = labelled_sample(source, labels, alike, pictures, seed)
-        tables += _contrasts(served, record, *contrasted, fills, seed, out)
+        if len(record.classes) > 1:
+            contrasted = labelled_sample(source, labels, alike, pictures, seed)
+            tables += _contrasts(served, record, *contrasted, fills, seed, out)
+        else:
+            console.print("no contrasts: this net knows one class, and a contrast is between two")
     for page in into or []:
         try:
             rewrite(page, tables)
@@ -106,10 +109,7 @@ def _accuracy(
 
     with _progress() as progress:
         task = progress.add_task("accuracy", total=len(source))
-        found = logits(
-            chain, source, record.preprocessing, record.preprocessing.size,
-            advance=lambda count: progress.advance(task, count),
-        )  # fmt: skip
+        found = logits(chain, source, record.preprocessing, advance=lambda count: progress.advance(task, count))
     measured = accuracy(found, labels, record.temperature, seed)
     tables = [*accuracy_tables(measured, record), *training_tables(record)]
     show(tables)

@@ -11,6 +11,7 @@ from zfnet_explainer.studies.faithfulness.cells import (
     closeness,
     cover,
     deletion_curves,
+    grid_of,
     largest_share,
     most_first,
 )
@@ -18,7 +19,7 @@ from zfnet_explainer.studies.faithfulness.cells import (
 from ...chains import like_zfnet, picture, plain
 
 SIDE, GRID = 4, (6, 5)
-SIZE = (3, SIDE * GRID[0], SIDE * GRID[1])
+SIZE = (3, 22, 19)  # the last row of cells has two rows of pixels, the last column three columns
 
 
 def painted(image: Tensor, fill: Tensor, cells: list[int]) -> Tensor:
@@ -34,14 +35,19 @@ def test_cover_paints_cells() -> None:
     image, fill = torch.randn(2, *SIZE, generator=torch.Generator().manual_seed(0))
     covered = torch.zeros(2, *GRID, dtype=torch.bool)
     covered[0, 0, 1] = covered[0, 5, 4] = covered[1, 2, 0] = True
-    found = cover(image, fill, covered)
+    found = cover(image, fill, covered, SIDE)
     assert torch.equal(found[0], painted(image, fill, [1, 29]))
     assert torch.equal(found[1], painted(image, fill, [10]))
 
 
 def test_means_of_cells() -> None:
-    pixels = torch.arange(8.0).view(2, 4)
-    assert cell_means(pixels, 2).tolist() == [[2.5, 4.5]]
+    assert cell_means(torch.arange(8.0).view(2, 4), 2).tolist() == [[2.5, 4.5]]
+    assert cell_means(torch.arange(9.0).view(3, 3), 2).tolist() == [[2, 3.5], [6.5, 8]], "of the pixels that are there"
+
+
+def test_the_grid_reaches_the_border() -> None:
+    assert grid_of(torch.zeros(SIZE), SIDE) == GRID
+    assert grid_of(torch.zeros(3, 8, 9), SIDE) == (2, 3)
 
 
 def test_the_middle_is_closest() -> None:
@@ -72,7 +78,7 @@ def test_curves_equal_painting_by_hand(steps: int, batch: int) -> None:
     image, fill = picture(chain, 1), picture(chain, 2)
     generator = torch.Generator().manual_seed(0)
     orders = torch.stack([torch.randperm(30, generator=generator) for _ in range(2)])
-    found = deletion_curves(chain, image, fill, 3, orders, GRID, steps, batch)
+    found = deletion_curves(chain, image, fill, 3, orders, SIDE, steps, batch)
     assert found.shape == (2, steps + 1)
     for order, curve in zip(orders.tolist(), found.tolist(), strict=True):
         for step, probability in enumerate(curve):
@@ -85,7 +91,7 @@ def test_insertion_is_deletion_in_the_reversed_order_read_backwards() -> None:
     chain = like_zfnet(size=SIZE)
     image, fill = picture(chain, 1), picture(chain, 2)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    found = deletion_curves(chain, image, fill, 0, order.flip(0)[None], GRID, 10)[0].flip(0)
+    found = deletion_curves(chain, image, fill, 0, order.flip(0)[None], SIDE, 10)[0].flip(0)
     for step, probability in enumerate(found.tolist()):
         x = painted(fill, image, order.tolist()[: 3 * step])
         assert probability == pytest.approx(float(plain(chain)(x[None]).softmax(1)[0, 0]), abs=1e-6)

@@ -110,6 +110,15 @@ def test_a_subject_is_explained_by_its_strongest_map() -> None:
     assert one.probability == pytest.approx(float(probabilities.max()))
 
 
+def test_the_protocol_fits_pictures_of_every_size() -> None:
+    assert Protocol.of(224) == Protocol(32, 16, 10)
+    assert Protocol.of(227) == Protocol(32, 16, 10)
+    assert Protocol.of(28) == Protocol(4, 2, 10)
+    for size in range(1, 300):
+        found = Protocol.of(size)
+        assert 1 <= found.stride <= found.window <= size
+
+
 def test_areas_and_differences_by_hand() -> None:
     def line(first: float, last: float) -> Curves:
         values = torch.tensor([first, (first + last) / 2, last])

@@ -1,4 +1,4 @@
-"""A picture as a grid of square cells, covered one after another."""
+"""A picture as a grid of square cells, the last ones cut off at its border, covered one after another."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,14 @@ from ...net.chain import Chain
 Grid = tuple[int, int]
 
 
+def grid_of(image: Tensor, side: int) -> Grid:
+    """Rows and columns of cells of `side` pixels over an image [channels, height, width]."""
+    return -(-image.shape[1] // side), -(-image.shape[2] // side)
+
+
 def cell_means(pixels: Tensor, side: int) -> Tensor:
     """Mean of a map [height, width] over each of its cells of `side` pixels [rows, cols]."""
-    return functional.avg_pool2d(pixels[None, None].double(), side)[0, 0]
+    return functional.avg_pool2d(pixels[None, None].double(), side, ceil_mode=True)[0, 0]
 
 
 def most_first(scores: Tensor, generator: torch.Generator) -> Tensor:
@@ -34,27 +39,27 @@ def closeness(rows: int, cols: int) -> Tensor:
     return -(down[:, None] ** 2 + across**2)
 
 
-def cover(image: Tensor, fill: Tensor, covered: Tensor) -> Tensor:
+def cover(image: Tensor, fill: Tensor, covered: Tensor, side: int) -> Tensor:
     """The image [channels, h, w] with `fill` where cells are covered: bool [n, rows, cols] -> [n, channels, h, w]."""
-    side = image.shape[1] // covered.shape[1]
-    pixels = covered.to(image.device).repeat_interleave(side, 1).repeat_interleave(side, 2)
+    _, height, width = image.shape
+    pixels = covered.to(image.device).repeat_interleave(side, 1).repeat_interleave(side, 2)[:, :height, :width]
     return torch.where(pixels[:, None], fill, image)
 
 
 @torch.inference_mode()
 def deletion_curves(
-    chain: Chain, image: Tensor, fill: Tensor, target: int, orders: Tensor, grid: Grid, steps: int, batch: int = 64
+    chain: Chain, image: Tensor, fill: Tensor, target: int, orders: Tensor, side: int, steps: int, batch: int = 64
 ) -> Tensor:
-    """Probability of `target` while cells are covered in each of `orders` [n, rows * cols]: [n, steps + 1].
+    """Probability of `target` while cells of `side` pixels are covered in `orders` [n, rows * cols]: [n, steps + 1].
 
     Step s has covered the first s / steps of the cells: none at 0, all of them at the end.
     """
-    rank = orders.argsort(1)
+    grid, rank = grid_of(image, side), orders.argsort(1)
     counts = [round(rank.shape[1] * step / steps) for step in range(steps + 1)]
     between = torch.stack([rank < count for count in counts[1:-1]], 1).view(-1, *grid)
     ends = torch.tensor([False, True])[:, None, None].expand(2, *grid)
     found = [
-        chain(cover(image, fill, covered)).softmax(1)[:, target].cpu()
+        chain(cover(image, fill, covered, side)).softmax(1)[:, target].cpu()
         for covered in torch.split(torch.cat([between, ends]), batch)
     ]
     probabilities = torch.cat(found)

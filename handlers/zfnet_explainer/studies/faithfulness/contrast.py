@@ -24,7 +24,6 @@ CONTRAST, PLAIN, MIDDLE, CHANCE = "contrast map", "plain map", "middle", "chance
 SECOND, TRUE = "second class", "true class"
 SHARE = 0.05
 DRAWS = 4
-PROTOCOL = Protocol()
 
 
 @dataclass(frozen=True)
@@ -88,17 +87,18 @@ def contrasts(
 ) -> Contrasts:  # fmt: skip
     """Study at least two pictures uint8 [n, channels, h, w] of classes `labels` [n]; `seed` draws whatever is random.
 
-    `advance` hears of every picture. The true class is left out where fewer than two pictures are wrong.
+    The net has at least two classes. `advance` hears of every picture. The true class is left out where fewer than
+    two pictures are wrong.
     """
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, dict[str, list[dict[str, Move]]]] = {fill: {SECOND: [], TRUE: []} for fill in fills}
-    occluder = Occluder(chain)
+    occluder, protocol = Occluder(chain), Protocol.of(preprocessing.size)
     for pixels, label in zip(pictures, labels.tolist(), strict=True):
         one = subject(chain, preprocessing, pixels)
         others = {SECOND: second(one.logits)} | ({TRUE: label} if label != one.target else {})
         for name in fills:
-            fill = filled(one, preprocessing, name, PROTOCOL.window)
-            moved = picture_moves(occluder, one, fill, list(others.values()), PROTOCOL, generator)
+            fill = filled(one, preprocessing, name, protocol.window)
+            moved = picture_moves(occluder, one, fill, list(others.values()), protocol, generator)
             for other, moves in zip(others, moved, strict=True):
                 found[name][other].append(moves)
         advance(1)
@@ -106,7 +106,7 @@ def contrasts(
         images=len(pictures),
         classes=tuple(sorted(set(labels.tolist()))),
         wrong=len(found[fills[0]][TRUE]),
-        protocol=PROTOCOL,
+        protocol=protocol,
         share=SHARE,
         results={
             name: {other: result(moves, seed) for other, moves in by_other.items() if len(moves) > 1}
@@ -130,7 +130,7 @@ def picture_moves(
     against = [cells(log_odds(one.logits, one.target, other) - log_odds(logits, one.target, other)) for other in others]
     scores = [*against, plain, closeness(*plain.shape), *[torch.zeros_like(plain)] * DRAWS]
     covered = torch.stack([largest_share(score, SHARE, generator) for score in scores])
-    after = occluder.chain(cover(one.image, fill, covered))
+    after = occluder.chain(cover(one.image, fill, covered, protocol.stride))
     own, shared = after[: len(others)], after[len(others) :]
     return [_moves(one, torch.cat([mine[None], shared]), other) for mine, other in zip(own, others, strict=True)]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...methods.incremental.occluder import Occluder
 from ..statistics import Estimate, mean_estimate
-from .cells import Grid, cell_means, closeness, deletion_curves, most_first
+from .cells import cell_means, closeness, deletion_curves, grid_of, most_first
 from .subject import Subject, occlusion_drop
 
 MAP, PROJECTION, CENTRE, RANDOM = "occlusion map", "projection", "centre first", "random"
@@ -25,9 +25,15 @@ RANDOM_ORDERS = 2
 class Protocol:
     """Squares of the occlusion map and steps of the curves; a cell is as wide as the squares' stride."""
 
-    window: int = 32
-    stride: int = 16
+    window: int
+    stride: int
     steps: int = 10
+
+    @classmethod
+    def of(cls, size: int) -> "Protocol":
+        """That for pictures of `size` pixels a side: as 32 and 16 pixels are to 224."""
+        window = max(1, round(size / 7))
+        return cls(window, max(1, window // 2))
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def picture_curves(
         occluder, subject.image, subject.clean, fill, subject.target, protocol.window, protocol.stride
     )
     energy = subject.feature.projection.square().sum(0)
-    grid: Grid = (subject.image.shape[1] // protocol.stride, subject.image.shape[2] // protocol.stride)
+    grid = grid_of(subject.image, protocol.stride)
     scores = {
         MAP: cell_means(drop, protocol.stride),
         PROJECTION: cell_means(energy, protocol.stride),
@@ -85,7 +91,9 @@ def picture_curves(
     chosen = [most_first(score, generator) for score in scores.values()]
     drawn = [torch.randperm(grid[0] * grid[1], generator=generator) for _ in range(RANDOM_ORDERS)]
     orders = torch.stack([*chosen, *(order.flip(0) for order in chosen), *drawn])
-    found = deletion_curves(occluder.chain, subject.image, fill, subject.target, orders, grid, protocol.steps)
+    found = deletion_curves(
+        occluder.chain, subject.image, fill, subject.target, orders, protocol.stride, protocol.steps
+    )
     covering, uncovering, random = torch.split(found, [len(chosen), len(chosen), len(drawn)])
     curves = {
         name: Curves(deletion, insertion.flip(0))

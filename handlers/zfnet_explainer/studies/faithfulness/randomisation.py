@@ -19,9 +19,9 @@ from ...net.chain import Activations, Chain
 from ...net.checkpoint import Preprocessing
 from ..statistics import Estimate, correlation, mean_estimate, rank_correlation
 from .cells import cell_means
+from .curves import Protocol
 from .subject import filled, occlusion_drop, subject
 
-WINDOW = 32
 FILL = "gray"
 
 
@@ -45,6 +45,7 @@ class _Explained:
 
     image: Tensor
     fill: Tensor
+    window: int
     target: int
     feature: Feature
     projection: Tensor
@@ -88,10 +89,11 @@ def shuffle(chain: Chain, name: str, generator: torch.Generator) -> None:
 
 def _explained(occluder: Occluder, preprocessing: Preprocessing, pixels: Tensor) -> _Explained:
     one = subject(occluder.chain, preprocessing, pixels)
-    fill = filled(one, preprocessing, FILL, WINDOW)
+    window = Protocol.of(preprocessing.size).window
+    fill = filled(one, preprocessing, FILL, window)
     projection = _projection(occluder.chain, one.clean, one.feature)
-    drop = _drop(occluder, one.image, one.clean, fill, one.target)
-    return _Explained(one.image, fill, one.target, one.feature, projection, drop)
+    drop = _drop(occluder, one.image, one.clean, fill, one.target, window)
+    return _Explained(one.image, fill, window, one.target, one.feature, projection, drop)
 
 
 @torch.inference_mode()
@@ -103,14 +105,16 @@ def _projection(chain: Chain, activations: Activations, feature: Feature) -> Ten
     return found[0, :, box.top : box.bottom, box.left : box.right]
 
 
-def _drop(occluder: Occluder, image: Tensor, activations: Activations, fill: Tensor, target: int) -> Tensor:
-    return cell_means(occlusion_drop(occluder, image, activations, fill, target, WINDOW, WINDOW), WINDOW)
+def _drop(
+    occluder: Occluder, image: Tensor, activations: Activations, fill: Tensor, target: int, window: int
+) -> Tensor:
+    return cell_means(occlusion_drop(occluder, image, activations, fill, target, window, window), window)
 
 
 @torch.inference_mode()
 def _similarities(shuffled: Occluder, trained: _Explained) -> tuple[float, float, float]:
     activations = shuffled.chain.run(trained.image[None])
     projection = _projection(shuffled.chain, activations, trained.feature)
-    drop = _drop(shuffled, trained.image, activations, trained.fill, trained.target)
+    drop = _drop(shuffled, trained.image, activations, trained.fill, trained.target, trained.window)
     sizes = [x.square().sum(0) for x in (projection, trained.projection)]
     return correlation(projection, trained.projection), rank_correlation(*sizes), rank_correlation(drop, trained.drop)

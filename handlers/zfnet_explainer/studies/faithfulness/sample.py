@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...net.checkpoint import Record
-from ...pictures.labelled import MEMORY_LIMIT, Source, open_split, some
+from ...pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split, some
 from ...pictures.stream import Tolerance
 
 
@@ -18,6 +18,8 @@ def validation_pictures(data: Path, record: Record, tolerance: Tolerance) -> tup
     more that cannot be read than are tolerated.
     """
     source = open_split(data, "val", record.preprocessing, MEMORY_LIMIT, tolerance)
+    if isinstance(source, StoredPictures):
+        source = source.readable(tolerance)
     if len(source) < 2:
         raise ValueError(f"{data} holds one validation picture: a study needs at least two")
     known = [name.synset for name in record.classes]

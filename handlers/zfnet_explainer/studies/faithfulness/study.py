@@ -14,7 +14,6 @@ from .curves import Curves, Faithfulness, Protocol, faithfulness, picture_curves
 from .randomisation import Stage, randomisation
 from .subject import filled, subject
 
-PROTOCOL = Protocol()
 RANDOMISED = 20
 
 
@@ -41,18 +40,18 @@ def study(
     generator = torch.Generator().manual_seed(seed)
     curves: dict[str, list[dict[str, Curves]]] = {fill: [] for fill in fills}
     fallen: dict[str, list[dict[str, Fall]]] = {fill: [] for fill in fills}
-    occluder = Occluder(chain)
+    occluder, protocol = Occluder(chain), Protocol.of(preprocessing.size)
     for pixels in pictures:
         one = subject(chain, preprocessing, pixels)
         for name in fills:
-            fill = filled(one, preprocessing, name, PROTOCOL.window)
-            curves[name].append(picture_curves(occluder, one, fill, PROTOCOL, generator))
+            fill = filled(one, preprocessing, name, protocol.window)
+            curves[name].append(picture_curves(occluder, one, fill, protocol, generator))
             fallen[name].append(falls(chain, one, fill, generator))
         advance(1)
     few = pictures[:RANDOMISED]
     return Explanations(
         images=len(pictures),
-        protocol=PROTOCOL,
+        protocol=protocol,
         faithfulness={name: faithfulness(found, seed) for name, found in curves.items()},
         falls={name: mean_falls(found, seed) for name, found in fallen.items()},
         randomised_images=len(few),
