@@ -11,7 +11,8 @@ HANDLERS = Path(__file__).parents[1] / "handlers"
 PACKAGE = "zfnet_explainer"
 # Rooms from the ground up: a room imports from those of lower floors alone.
 FLOORS = (
-    {"errors", "net"},
+    {"atomic", "errors"},
+    {"net"},
     {"methods"},
     {"explanation"},
     {"pictures"},

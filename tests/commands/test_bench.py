@@ -107,8 +107,9 @@ def test_everything_is_measured_shown_and_saved(tmp_path: Path, weights: Path, h
 
 
 def test_what_was_measured_is_saved_whatever_fails_after_it(tmp_path: Path) -> None:
-    """Whole requests need weights, which are missing here."""
-    result, saved = bench(tmp_path, tmp_path / "none.safetensors")
+    """Whole requests need weights, which lack their record here."""
+    (tmp_path / "alone.safetensors").touch()
+    result, saved = bench(tmp_path, tmp_path / "alone.safetensors")
     assert result.exit_code != 0
     assert [row["case"]["stride"] for row in saved["occlusion"]] == [4, 8]
     assert len(saved["projections"]) == 1
@@ -120,7 +121,7 @@ def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pyte
     """Memory runs out at the second grid."""
     left = [3 << 20]
     monkeypatch.setattr(occlusion, "of_first_map", lambda *_: left.pop())
-    result, saved = bench(tmp_path, tmp_path / "none.safetensors")
+    result, saved = bench(tmp_path, tmp_path / "none.safetensors", "--no-requests")
     assert isinstance(result.exception, IndexError)
     assert [row["case"]["stride"] for row in saved["occlusion"]] == [4]
     assert "Occlusion maps" in result.output
@@ -134,6 +135,7 @@ def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pyte
         (["--strides", "4,x"], "is not a list of pixels"),
         (["--repeats", "0"], "--repeats"),
         (["--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+        (["--weights", "nowhere.safetensors"], "--weights nowhere.safetensors: there is no such file"),
     ],
 )
 def test_what_cannot_be_measured(options: list[str], message: str) -> None:

@@ -177,6 +177,7 @@ def test_a_bad_picture_costs_no_other(
 ) -> None:
     (folder / "broken.png").write_bytes(BROKEN)
     (folder / "gone.png").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "pipe.png")
     with pytest.raises(typer.Exit) as ended:
         explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
     assert ended.value.exit_code == os.EX_DATAERR
@@ -184,7 +185,8 @@ def test_a_bad_picture_costs_no_other(
     said = "".join(capsys.readouterr().err.split())
     assert "broken.png:415nopicture" in said
     assert "gone.png:400itcannotberead:Nosuchfile" in said
-    assert "7of9picturesexplained" in said
+    assert "pipe.png:400itcannotberead:itisnoregularfile" in said
+    assert "7of10picturesexplained" in said
 
 
 def test_a_busy_server_is_asked_again(folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float]) -> None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from zfnet_explainer.net.chain import Chain, UnsupportedLayer, as_chain
+from zfnet_explainer.net.chain import Chain, as_chain
+from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.norm import CrossMapNorm
+from zfnet_explainer.net.thin import ThinLinear
 
 from ..chains import SMALL, named, picture, plain, seeded
 
@@ -154,6 +156,18 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
             "exactly one Flatten, this one has 2",
             id="two Flattens",
         ),
+        *(
+            pytest.param(
+                lambda flat=flat: as_chain(nn.Sequential(CONV, RELU, flat, nn.Linear(400, 2)), (3, 12, 12)),
+                rf"2: Flatten\({said}\) does not make one row of each picture",
+                id=f"Flatten from {said}",
+            )
+            for flat, said in (
+                (nn.Flatten(0), "start_dim=0, end_dim=-1"),
+                (nn.Flatten(2), "start_dim=2, end_dim=-1"),
+                (nn.Flatten(1, 2), "start_dim=1, end_dim=2"),
+            )
+        ),
         pytest.param(
             lambda: Chain([*named(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()), ("act", nn.Tanh())], (3, 12, 12)),
             "act: Tanh cannot stand after Flatten",
@@ -161,6 +175,37 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
         ),
         pytest.param(
             spatial(CONV, RELU, nn.MaxPool2d(11)), r"layer2: pictures of \(3, 12, 12\) are too small", id="too small"
+        ),
+        pytest.param(spatial(nn.Conv2d(1, 4, 3), RELU), "layer0: Conv2d takes 1, but is given 3 channels", id="grey"),
+        pytest.param(
+            spatial(CONV, RELU, nn.MaxPool2d(2), nn.Conv2d(6, 4, 3), RELU),
+            "layer3: Conv2d takes 6, but is given 4 channels",
+            id="another number of channels",
+        ),
+        pytest.param(
+            spatial(CONV, RELU, CrossMapNorm(5)), "layer2: CrossMapNorm takes 5, but is given 4 channels", id="norm"
+        ),
+        pytest.param(
+            spatial(CONV, RELU, nn.MaxPool2d(2)), "fc: Linear takes 1, but is given 100 values", id="first linear layer"
+        ),
+        pytest.param(
+            lambda: Chain(
+                named(nn.Conv2d(3, 4, (3, 5)), RELU, nn.Flatten(), ThinLinear(320, 7, 2), nn.ReLU(), nn.Linear(8, 2)),
+                (3, 12, 12),
+            ),
+            "fc2: Linear takes 8, but is given 7 values",
+            id="later linear layer",
+        ),
+        pytest.param(
+            spatial(CONV, RELU, nn.MaxPool2d(2, padding=2)), "layer2: a pool's padding is at most half", id="max pads"
+        ),
+        pytest.param(
+            spatial(CONV, RELU, nn.AvgPool2d((4, 2), padding=(1, 2))),
+            r"layer2: a pool's padding is at most half its window, not \(1, 2\)",
+            id="average pads",
+        ),
+        pytest.param(
+            spatial(CONV, RELU, nn.MaxPool2d(2, return_indices=True)), "layer2: a pool gives its values", id="indices"
         ),
         pytest.param(
             lambda: as_chain(nn.Sequential(nn.Conv2d(3, 4, 3, padding="same"), RELU, nn.Flatten()), (3, 12, 12)),

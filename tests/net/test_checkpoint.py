@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, Record, load, save, write_record
+from zfnet_explainer.net.described import describe
 from zfnet_explainer.net.thin import linear
 from zfnet_explainer.net.zfnet import zfnet
 
@@ -199,3 +200,76 @@ def test_standardise_by_hand() -> None:
     result = RECORD.preprocessing.standardise(pixels)
     torch.testing.assert_close(result, expected)
     assert torch.equal(RECORD.preprocessing.standardise(pixels.repeat(2, 1, 1, 1)), result.repeat(2, 1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "name", ["猫", "قطة سيامية", "می\u200cخواهم", "a \"quoted\" 'one'", "<b>", "naïve, | # \\", "🐈\u200d⬛"]
+)
+def test_a_class_may_be_called_in_any_script(stored: Path, name: str) -> None:
+    record = replace(load(stored).record, classes=(ClassName(name, name), *load(stored).record.classes[1:]))
+    write_record(record, stored)
+    assert load(stored).record.classes[0].label == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "two\nlines", "a\ttab", "\x1b[31m", "\u2028", "\udcff"])
+def test_what_no_line_can_hold_is_no_name(stored: Path, name: str) -> None:
+    for names in ((name, "label"), ("n01", name)):
+        with pytest.raises(ValueError, match="a class is called by one line of text that is not blank"):
+            ClassName(*names)
+    content = json.loads(stored.with_suffix(".json").read_text())
+    content["classes"][0]["label"] = name
+    stored.with_suffix(".json").write_text(json.dumps(content))
+    with pytest.raises(BadCheckpoint, match="one line of text"):
+        load(stored)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": 0}, "`size` is a number of pixels from 1, not 0"),
+        ({"size": -4}, "`size`"),
+        ({"size": 8.0}, "`size`"),
+        ({"size": "8"}, "`size` .*not '8'"),
+        ({"crop": 0}, "`crop`"),
+        ({"crop": float("nan")}, "`crop`"),
+        ({"crop": "1"}, "`crop`"),
+        ({"mean": (0.5, 0.5)}, "`mean` and `std` have a number for each of 3 channels"),
+        ({"mean": ("0.5", "0.5", "0.5")}, "`mean`"),
+        ({"mean": "0.5"}, "`mean`"),
+        ({"mean": 0.5}, "`mean`"),
+        ({"mean": (0.5, 0.5, float("inf"))}, "`mean`"),
+        ({"std": (0.5, 0.5, float("nan"))}, "`std`"),
+        ({"std": (0.5, 0.5, 0)}, "`std` over 0"),
+        ({"std": (0.5, 0.5, -0.5)}, "`std` over 0"),
+        ({"interpolation": "nearest"}, "`interpolation` is one of bicubic, bilinear"),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_refused(stored: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(RECORD.preprocessing, **fields)
+    edit(stored, lambda record: record["preprocessing"].update(fields))
+    with pytest.raises(BadCheckpoint, match="not a checkpoint's record"):
+        load(stored)
+
+
+def test_whoever_may_read_new_files_may_read_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "net.safetensors")
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
+def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadCheckpoint, match=r"cannot write .*net\.safetensors: "):
+        save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "file" / "net.safetensors")
+    (tmp_path / "net.json").mkdir()
+    with pytest.raises(BadCheckpoint, match=r"cannot write .*net\.json: Is a directory"):
+        save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "net.safetensors")
+
+
+def test_a_net_whose_layers_do_not_fit_is_not_loaded(tmp_path: Path) -> None:
+    layers = describe(tiny(3, {}))
+    record = replace(RECORD, architecture="own", layers=({**layers[0], "out_channels": 5}, *layers[1:]))
+    save(seeded(tiny(3, {}), 0), record, tmp_path / "net.safetensors")
+    with pytest.raises(BadCheckpoint, match="does not hold a own: fc1: Linear takes 144, but is given 180 values"):
+        load(tmp_path / "net.safetensors")

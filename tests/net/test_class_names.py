@@ -50,6 +50,10 @@ def test_the_shipped_labels() -> None:
         ([["n01", "tench"], ["n01", "crane"]], "n01 twice"),
         (["tench", " "], "must be JSON"),
         (["tench", 5], "must be JSON"),
+        (
+            ["tench", "cra\nne"],
+            r"labels\.json: a class is called by one line of text that is not blank, not 'cra\\nne'",
+        ),
         ([["n01", "tench", "more"], "crane"], "must be JSON"),
         ({"n01": "tench", "n02": None}, "must be JSON"),
         ([], "must be JSON"),

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from zfnet_explainer.net.chain import UnsupportedLayer
 from zfnet_explainer.net.described import build, describe
+from zfnet_explainer.net.layers import UnsupportedLayer
 
 from ..chains import SMALL, chain_of, picture
 

@@ -1,5 +1,6 @@
 """A net of one's own as a checkpoint: what comes back, what it cost, and what is refused."""
 
+import copy
 from collections import OrderedDict
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.net.chain import UnsupportedLayer
 from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, load
+from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.own import own_chain, save_checkpoint
 
 from ..chains import seeded
+from ..needs import hardware
 
 PREPROCESSING = Preprocessing(16, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), crop=0.8, interpolation="bilinear")
 CLASSES = ("cat", "dog", "bird")
@@ -84,12 +86,64 @@ def test_half_precision_costs_what_the_record_says(tmp_path: Path) -> None:
     assert 0 < difference < 10 * storage["largest_logit_difference"], "other pictures, the same scale"
 
 
-def test_the_callers_net_keeps_its_weights_and_its_mode_is_eval(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [
+        ("cpu", torch.float64),
+        ("cpu", torch.bfloat16),
+        ("cpu", torch.float16),
+        pytest.param("cuda", torch.float16, marks=hardware(torch.cuda.is_available(), "a GPU that torch sees")),
+    ],
+)
+def test_a_net_of_any_device_and_precision_is_stored_in_single(tmp_path: Path, device: str, dtype: torch.dtype) -> None:
+    net = own_net().to(device, dtype)
+    saved = save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING, full=True)
+    in_single = copy.deepcopy(net).to("cpu", torch.float32)
+    torch.testing.assert_close(saved.chain(pictures()), in_single(pictures()), rtol=0, atol=1e-5)
+    assert saved.record.storage is not None
+    assert saved.record.storage["largest_logit_difference"] == 0
+    assert {(value.device.type, value.dtype) for value in net.parameters()} == {(device, dtype)}
+
+
+def test_the_callers_net_stays_as_it_is(tmp_path: Path) -> None:
     net = own_net().train()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
-    assert not any(module.training for module in net.modules())
+    assert all(module.training for module in net.modules())
+
+
+def test_normalisation_without_weights_is_folded_after_a_linear_layer() -> None:
+    norm = nn.BatchNorm1d(3, affine=False)
+    net = seeded(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(392, 3), norm), 0)
+    norm.running_mean, norm.running_var = torch.tensor([1.0, -2, 3]), torch.tensor([0.5, 2, 4])
+    torch.testing.assert_close(own_chain(net, 16)(pictures()), net(pictures()), rtol=0, atol=1e-5)
+
+
+def _other_weights() -> nn.Sequential:
+    net = own_net()
+    net.get_submodule("scores").weight = nn.Parameter(torch.zeros(3, 11))
+    return net
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        pytest.param(
+            nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(17, 3)),
+            "3: Linear takes 17, but is given 392 values", id="a linear layer of another size",
+        ),
+        pytest.param(
+            nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(392, 3)),
+            "0: Conv2d takes 1, but is given 3 channels", id="for grey pictures",
+        ),
+        pytest.param(_other_weights(), "other weights than its layers say: (?s:.*)scores.weight", id="weights put in"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_of_a_net_that_cannot_run(tmp_path: Path, net: nn.Sequential, message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_beyond_half_precision_are_refused_and_kept_whole(tmp_path: Path) -> None:
@@ -113,6 +167,12 @@ class Backwards(nn.Sequential):
         return x
 
 
+def _hooked() -> nn.Conv2d:
+    layer = nn.Conv2d(3, 3, 1)
+    layer.register_forward_pre_hook(lambda *_: None)
+    return layer
+
+
 def _net(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(3, 3))
 
@@ -129,6 +189,16 @@ def _net(*layers: nn.Module) -> nn.Sequential:
             "1: BatchNorm2d without running statistics", id="no statistics",
         ),
         pytest.param(
+            _net(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(4), nn.ReLU()), "1: BatchNorm2d takes 4, but is given 3", id="width"
+        ),
+        pytest.param(
+            nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(768, 3), nn.BatchNorm1d(2)),
+            "4: BatchNorm1d takes 2, but is given 3", id="width after a linear layer",
+        ),
+        pytest.param(
+            _net(_hooked(), nn.ReLU()), "0: a hook runs beside this Conv2d", id="a hook"
+        ),
+        pytest.param(
             _net(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.LocalResponseNorm(5, beta=0.5)), "beta 0.75", id="another power"
         ),
     ],
@@ -138,11 +208,21 @@ def test_a_net_that_is_no_chain_is_refused(net: nn.Sequential, message: str) -> 
         own_chain(net, 16)
 
 
+def test_a_name_that_cannot_be_served_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "my net.safetensors"
+    with pytest.raises(ValueError, match="'my net' cannot stand in URLs: letters, digits"):
+        save_checkpoint(own_net(), path, classes=CLASSES, preprocessing=PREPROCESSING)
+    assert not list(tmp_path.iterdir())
+    saved = save_checkpoint(own_net(), path, classes=CLASSES, preprocessing=PREPROCESSING, name="my-net")
+    assert (load(path).record, saved.record.name) == (saved.record, "my-net")
+
+
 @pytest.mark.parametrize(
     ("classes", "path", "message"),
     [
         (("cat", "dog"), "mine.safetensors", "the net scores 3 classes, but 2 are named"),
         (("cat", "dog", "cat"), "mine.safetensors", "one synset"),
+        (("cat", "dog", " "), "mine.safetensors", "one line of text that is not blank"),
         (CLASSES, "mine.pth", r"written to a \.safetensors file"),
     ],
 )

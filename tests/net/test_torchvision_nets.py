@@ -11,8 +11,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from zfnet_explainer.net.chain import UnsupportedLayer
 from zfnet_explainer.net.checkpoint import BadCheckpoint
+from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.own import own_chain
 from zfnet_explainer.net.torchvision_nets import NAMES, classes_of, read_net, read_state, torchvision_net
 
@@ -97,6 +97,7 @@ class Stranger:
         pytest.param(
             {"epoch": 3, "state_dict": {}}, "a dict of epoch, state_dict, not a state dict", id="a checkpoint"
         ),
+        pytest.param({0: torch.zeros(1), 1: torch.zeros(1)}, "a dict of 0, 1, not a state dict", id="numbered"),
         pytest.param([torch.zeros(1)], "something else, not a state dict", id="a list"),
     ],
 )

@@ -1,9 +1,11 @@
-"""Which pictures are found in folders and tars, in which order; files that are whole or not there."""
+"""Which pictures are found in folders and tars, in which order."""
 
+import errno
 import gzip
 import os
+import socket
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,9 @@ from zfnet_explainer.pictures.files import (
     listing,
     picture_files,
     pictures_under,
+    read_file,
     searched_folder,
     split_files,
-    whole,
-    write_whole,
 )
 
 from ..samples import noise
@@ -149,26 +150,77 @@ def test_links_of_a_folder_are_followed_and_not_around(folder: Path, tmp_path: P
     assert found == ["train/n1/a.png", "val/stray.png", *in_val, "val/n4/a.png"]
 
 
+@pytest.fixture
+def forbidden(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """The operating system lists a folder no more; who runs this may be root, to whom nothing is forbidden."""
+    listed = Path.iterdir
+
+    def forbid(folder: Path) -> None:
+        def iterdir(path: Path) -> Iterator[Path]:
+            if path == folder:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return listed(path)
+
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+
+    return forbid
+
+
+def test_a_folder_that_cannot_be_listed_is_named(folder: Path, forbidden: Callable[[Path], None]) -> None:
+    forbidden(folder / "val" / "n1")
+    message = f"the folder {folder}/val/n1 cannot be listed: Permission denied"
+    for find in (
+        lambda: list(split_files(folder, "val")),
+        lambda: list(pictures_under([folder])),
+        lambda: listing(folder / "val", "val"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            find()
+
+
+def test_what_may_not_be_looked_at_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unseen(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_dir", unseen)
+    with pytest.raises(ValueError, match=f"{folder}/val cannot be looked at: Permission denied"):
+        list(split_files(folder, "val"))
+
+
+def test_a_class_folder_that_leads_nowhere_is_named(folder: Path) -> None:
+    """A disk that is not mounted, or a link to itself."""
+    link = folder / "val" / "n3"
+    for target in ("/nowhere/n3", "n3"):
+        link.symlink_to(target)
+        with pytest.raises(ValueError, match="val/n3 is a link to nothing"):
+            list(split_files(folder, "val"))
+        link.unlink()
+
+
+def test_a_folder_that_leads_to_itself_has_no_pictures(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(FileNotFoundError, match="loop is neither a picture nor a folder"):
+        list(pictures_under([loop]))
+    with pytest.raises(ValueError, match=f"the folder {loop} cannot be listed: Too many levels of symbolic links"):
+        listing(loop, "val")
+
+
+def test_a_pipe_and_a_socket_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(OSError, match="it is no regular file"):
+        read_file(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+        with pytest.raises(OSError, match="No such device or address"):
+            read_file(tmp_path / "socket.jpg")
+    (tmp_path / "file").write_bytes(b"0123456789")
+    (tmp_path / "link").symlink_to("file")
+    assert (read_file(tmp_path / "link"), read_file(tmp_path / "file", 2, 3)) == (b"0123456789", b"234")
+
+
 def test_a_picture_that_is_asked_for_by_name_may_be_called_anything(folder: Path) -> None:
     hidden = folder / "val/n1/._b.png"
     assert list(pictures_under([hidden])) == [(hidden, Path("._b.png"))]
     with pytest.raises(FileNotFoundError, match="nowhere is neither a picture nor a folder"):
         list(pictures_under([folder / "nowhere"]))
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "new" / "file"
-    write_whole(target, b"old")
-
-    def fail() -> None:
-        with whole(target) as staged:
-            staged.write_bytes(b"half")
-            assert target.read_bytes() == b"old"
-            raise OSError("the disk is full")
-
-    with pytest.raises(OSError, match="the disk is full"):
-        fail()
-    assert target.read_bytes() == b"old"
-    write_whole(target, b"new")
-    assert (target.read_bytes(), os.listdir(target.parent)) == (b"new", ["file"])
-    assert target.stat().st_mode & 0o777 == 0o644

@@ -1,5 +1,6 @@
 """Pictures decoded as a stream: when, as what, and what becomes of those that cannot be."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,7 +70,12 @@ def test_a_sample_is_the_seeds(folder: Path) -> None:
 def test_what_is_no_file_is_named(folder: Path) -> None:
     (folder / "gone.png").symlink_to("nowhere")
     (folder / "folder.png").mkdir()
-    for name, why in (("gone.png", "No such file or directory"), ("folder.png", "Is a directory")):
+    os.mkfifo(folder / "pipe.png")
+    for name, why in (
+        ("gone.png", "No such file or directory"),
+        ("folder.png", "Is a directory"),
+        ("pipe.png", "it is no regular file"),
+    ):
         with pytest.raises(Unreadable, match=f"^{name}: it cannot be read: {why}$"):
             pixels(PictureFile(name, "", folder / name), 16)
 

@@ -177,9 +177,9 @@ def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
     ("record", "message"),
     [
         pytest.param(
-            b'{"name": "my flowers"}', r"`name` in .*trained\.json has letters.*not 'my flowers'", id="a blank"
+            b'{"name": "my flowers"}', r"`name` in .*trained\.json: 'my flowers' cannot stand in URLs", id="a blank"
         ),
-        pytest.param(b'{"name": 5}', "not 5", id="a number"),
+        pytest.param(b'{"name": 5}', "5 cannot stand in URLs", id="a number"),
         pytest.param(b"{}", "not a checkpoint's record: KeyError", id="no name"),
         pytest.param(b"{", "not a checkpoint's record", id="no JSON"),
     ],

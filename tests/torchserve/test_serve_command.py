@@ -83,7 +83,8 @@ def test_an_archive_that_lets_pages_in_is_not_served_with_keys(tmp_path: Path) -
 def test_a_name_that_cannot_stand_in_a_path_is_refused(tmp_path: Path, name: str) -> None:
     arguments = serve_arguments(tmp_path, ServerOptions.on_free_ports())
     said = refusal("serve", *arguments, "--archive", tiny_archive(tmp_path / "tiny.mar"), "--model-name", name)
-    assert said == f"error: --model-name {name!r}: letters, digits and . _ - make a name"
+    make = "letters, digits and . _ - make a name, the first a letter or a digit"
+    assert said == f"error: --model-name: {name!r} cannot stand in URLs: {make}"
 
 
 def test_package_without_weights_is_one_line(tmp_path: Path) -> None:

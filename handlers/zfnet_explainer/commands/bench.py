@@ -41,6 +41,8 @@ def bench(
     )
     from ..studies.tables import rewrite
 
+    if requests and not weights.exists():  # not after minutes of measuring
+        raise typer.BadParameter(f"--weights {weights}: there is no such file; --no-requests needs none")
     console, where = Console(), picked(device)
     asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
     names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")

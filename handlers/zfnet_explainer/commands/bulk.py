@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from ..pictures.files import write_whole
+from ..atomic import write_whole
 
 MADE_WITH = "made-with.json"
 

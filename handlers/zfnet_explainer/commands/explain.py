@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ..pictures.files import pictures_under, write_whole
+from ..atomic import write_whole
+from ..pictures.files import pictures_under
 from ..torchserve.devices import Device
 from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
 from .device import Where
@@ -83,7 +84,7 @@ def explain(
 def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
     try:
         return list(pictures_under(paths))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
 

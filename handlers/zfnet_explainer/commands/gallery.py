@@ -78,8 +78,9 @@ def _notes(
     atlas: "Atlas", checkpoint: "Checkpoint", data: Path, split: str, folder: Path, sample: int, seed: int,
     pages: list[Path], device: "torch.device",
 ) -> None:  # fmt: skip
+    from ..atomic import write_whole
     from ..explainer import Explainer
-    from ..pictures.files import listing, write_whole
+    from ..pictures.files import listing
     from ..pictures.stream import sampled
     from ..studies.gallery.notes import note_tables, take_notes
     from ..studies.tables import rewrite

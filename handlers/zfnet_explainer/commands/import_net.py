@@ -1,5 +1,6 @@
 """`zfnet-explainer import`: weights of torchvision's AlexNet or VGG -> a checkpoint that is explained and served."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ..torchserve.archive import SERVABLE
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .reading import Strict
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
+    from torch import Tensor
 
     from ..net.checkpoint import Checkpoint
+    from ..net.record import Record
+    from ..pictures.labelled import Source
 
 
 def import_net(
@@ -30,7 +33,9 @@ def import_net(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with val/SYNSET/*, or tar shards of it, to measure the accuracy on.", show_default=False
+            help="Folder with val/SYNSET/*, or tar shards of it: the accuracy is measured on it, and the temperature "
+            "fitted to it that every probability is then calibrated by; the order of classes stays.",
+            show_default=False,
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="The net's name in its record and in URLs. Default: OUT's.")] = "",
@@ -39,53 +44,70 @@ def import_net(
     device: Where = Device.AUTO,
 ) -> None:
     """Turn trained weights of AlexNet or VGG into a checkpoint; batch normalisation is folded into the convolutions."""
-    from ..net.chain import UnsupportedLayer
-    from ..net.checkpoint import BadCheckpoint
-    from ..net.class_names import read_class_names
-    from ..net.own import save_checkpoint
-    from ..net.torchvision_nets import NAMES, PREPROCESSING, classes_of, read_net
+    from ..net.checkpoint import save
+    from ..net.torchvision_nets import NAMES
 
     if architecture not in NAMES:
         raise typer.BadParameter(
             f"{architecture!r} is none of {', '.join(NAMES)}: what is explained is a chain of convolutions, ReLU and "
             "pools, then linear layers; a net with branches, such as ResNet, is none"
         )
-    if not SERVABLE.fullmatch(name or out.stem):
-        raise typer.BadParameter(f"--name {name or out.stem!r}: it stands in URLs, so of letters, digits and . _ -")
     place = picked(device)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        net = read_net(architecture, file)
-        classes = read_class_names(labels, classes_of(net))
-        checkpoint = save_checkpoint(
-            net, out, classes=classes, preprocessing=PREPROCESSING, name=name, architecture=architecture,
-            licence=licence, full=full,
-        )  # fmt: skip
-        if data is not None:
-            checkpoint = _validated(checkpoint, out, data, strict, place, console)
-    except (BadCheckpoint, UnsupportedLayer, ValueError) as error:
+        _check_out(out, file, labels)
+        checkpoint = _imported(architecture, file, labels, name or out.stem, licence, full)
+        pictures = None if data is None else _opened(data, checkpoint.record, strict, console)
+        checkpoint = replace(checkpoint, record=save(checkpoint.chain, checkpoint.record, out, full))
+        if pictures is not None:
+            with console.status("measuring the accuracy"):
+                checkpoint = _validated(checkpoint, out, *pictures, place)
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for line in _summary(checkpoint, out):
         Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 
-def _validated(
-    checkpoint: "Checkpoint", path: Path, data: Path, strict: bool, device: "torch.device", console: Console
-) -> "Checkpoint":
-    """The checkpoint with its accuracy, which is written into the record."""
-    from dataclasses import replace
+def _check_out(out: Path, file: Path, labels: Path) -> None:
+    """Raise ValueError where nothing can be written under this name, or what is read would be lost."""
+    from ..net.checks import check_weights_path
 
-    from ..accuracy.accuracy import accuracy, as_validation
-    from ..accuracy.logits import logits
-    from ..net.checkpoint import write_record
+    check_weights_path(out)
+    for written in (out, out.with_suffix(".json")):
+        if written.resolve() in (file.resolve(), labels.resolve()):
+            raise ValueError(f"--out {out} would overwrite {written}, which is read: name another")
+
+
+def _imported(architecture: str, file: Path, labels: Path, name: str, licence: str, full: bool) -> "Checkpoint":
+    """The net of a state dict as a checkpoint in memory. Raises ValueError for what cannot be imported."""
+    from ..net.class_names import read_class_names
+    from ..net.own import own_checkpoint
+    from ..net.record import Record
+    from ..net.torchvision_nets import PREPROCESSING, classes_of, read_net
+
+    net = read_net(architecture, file)
+    classes = read_class_names(labels, classes_of(net))
+    return own_checkpoint(net, Record(name, architecture, classes, PREPROCESSING, {}, None, licence), full)
+
+
+def _opened(data: Path, record: "Record", strict: bool, console: Console) -> tuple["Source", "Tensor"]:
+    """The pictures that the accuracy is measured on, and their labels. Raises ValueError for those of other classes."""
     from ..pictures.stream import Tolerance
     from ..studies.faithfulness.sample import validation_pictures
 
+    return validation_pictures(data, record, Tolerance.of(strict, partial(console.print, markup=False)))
+
+
+def _validated(
+    checkpoint: "Checkpoint", path: Path, pictures: "Source", labels: "Tensor", device: "torch.device"
+) -> "Checkpoint":
+    """The checkpoint with its accuracy, which is written into the record."""
+    from ..accuracy.accuracy import accuracy, as_validation
+    from ..accuracy.logits import logits
+    from ..net.checkpoint import write_record
+
     record = checkpoint.record
-    with console.status("measuring the accuracy"):
-        tolerance = Tolerance.of(strict, partial(console.print, markup=False))
-        source, labels = validation_pictures(data, record, tolerance)
-        found = logits(checkpoint.chain.placed(device), source, record.preprocessing, record.preprocessing.size)
+    found = logits(checkpoint.chain.placed(device), pictures, record.preprocessing)
     record = replace(record, validation=as_validation(accuracy(found, labels), record.classes))
     write_record(record, path)
     return replace(checkpoint, record=record)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..pictures.files import read_file
+
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
@@ -42,7 +44,7 @@ class Unanswerable(Exception):
 def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
     """What is answered to a file, or that it cannot be read."""
     try:
-        content = picture.read_bytes()
+        content = read_file(picture)
     except OSError as error:
         return 400, f"it cannot be read: {error.strerror}".encode()
     return ask(content)

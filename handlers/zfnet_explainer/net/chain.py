@@ -1,10 +1,11 @@
 """A net as a chain of named layers: what every method reads, whatever the net's name."""
 
 import copy
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +13,9 @@ from torch.nn import functional
 
 from .device import compute_in_float32
 from .geometry import Axis, Box
+from .layers import UnsupportedLayer, axes_of, check_dense, check_flatten, check_spatial, pair, width_after
 from .norm import CrossMapNorm
 from .thin import ThinLinear
-
-SPATIAL = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, CrossMapNorm, nn.Dropout)
-DENSE = (nn.Linear, ThinLinear, nn.ReLU, nn.Dropout)
-
-
-class UnsupportedLayer(ValueError):
-    """A layer, or an order of layers, that a chain cannot express."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,8 @@ class Chain(nn.Sequential):
 
     Spatial: Conv2d, ReLU, MaxPool2d, AvgPool2d, CrossMapNorm, Dropout. Dense: Linear, ThinLinear, ReLU, Dropout.
     Each convolution is followed by its ReLU; "layer n" is the rectified output of convolution n. A module that
-    comes twice is two layers of the same weights. Raises UnsupportedLayer for anything else, naming the layer.
+    comes twice is two layers of the same weights. Raises UnsupportedLayer for anything else, and for a layer that
+    takes another number of channels or values than it is given, naming the layer.
     """
 
     def __init__(self, layers: Iterable[tuple[str, nn.Module]], input_size: tuple[int, int, int]) -> None:
@@ -50,15 +46,16 @@ class Chain(nn.Sequential):
         self.input_size = input_size
         names = [name for name, _ in self.named_children()]
         flats = [name for name, layer in self.named_children() if isinstance(layer, nn.Flatten)]
+        for name in flats:
+            check_flatten(name, self.layer(name))
         if len(flats) != 1:
             raise UnsupportedLayer(f"a chain has exactly one Flatten, this one has {len(flats)}")
         split = names.index(flats[0])
         self.spatial, self.flatten_name, self.dense = names[:split], flats[0], names[split + 1 :]
         for name in self.spatial:
-            _check_spatial(name, self.layer(name))
+            check_spatial(name, self.layer(name))
         for name in self.dense:
-            if not isinstance(self.layer(name), DENSE):
-                raise UnsupportedLayer(f"{name}: {type(self.layer(name)).__name__} cannot stand after Flatten")
+            check_dense(name, self.layer(name))
         if not self._linear:
             raise UnsupportedLayer("a chain has a linear layer after Flatten, which scores the classes")
         self.features = self._feature_layers()
@@ -147,15 +144,19 @@ class Chain(nn.Sequential):
         return found
 
     def _trace_axes(self) -> dict[str, tuple[Axis, Axis]]:
-        """(vertical, horizontal) geometry of each convolution and pool, sizes as torch computes them."""
+        """(vertical, horizontal) geometry of each convolution and pool; each layer has to take what it is given."""
         axes: dict[str, tuple[Axis, Axis]] = {}
-        size = self.input_size[1:]
+        maps, *size = self.input_size
         for name in self.spatial:
-            if found := _axes(self.layer(name), size):
+            maps = width_after(name, self.layer(name), maps)
+            if found := axes_of(self.layer(name), (size[0], size[1])):
                 axes[name] = found
-                size = found[0].size_out, found[1].size_out
+                size = [axis.size_out for axis in found]
                 if min(size) < 1:
                     raise UnsupportedLayer(f"{name}: pictures of {self.input_size} are too small for it")
+        values = math.prod((maps, *size))
+        for name in self.dense:
+            values = width_after(name, self.layer(name), values)
         return axes
 
 
@@ -175,13 +176,13 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
         elif isinstance(layer, nn.ReLU):
             layer = nn.ReLU()
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
-            if _pair(layer.output_size) != size:
+            if pair(layer.output_size) != size:
                 raise UnsupportedLayer(f"{name}: this average pool changes the size at input {input_size}")
             continue
         elif isinstance(layer, nn.Conv2d):
-            _check_spatial(name, layer)
+            check_spatial(name, layer)
             channels = layer.out_channels
-        if axes := _axes(layer, size):
+        if axes := axes_of(layer, size):
             size = axes[0].size_out, axes[1].size_out
         layers.append((name.replace(".", "_"), layer))
     return Chain(layers, input_size).eval()
@@ -194,36 +195,3 @@ def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]
             yield from _leaves(layer, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", layer
-
-
-def _check_spatial(name: str, layer: nn.Module) -> None:
-    kind = type(layer).__name__
-    if not isinstance(layer, SPATIAL):
-        raise UnsupportedLayer(
-            f"{name}: {kind} cannot stand before Flatten; a chain has convolutions, ReLU, max and average "
-            "pools, cross-map normalisation and dropout (fold BatchNorm into the convolution before it)"
-        )
-    if isinstance(layer, nn.Conv2d | nn.MaxPool2d) and set(_pair(layer.dilation)) != {1}:
-        raise UnsupportedLayer(f"{name}: dilation {layer.dilation} is not supported")
-    if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
-        raise UnsupportedLayer(f"{name}: padding must be numbers, filled with zeros")
-    if isinstance(layer, nn.AvgPool2d) and (
-        layer.ceil_mode or layer.divisor_override or (_pair(layer.padding) != (0, 0) and not layer.count_include_pad)
-    ):
-        raise UnsupportedLayer(f"{name}: an average pool divides by its whole window (no ceil mode, pads counted)")
-
-
-def _axes(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None:
-    """How a convolution or a pool reads maps of this size, down and across; None for other layers."""
-    if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-        return None
-    kernel, stride, padding = (_pair(v) for v in (layer.kernel_size, layer.stride, layer.padding))
-    ceil = not isinstance(layer, nn.Conv2d) and layer.ceil_mode
-    down, across = (Axis.over(size[i], kernel[i], stride[i], padding[i], ceil) for i in (0, 1))
-    return down, across
-
-
-def _pair(value: int | str | tuple[int | None, ...] | None) -> tuple[int, int]:
-    if isinstance(value, tuple):
-        return cast(tuple[int, int], value)
-    return cast(tuple[int, int], (value, value))

@@ -2,95 +2,28 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
+from ..atomic import write_whole
 from .chain import Chain
 from .described import build
+from .record import BadCheckpoint, ClassName, Preprocessing, Record
+from .thin import ranks
 from .zfnet import zfnet
 
+__all__ = [
+    "ARCHITECTURES", "BadCheckpoint", "Checkpoint", "ClassName", "Preprocessing", "Record", "filled", "load", "save",
+    "storable", "write_record",
+]  # fmt: skip
 # Those that are known by name; any other chain's record describes its layers.
 ARCHITECTURES = {"zfnet": zfnet}
-INTERPOLATIONS = ("bicubic", "bilinear")
-DOWN = ".weight.down"
-
-
-class BadCheckpoint(ValueError):
-    """Weights or a record that cannot be used; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class ClassName:
-    """What a class is called: its folder name (ImageNet: the synset) and its label."""
-
-    synset: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Centre square, resized to `size` pixels (antialiased), then (value/255 - mean) / std.
-
-    `crop` is the square's side over the picture's shorter side: with 1 the whole square is cut out and resized, with
-    less the picture is resized first, as torchvision does. Raises ValueError for what cannot be.
-    """
-
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    crop: float = 1.0
-    interpolation: str = "bicubic"
-
-    def __post_init__(self) -> None:
-        if not 0 < self.crop <= 1:
-            raise ValueError(f"`crop` is a share over 0, at most 1, not {self.crop}")
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(f"`interpolation` is one of {', '.join(INTERPOLATIONS)}, not {self.interpolation!r}")
-        if not len(self.mean) == len(self.std) == 3 or 0 in self.std:
-            raise ValueError(f"`mean` and `std` have a value for each of 3 channels: {self.mean}, {self.std}")
-
-    def standardise(self, pixels: Tensor) -> Tensor:
-        """Values 0 to 255 [..., 3, h, w] -> float32 of the same shape."""
-        mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std))
-        return (pixels.float() / 255 - mean) / std
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the weights are.
-
-    `validation`, measured on the weights as read back, has at least top1 and images, and is None where nobody has
-    measured; an export also writes top5, calibration, accuracy by class and what storing cost (`training.accuracy`,
-    `training.export`). `layers` describe a net that `ARCHITECTURES` does not know (`net.described`), and `storage`
-    says what storing an imported one cost (`net.own`).
-    """
-
-    name: str
-    architecture: str
-    classes: tuple[ClassName, ...]
-    preprocessing: Preprocessing
-    training: dict[str, Any]
-    validation: dict[str, Any] | None
-    licence: str
-    weights_sha256: str = ""
-    layers: tuple[dict[str, Any], ...] = ()
-    storage: dict[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"`temperature` is a number over 0, not {self.temperature}")
-
-    @property
-    def temperature(self) -> float:
-        """What logits are divided by, so that probabilities mean what they say; 1 where none was fitted."""
-        return float((self.validation or {}).get("temperature", 1))
 
 
 @dataclass(frozen=True)
@@ -105,19 +38,35 @@ def save(chain: Chain, record: Record, path: Path, full: bool = False) -> Record
     """Write `path` (.safetensors) and the record beside it (.json): weights in half precision, biases in single.
 
     `full` keeps all in single precision. The record is completed by the hash of the weights' file. Raises
-    BadCheckpoint for weights that are not finite as they would be stored.
+    BadCheckpoint for weights that are not finite as they would be stored, and where nothing can be written.
     """
-    tensors = {key: _storable(key, value.detach(), full) for key, value in chain.state_dict().items()}
-    save_file(tensors, path)
-    complete = replace(record, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    write_record(complete, path)
+    weights = serialised(storable(chain, full))
+    complete = replace(record, weights_sha256=hashlib.sha256(weights).hexdigest())
+    text = _text(complete)  # what can go wrong with it does so before anything is written
+    _write(path, weights)
+    _write(path.with_suffix(".json"), text)
     return complete
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write the record of the weights `path` beside them."""
-    content = json.dumps(asdict(record), indent=1, ensure_ascii=False)
-    path.with_suffix(".json").write_text(content + "\n", encoding="utf-8")
+    """Write the record of the weights `path` beside them. Raises BadCheckpoint where that cannot be written."""
+    _write(path.with_suffix(".json"), _text(record))
+
+
+def storable(chain: Chain, full: bool) -> dict[str, Tensor]:
+    """A chain's weights as `save` stores them. Raises BadCheckpoint where they are then not finite."""
+    return {key: _storable(key, value.detach(), full) for key, value in chain.state_dict().items()}
+
+
+def _text(record: Record) -> bytes:
+    return f"{json.dumps(asdict(record), indent=1, ensure_ascii=False)}\n".encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise BadCheckpoint(f"cannot write {path}: {error.strerror}") from error
 
 
 def _storable(key: str, value: Tensor, full: bool) -> Tensor:
@@ -150,28 +99,28 @@ def load(path: Path) -> Checkpoint:
     except SafetensorError as error:
         raise BadCheckpoint(f"{path} is not a safetensors file: {error}") from error
     try:
-        with torch.device("meta"):
-            chain = _empty(record, stored)
-        chain.load_state_dict({key: value.float() for key, value in stored.items()}, assign=True)
+        chain = filled(record, stored)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path} does not hold a {record.architecture}: {error}") from error
     if chain.classes != len(record.classes):
         raise BadCheckpoint(f"{path} scores {chain.classes} classes, its record names {len(record.classes)}")
-    chain.requires_grad_(False).eval()
     return Checkpoint(chain, record)
 
 
+def filled(record: Record, stored: dict[str, Tensor]) -> Chain:
+    """The record's net with these weights. Raises KeyError, RuntimeError, TypeError or ValueError for those of none."""
+    with torch.device("meta"):
+        chain = _empty(record, stored)
+    chain.load_state_dict({key: value.float() for key, value in stored.items()}, assign=True)
+    chain.requires_grad_(False).eval()
+    return chain
+
+
 def _empty(record: Record, stored: dict[str, Tensor]) -> Chain:
-    """The record's net, whose weights are to be filled."""
     if record.layers:
         side = record.preprocessing.size
         return build(record.layers, (3, side, side))
-    return ARCHITECTURES[record.architecture](len(record.classes), _ranks(stored))
-
-
-def _ranks(stored: dict[str, Tensor]) -> dict[str, int]:
-    """Of the linear layers that are stored as products."""
-    return {key.removesuffix(DOWN): len(value) for key, value in stored.items() if key.endswith(DOWN)}
+    return ARCHITECTURES[record.architecture](len(record.classes), ranks(stored))
 
 
 def _read_record(path: Path) -> Record:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import ClassName
+from .record import ClassName
 
 FORMS = (
     '{"SYNSET": "name", ...} sorted by synset, ["name", ...], {"0": "name", ...} or {"0": ["SYNSET", "name"], ...}, '
@@ -25,10 +25,13 @@ def read_class_names(path: Path, count: int) -> tuple[ClassName, ...]:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    entries = _in_order(found, path)
-    names = _named(entries)
-    if not names or not all(_is_text(text) for name in names for text in (name.synset, name.label)):
+    pairs = _paired(_in_order(found, path))
+    if not pairs or not all(_is_text(text) for pair in pairs for text in pair):
         raise ValueError(f"{path} must be JSON: {FORMS}")
+    try:
+        names = tuple(ClassName(*pair) for pair in pairs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if len(names) != count:
         raise ValueError(f"{path} names {len(names):,} classes, but the net scores {count:,}")
     if twice := [synset for synset, times in Counter(name.synset for name in names).items() if times > 1]:
@@ -52,15 +55,16 @@ def _in_order(found: Any, path: Path) -> Sequence[Any]:
     return list(found.items())
 
 
-def _named(entries: Sequence[Any]) -> tuple[ClassName, ...]:
+def _paired(entries: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Synset and name of each."""
     often = Counter(entry for entry in entries if isinstance(entry, str))
-    return tuple(_name(index, entry, often) for index, entry in enumerate(entries))
+    return [_pair(index, entry, often) for index, entry in enumerate(entries)]
 
 
-def _name(index: int, entry: Any, often: Counter[str]) -> ClassName:
+def _pair(index: int, entry: Any, often: Counter[str]) -> tuple[Any, Any]:
     if isinstance(entry, list | tuple) and len(entry) == 2:
-        return ClassName(*entry)
-    return ClassName(f"{entry} ({index})" if isinstance(entry, str) and often[entry] > 1 else entry, entry)
+        return entry[0], entry[1]
+    return f"{entry} ({index})" if isinstance(entry, str) and often[entry] > 1 else entry, entry
 
 
 def _is_text(text: Any) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from .chain import Chain, UnsupportedLayer
+from .chain import Chain
+from .layers import UnsupportedLayer
 from .norm import CrossMapNorm
 from .thin import ThinLinear
 

@@ -1,8 +1,12 @@
 """A linear layer whose weight is the product of two thin matrices."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+DOWN = ".weight.down"
 
 
 class Product(nn.Module):
@@ -31,6 +35,11 @@ class ThinLinear(nn.Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, rank={self.rank}"
+
+
+def ranks(stored: Mapping[str, Tensor]) -> dict[str, int]:
+    """Of the linear layers whose weights are stored as products."""
+    return {key.removesuffix(DOWN): len(value) for key, value in stored.items() if key.endswith(DOWN)}
 
 
 def linear(in_features: int, out_features: int, rank: int | None, bias: bool = True) -> nn.Linear | ThinLinear:

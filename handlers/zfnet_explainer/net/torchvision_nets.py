@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .checkpoint import BadCheckpoint, Preprocessing
+from .record import BadCheckpoint, Preprocessing
 
 # What torchvision's weights were trained with: a shorter side of 256 pixels and the 224 in the centre.
 PREPROCESSING = Preprocessing(
@@ -76,12 +76,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _tensors(found: Any, path: Path) -> dict[str, Tensor]:
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(found, Mapping) or not all(_is_entry(*item) for item in found.items()):
         holds = (
             f"a dict of {', '.join(map(str, list(found)[:SHOWN]))}" if isinstance(found, Mapping) else "something else"
         )
         raise BadCheckpoint(f"{path} holds {holds}, not a state dict alone: save `net.state_dict()`")
     return dict(found)
+
+
+def _is_entry(key: object, value: object) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
 
 
 def _differences(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> str:

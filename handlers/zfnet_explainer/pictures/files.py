@@ -1,12 +1,12 @@
-"""Pictures on disk: which there are in folders and tar shards, and files that are written whole or not at all."""
+"""Pictures on disk: which there are in folders and tar shards."""
 
+import errno
 import hashlib
 import os
 import posixpath
+import stat
 import tarfile
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,9 +29,7 @@ class PictureFile:
 
     def read(self) -> bytes:
         """Its bytes. Raises OSError."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
+        return read_file(self.path, self.offset, self.size)
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,22 @@ class Listing:
     digest: str
 
 
+def read_file(path: Path, offset: int = 0, size: int = -1) -> bytes:
+    """`size` bytes from `offset` on, all where it is -1. Raises OSError, also for a pipe, which would be waited for."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        file.seek(offset)
+        return file.read(size)
+
+
 def pictures_under(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
     """(picture, its path below the argument it came from), folders searched to the bottom.
 
-    Raises FileNotFoundError for a path that is not there.
+    Raises FileNotFoundError for a path that is not there, ValueError for a folder that cannot be listed.
     """
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
             yield from ((found, found.relative_to(path)) for found in _below(path, ()))
         elif path.exists():
             yield path, Path(path.name)
@@ -60,7 +67,7 @@ def split_files(data: Path, split: str) -> Iterator[PictureFile]:
     """`data/split/CLASS/*`, then what `data/*.tar` hold of such paths.
 
     Folders by name, a tar in its own order; in memory are the names of one folder, and of one tar.
-    Raises ValueError for a tar that cannot be read.
+    Raises ValueError for a folder that cannot be listed and a tar that cannot be read.
     """
     for folder in class_folders(data, split):
         for path in _pictures(folder):
@@ -70,8 +77,14 @@ def split_files(data: Path, split: str) -> Iterator[PictureFile]:
 
 
 def class_folders(data: Path, split: str) -> list[Path]:
-    """`data/split/CLASS`, by name, whatever is in them; none where the split is no folder."""
-    return [path for path in _visible(data / split) if path.is_dir()] if (data / split).is_dir() else []
+    """`data/split/CLASS`, by name, whatever is in them; none where the split is no folder.
+
+    Raises ValueError for one that is a link to nothing: what it should lead to is missing.
+    """
+    found = _visible(data / split) if is_folder(data / split) else []
+    if broken := [path for path in found if path.is_symlink() and not path.exists()]:
+        raise ValueError(f"{broken[0]} is a link to nothing: make what it leads to readable, or delete it")
+    return [path for path in found if is_folder(path)]
 
 
 def picture_files(data: Path, split: str) -> Iterator[PictureFile]:
@@ -86,7 +99,7 @@ def picture_files(data: Path, split: str) -> Iterator[PictureFile]:
 
 def searched_folder(data: Path, split: str) -> Path:
     """The folder that `picture_files` lists, which another file in it may change."""
-    return data / split if (data / split).is_dir() or _shards(data) else data
+    return data / split if is_folder(data / split) or _shards(data) else data
 
 
 def listing(data: Path, split: str) -> Listing:
@@ -100,40 +113,24 @@ def listing(data: Path, split: str) -> Listing:
     return Listing(count, digest.hexdigest())
 
 
-@contextmanager
-def whole(target: Path) -> Iterator[Path]:
-    """A path to write to; what is there when the block ends without an error appears as `target` at once.
-
-    Also where another process writes the same one.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    os.close(descriptor)
-    staged = Path(name)
-    try:
-        yield staged
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        staged.chmod(0o644)
-        staged.replace(target)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-
-
-def write_whole(target: Path, body: bytes) -> None:
-    """Write a file that appears at once or not at all."""
-    with whole(target) as staged:
-        staged.write_bytes(body)
-
-
 def _visible(folder: Path) -> list[Path]:
     """What systems and editors hide begins with a dot: `._x.jpg`, `.ipynb_checkpoints`."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise ValueError(f"the folder {folder} cannot be listed: {error.strerror}") from error
+
+
+def is_folder(path: Path) -> bool:
+    """Raises ValueError where what lies there may not be seen."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be looked at: {error.strerror}") from error
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Whatever is called as a picture is; a folder or a link to nothing of that name is told when it is read."""
+    """Whatever is called as a picture is; a folder, a pipe or a link to nothing is told when it is read."""
     return [path for path in _visible(folder) if path.suffix.lower() in SUFFIXES]
 
 
@@ -145,7 +142,7 @@ def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     pictures = _pictures(folder)
     yield from pictures
     for inner in _visible(folder):
-        if inner.is_dir() and inner not in pictures:
+        if is_folder(inner) and inner not in pictures:
             yield from _below(inner, (*above, here))
 
 

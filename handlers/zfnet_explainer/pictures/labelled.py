@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .decode import View, as_view
-from .files import SUFFIXES, PictureFile, class_folders, split_files
+from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, pixels
 
 MEMORY_LIMIT = 8 * 2**30
@@ -96,6 +96,17 @@ class StoredPictures:
         """One picture, uint8 [3, side, side]. Raises Unreadable."""
         return torch.from_numpy(pixels(self.file(index), self.view)).permute(2, 0, 1)
 
+    def readable(self, tolerance: Tolerance) -> "StoredPictures":
+        """Those that can be read, each decoded once to see. Raises ValueError where too many cannot."""
+        reasons: dict[str, str] = {}
+        files = ((index, self.file(index)) for index in range(len(self)))
+        for _ in decoded_batches(files, self.view, BATCH, lambda file, why: reasons.update({file.name: why})):
+            if reasons:
+                tolerance.check(len(reasons), len(self), min(reasons.values()))
+        for reason in reasons.values():
+            tolerance.leave_out(reason)
+        return self.without(reasons)
+
     def without(self, names: Collection[str]) -> "StoredPictures":
         """The others."""
         return StoredPictures([f for f in map(self.file, range(len(self))) if f.name not in names], self.view)
@@ -164,7 +175,7 @@ def _classes_and_labels(files: list[PictureFile]) -> tuple[tuple[str, ...], Tens
 
 
 def _files(data: Path, split: str, tolerance: Tolerance) -> list[PictureFile]:
-    found = split_files(data, split) if data.is_dir() else ()
+    found = split_files(data, split) if is_folder(data) else ()
     files = sorted(found, key=lambda file: (file.label, file.name))
     if not files:
         raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ..net.checks import check_name
 from ..pictures import samples
 from ..pictures.atlas import FOLDER, BadAtlas, load
 from .devices import Device
@@ -28,12 +28,12 @@ RECORD = f"{MODEL}.json"
 HANDLER = "zfnet_handler.py"
 MODEL_CONFIG = "model-config.yaml"
 MANIFEST = "MAR-INF/MANIFEST.json"
-SERVABLE = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")  # what TorchServe takes as a model's name
 
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # What a worker needs of the package to answer requests: this travels, and nothing else.
 FOR_WORKERS = {
-    "__init__.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service", "wire",
+    "__init__.py", "atomic.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service",
+    "wire",
 }  # fmt: skip
 
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
@@ -194,11 +194,13 @@ def _samples(folder: Path) -> dict[str, bytes]:
 def _name(record: bytes, path: Path) -> str:
     """What the net is called in its record, which is to stand in the paths of requests."""
     try:
-        name = json.loads(record)["name"]
+        name: str = json.loads(record)["name"]
     except (ValueError, KeyError, TypeError) as error:
         raise ServingError(f"{path} is not a checkpoint's record: {error!r}") from error
-    if not isinstance(name, str) or not SERVABLE.fullmatch(name):
-        raise ServingError(f"the net's `name` in {path} has letters, digits and . _ - to be served, not {name!r}")
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ServingError(f"the net's `name` in {path}: {error}") from error
     return name
 
 

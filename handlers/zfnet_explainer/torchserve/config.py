@@ -8,7 +8,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import MODEL, SERVABLE
+from ..net.checks import check_name
+from .archive import MODEL
 from .errors import ServingError
 from .shipped import SHIPPED
 
@@ -68,8 +69,10 @@ class ServerOptions:
 
     def check_model_name(self) -> None:
         """Raise ServingError for a name that could not stand in a URL or in TorchServe's configuration."""
-        if not SERVABLE.fullmatch(self.model):
-            raise ServingError(f"--model-name {self.model!r}: letters, digits and . _ - make a name")
+        try:
+            check_name(self.model)
+        except ValueError as error:
+            raise ServingError(f"--model-name: {error}") from error
 
     def check_ports(self) -> None:
         """Raise ServingError for a port that is taken or asked for twice."""

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+from ...atomic import write_whole
 from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
 from ...net.device import keeps_float32
 from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load
-from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder, write_whole
+from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
 from .search import Search, run_search
 from .tiles import build_layer, wanted_places

@@ -11,10 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...atomic import whole
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
 from ...pictures.atlas import NINE
-from ...pictures.files import PictureFile, whole
+from ...pictures.files import PictureFile
 from ...pictures.stream import decoded_batches
 
 BATCH = 32

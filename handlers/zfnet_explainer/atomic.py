@@ -1,0 +1,35 @@
+"""Files that appear at once or not at all."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A path to write to; what is there when the block ends without an error appears as `target` at once.
+
+    Also where another process writes the same one. Whoever may read new files (umask) may read it. Raises OSError.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f".{secrets.token_hex(8)}.part")
+    staged.touch(exist_ok=False)
+    permissions = stat.S_IMODE(staged.stat().st_mode)
+    try:
+        yield staged
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        staged.chmod(permissions)  # safetensors writes through a private file of its own
+        staged.replace(target)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(target: Path, body: bytes) -> None:
+    """Write a file that appears at once or not at all. Raises OSError."""
+    with whole(target) as staged:
+        staged.write_bytes(body)

@@ -1,0 +1,91 @@
+"""The layers that a chain is made of: which it takes, and how each reads what the one before it gives."""
+
+from typing import cast
+
+from torch import nn
+
+from .geometry import Axis
+from .norm import CrossMapNorm
+from .thin import ThinLinear
+
+SPATIAL = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, CrossMapNorm, nn.Dropout)
+DENSE = (nn.Linear, ThinLinear, nn.ReLU, nn.Dropout)
+
+
+class UnsupportedLayer(ValueError):
+    """A layer, or an order of layers, that a chain cannot express."""
+
+
+def width_after(name: str, layer: nn.Module, width: int) -> int:
+    """How many channels or values a layer gives for so many. Raises UnsupportedLayer where it takes another number."""
+    what, takes, gives = _widths(layer) or ("", width, width)
+    if takes != width:
+        raise UnsupportedLayer(f"{name}: {type(layer).__name__} takes {takes:,}, but is given {width:,} {what}")
+    return gives
+
+
+def _widths(layer: nn.Module) -> tuple[str, int, int] | None:
+    """What a layer counts, how many it takes, how many it gives; None where it takes any number."""
+    if isinstance(layer, nn.Conv2d):
+        return "channels", layer.in_channels, layer.out_channels
+    if isinstance(layer, CrossMapNorm):
+        return "channels", layer.maps, layer.maps
+    if isinstance(layer, nn.Linear | ThinLinear):
+        return "values", layer.in_features, layer.out_features
+    return None
+
+
+def check_flatten(name: str, layer: nn.Module) -> None:
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) not in ((1, -1), (1, 3)):
+        raise UnsupportedLayer(
+            f"{name}: {layer} does not make one row of each picture, as Flatten(start_dim=1, end_dim=-1) does"
+        )
+
+
+def check_spatial(name: str, layer: nn.Module) -> None:
+    kind = type(layer).__name__
+    if not isinstance(layer, SPATIAL):
+        raise UnsupportedLayer(
+            f"{name}: {kind} cannot stand before Flatten; a chain has convolutions, ReLU, max and average "
+            "pools, cross-map normalisation and dropout (fold BatchNorm into the convolution before it)"
+        )
+    if isinstance(layer, nn.Conv2d | nn.MaxPool2d) and set(pair(layer.dilation)) != {1}:
+        raise UnsupportedLayer(f"{name}: dilation {layer.dilation} is not supported")
+    if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
+        raise UnsupportedLayer(f"{name}: padding must be numbers, filled with zeros")
+    if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
+        raise UnsupportedLayer(f"{name}: a pool gives its values alone (return_indices=False)")
+    if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and not _reaches_the_map(layer):
+        raise UnsupportedLayer(f"{name}: a pool's padding is at most half its window, not {layer.padding}")
+    if isinstance(layer, nn.AvgPool2d) and (
+        layer.ceil_mode or layer.divisor_override or (pair(layer.padding) != (0, 0) and not layer.count_include_pad)
+    ):
+        raise UnsupportedLayer(f"{name}: an average pool divides by its whole window (no ceil mode, pads counted)")
+
+
+def check_dense(name: str, layer: nn.Module) -> None:
+    if not isinstance(layer, DENSE):
+        raise UnsupportedLayer(f"{name}: {type(layer).__name__} cannot stand after Flatten")
+
+
+def axes_of(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None:
+    """How a convolution or a pool reads maps of this size, down and across; None for other layers."""
+    if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+        return None
+    kernel, stride, padding = (pair(v) for v in (layer.kernel_size, layer.stride, layer.padding))
+    ceil = not isinstance(layer, nn.Conv2d) and layer.ceil_mode
+    down, across = (Axis.over(size[i], kernel[i], stride[i], padding[i], ceil) for i in (0, 1))
+    return down, across
+
+
+def _reaches_the_map(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
+    """Whether every window of a pool has a value that is no padding, as torch demands."""
+    return all(
+        2 * padding <= kernel for padding, kernel in zip(pair(pool.padding), pair(pool.kernel_size), strict=True)
+    )
+
+
+def pair(value: int | str | tuple[int | None, ...] | None) -> tuple[int, int]:
+    if isinstance(value, tuple):
+        return cast(tuple[int, int], value)
+    return cast(tuple[int, int], (value, value))

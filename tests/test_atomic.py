@@ -1,0 +1,49 @@
+"""Files that are whole or not there, and who may read them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from zfnet_explainer.atomic import whole, write_whole
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077], ids=oct)
+def permitted(request: pytest.FixtureRequest) -> Iterator[int]:
+    """What a mask leaves of a new file's permissions."""
+    before = os.umask(request.param)
+    yield 0o666 & ~request.param
+    os.umask(before)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file"
+    write_whole(target, b"old")
+
+    def fail() -> None:
+        with whole(target) as staged:
+            staged.write_bytes(b"half")
+            assert target.read_bytes() == b"old"
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        fail()
+    assert target.read_bytes() == b"old"
+    write_whole(target, b"new")
+    assert (target.read_bytes(), os.listdir(target.parent)) == (b"new", ["file"])
+
+
+def test_it_has_the_permissions_of_any_new_file(tmp_path: Path, permitted: int) -> None:
+    target = tmp_path / "file"
+    for _ in range(2):
+        write_whole(target, b"content")
+        assert target.stat().st_mode & 0o777 == permitted
+
+
+def test_it_has_them_where_the_writer_took_a_private_file(tmp_path: Path, permitted: int) -> None:
+    with whole(tmp_path / "tensors") as staged:
+        save_file({"a": torch.zeros(1)}, staged)
+    assert (tmp_path / "tensors").stat().st_mode & 0o777 == permitted
