@@ -2,13 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.door import Door
+from tests.browser.door import Door, opened, serving
 from tests.browser.steps import class_of, explain, explained, settle
+from tests.chains import seeded
+from tests.narrow import zfnet
+from tests.served import RECORD
+from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
 from zfnet_explainer.pictures.display import CIVIDIS, DIVERGING
 
 # The centre of each of the 4 x 4 cells would be under the cross and the outline: a quarter into it is clear of both.
@@ -134,6 +139,63 @@ def test_the_readout_has_every_predicted_classs_probability_there(page: Page) ->
         assert bar["width"] / track["width"] == pytest.approx(there, abs=0.01)
         middle = (mark["left"] + mark["right"]) / 2
         assert (middle - track["left"]) / track["width"] == pytest.approx(one["unoccluded"], abs=0.01)
+
+
+def test_every_classs_bar_is_drawn_once_a_frame_however_far_the_pointer_moves(page: Page) -> None:
+    found = explained(page)["occlusion"]["by_class"]
+    settle(page)
+    drawn = page.locator("#standings").evaluate(
+        """async (list) => {
+            let times = 0;
+            new MutationObserver((seen) => (times += seen.length)).observe(list, { childList: true });
+            const map = document.getElementById("map-probability");
+            const { left, top, width } = map.getBoundingClientRect();
+            for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
+                map.dispatchEvent(new PointerEvent("pointermove", { clientX: left + share * width, clientY: top + 5 }));
+            }
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            return times;
+        }"""
+    )
+    assert drawn == 1
+    first = page.locator("#standings li").first
+    expect(first).to_contain_text(f"{100 * found[0]['probability'][0][3]:.1f} %")
+
+
+def test_of_many_classes_the_most_probable_are_listed_and_the_one_that_is_compared(tab: Page) -> None:
+    classes = tuple(ClassName(f"n{index}", f"class {index}") for index in range(30))
+    net = Checkpoint(seeded(zfnet(30, {}), 0), replace(RECORD, classes=classes))
+    with opened(serving(net)) as door:
+        tab.goto(door.url)
+        explain(tab, top_k="22")
+        listed = tab.locator("#standings li")
+        expect(listed).to_have_count(20)
+        expect(tab.locator("#standings-more")).to_have_text("2 more classes are in the JSON.")
+        last = class_of(tab.locator(".prediction").nth(21))
+        tab.select_option("#compare", label=last)
+        expect(listed).to_have_count(21)
+        expect(listed.last).to_contain_text(last)
+        expect(tab.locator("#standings-more")).to_have_text("1 more class is in the JSON.")
+
+
+def test_a_class_that_is_compared_with_and_then_chosen_is_compared_with_no_longer(page: Page, door: Door) -> None:
+    """Nor asked for against itself, which the server would refuse."""
+    second = explained(page)["predictions"][1]
+    for said in (second["label"].upper(), second["synset"], str(second["class_index"])):
+        page.fill("[name=target]", "")
+        page.fill("[name=contrast]", said)
+        page.locator(".prediction").nth(1).click()
+        expect(page.locator("[name=contrast]")).to_have_value("")
+        page.locator(".prediction").nth(0).click()
+    page.fill("[name=contrast]", second["label"])
+    page.locator(".prediction").nth(0).click()
+    expect(page.locator("[name=contrast]")).to_have_value(second["label"])
+    page.locator(".prediction").nth(1).click()
+    page.click("#explain")
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#error")).to_be_hidden()
+    assert door.asked[-1]["target"] == second["label"]
+    assert "contrast" not in door.asked[-1]
 
 
 def test_a_class_that_is_not_predicted_is_compared_by_asking_for_it(page: Page) -> None:

@@ -11,11 +11,11 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
 from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
-from tests.samples import encoded, noise
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
 from zfnet_explainer.pictures.atlas import load as load_atlas
 from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
 from zfnet_explainer.service.service import Service
+from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.page.page import page as page_file
 
 NO_PICTURE: FilePayload = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}
@@ -303,19 +303,16 @@ def test_cancel_stops_the_wait_and_says_what_the_server_does(page: Page, door: D
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_a_picture_can_be_pasted_and_dropped(page: Page) -> None:
-    send = """([kind, bytes]) => {
-        const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(bytes)], kind + ".png", { type: "image/png" }));
-        const paste = () => new ClipboardEvent(kind, { clipboardData: data });
-        const drop = () => new DragEvent(kind, { dataTransfer: data });
-        document.dispatchEvent(kind === "paste" ? paste() : drop());
-    }"""
-    set_options(page, window="112", stride="112", features="1")
-    for kind in ("paste", "drop"):
-        page.evaluate(send, [kind, list(encoded(noise(24, 32)))])
-        expect(page.locator("#caption")).to_contain_text(f"{kind}.png, 32 × 24 pixels")
-        expect(page.locator("#take")).to_be_visible()
+def test_all_layers_of_a_deep_net_are_asked_for_with_as_many_maps_as_the_server_takes(
+    tab: Page, service: Service
+) -> None:
+    deep = replace(service.rules, maps=(64,) * 13)
+    tab.set_content(page_file("vgg16", deep).decode())
+    set_options(tab)
+    tab.click("#all-layers")
+    asked = {"layer": ",".join(map(str, range(1, 14))), "features": tab.input_value("[name=features]")}
+    options, _ = explain_options(asked, "", deep)
+    assert (len(options.layers), options.features) == (13, 4)
 
 
 def test_every_format_can_be_taken_along(page: Page) -> None:
@@ -363,10 +360,14 @@ def test_a_server_or_gateway_that_wants_a_token_is_given_it(tab: Page, service: 
             expect(tab.locator("#connection")).to_be_hidden()
             set_options(tab, window="112", stride="112", features="1")
             tab.set_input_files("#file", WIDE)
-            expect(tab.get_by_role("alert")).to_contain_text(said)
+            expect(tab.get_by_role("alert")).to_contain_text(f"The server wants a token, in the field below: {said}")
             expect(tab.locator("#token-field")).to_contain_text("The server's inference key, or the gateway's token.")
             expect(tab.locator("#token")).to_be_focused()
-            tab.keyboard.type("sesame")
+            tab.keyboard.type("sesam")
+            tab.keyboard.press("Enter")
+            expect(tab.get_by_role("alert")).to_contain_text(f"This token is refused: {said}")
+            expect(tab.locator("#token")).to_be_focused()
+            tab.keyboard.type("e")
             tab.keyboard.press("Enter")
             expect(tab.locator("#curl")).to_contain_text('-H "Authorization: Bearer $TOKEN"')
             expect(tab.locator("#curl")).not_to_contain_text("sesame")

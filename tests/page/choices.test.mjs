@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { defaultOf, differing, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
+const { classSaid, defaultOf, differing, featuresFor, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
 const OPTIONS = Object.fromEntries(
   Object.entries({
     methods: "deconv,occlusion", target: "", layer: "5", features: "9", feature: "", window: "32", stride: "8",
@@ -42,6 +42,18 @@ test("the stride's default follows a window that is smaller", () => {
   assert.equal(defaultOf("window", { window: "4" }, OPTIONS), "32");
   assert.deepEqual(differing(written({ window: "4", stride: "4" }), OPTIONS), { window: "4" });
   assert.deepEqual(differing(written({ window: "4", stride: "2" }), OPTIONS), { window: "4", stride: "2" });
+});
+
+test("all layers have as many maps each as fit together, and no more than were wanted", () => {
+  assert.deepEqual([1, 5, 7, 8, 13, 64].map((layers) => featuresFor(layers, "9", 64)), ["9", "9", "9", "8", "4", "1"]);
+  assert.equal(featuresFor(13, "2", 64), "2");
+  assert.equal(featuresFor(65, "9", 64), "1", "never none: the server says what is too much");
+});
+
+test("a class is said by its label or synset in any case, and by its index where no class has that name", () => {
+  const classes = [["n01", "tench"], ["n02", "golf ball"], ["0", "dog"], ["n04", "7"]].map(([synset, label]) => ({ synset, label }));
+  const said = ["Tench ", "n02", "GOLF_ball", "golf  ball", "1", "0", "7", "3", "", "second", "nobody"].map((text) => classSaid(text, classes));
+  assert.deepEqual(said, [0, 1, 1, 1, 1, 2, 3, 3, null, null, null]);
 });
 
 test("squares are counted with the one more that a margin gets", () => {

@@ -61,8 +61,9 @@ test("a share's colour is the nearest of the table's, its ends beyond them", () 
 });
 
 test("the crop is the square in the middle, an odd pixel more on its right and below", () => {
-  assert.deepEqual(centreCrop({ width: 360, height: 240 }), { left: 60, top: 0, width: 240, height: 240 });
-  assert.deepEqual(centreCrop({ width: 7, height: 10 }), { left: 0, top: 1, width: 7, height: 7 });
+  assert.deepEqual(centreCrop({ width: 360, height: 240 }, 1), { left: 60, top: 0, width: 240, height: 240 });
+  assert.deepEqual(centreCrop({ width: 7, height: 10 }, 1), { left: 0, top: 1, width: 7, height: 7 });
+  assert.deepEqual(centreCrop({ width: 360, height: 240 }, 0.875), { left: 75, top: 15, width: 210, height: 210 });
 });
 
 test("a box is scaled on every side", () => {

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { answerFor, completed, logOdds, rival } = load("odds.js");
+const { answerFor, completed, listed, logOdds, rival } = load("odds.js");
 
 const NAMES = ["tench", "beagle", "church", "dingo"];
 
@@ -88,12 +88,44 @@ test("log odds are of the one against the other, with their lowest square and ho
   assert.deepEqual(worst, { row: 1, col: 0 });
 });
 
-test("a probability of nothing is float32's smallest, and log odds that never change reach somewhere", () => {
-  const sure = map(0, 1, [[1]]);
-  const never = map(1, 0, [[0]]);
-  const { unoccluded, reach } = logOdds(sure, never);
+test("a probability of nothing is float32's smallest", () => {
+  const { unoccluded } = logOdds(map(0, 1, [[1]]), map(1, 0, [[0]]));
   assert.ok(Math.abs(unoccluded - 149 * Math.log(2)) < 1e-9);
-  assert.equal(reach, 1);
+});
+
+test("log odds that only rounding moves reach a tenth of a nat, and what reaches further keeps its reach", () => {
+  const reach = (moved) => logOdds(map(0, 0.5, [[0.5 * Math.exp(-moved)]]), map(1, 0.25, [[0.25]])).reach;
+  assert.deepEqual([0, 1.7e-6, 0.09].map(reach), [0.1, 0.1, 0.1]);
+  assert.ok(Math.abs(reach(0.11) - 0.11) < 1e-12);
+});
+
+/** An answer contrasted with a church whose odds no probability in float32 can tell. */
+function beyond(target) {
+  const asked = { ...named(2), unoccluded: 2.5, log_odds: [[-150, 140, 3], [-1.25, 4, 2.5]], worst: { top: 0, left: 0, log_odds: -150 } };
+  return { asked, ...completed(answer(target, { contrast: asked })).occlusion };
+}
+
+test("odds against a target of probability nothing give no probability over one", () => {
+  const { by_class: maps } = beyond({ ...TENCH, probability: [[0, 0.5, 0.5], [0.125, 0.75, 0.5]] });
+  assert.equal(maps[2].probability[0][0], 1);
+  assert.ok(maps[2].probability.flat().every((probability) => probability >= 0 && probability <= 1));
+});
+
+test("the pair that the server contrasted keeps its log odds, seen from either class", () => {
+  const { asked, by_class: [tench, beagle, church], contrast } = beyond({ ...TENCH, probability: [[0, 0.5, 0.5], [0.125, 0.75, 0.5]] });
+  const there = logOdds(tench, church, contrast);
+  assert.deepEqual([there.unoccluded, there.values, there.worst], [2.5, asked.log_odds, { row: 0, col: 0 }]);
+  const back = logOdds(church, tench, contrast);
+  assert.deepEqual([back.unoccluded, back.values], [-2.5, [[150, -140, -3], [1.25, -4, -2.5]]]);
+  assert.deepEqual(back.worst, { row: 0, col: 1 });
+  assert.deepEqual(logOdds(tench, beagle, contrast), logOdds(tench, beagle), "another pair is computed");
+});
+
+test("of many classes the first are listed, and those that are compared wherever they stand", () => {
+  const many = Array.from({ length: 1000 }, (_, index) => ({ class_index: index }));
+  assert.deepEqual(indices(listed(many, [many[0], many[1]], 3)), [0, 1, 2]);
+  assert.deepEqual(indices(listed(many, [many[998], many[2]], 3)), [0, 1, 2, 998]);
+  assert.deepEqual(indices(listed(many.slice(0, 2), [many[0], null], 3)), [0, 1]);
 });
 
 test("the rival is the wanted class, else the most probable other one, else nobody", () => {

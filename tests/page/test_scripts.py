@@ -1,6 +1,7 @@
 """The page's scripts in node: their own tests, their syntax, and that they draw what the server draws."""
 
 import json
+import math
 import re
 import subprocess
 from dataclasses import asdict
@@ -13,11 +14,13 @@ from PIL import Image
 
 from tests.needs import needs, program
 from zfnet_explainer.methods.squares import Squares, squares
-from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.pictures.decode import centre_square
+from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
+from zfnet_explainer.pictures.decode import centre_square, cut
 from zfnet_explainer.pictures.display import VIRIDIS, cell_edges, legend, map_pixels, upper
+from zfnet_explainer.pictures.maps import Quantity
 from zfnet_explainer.wire.options import Rules
 from zfnet_explainer.wire.page.page import FOLDER, SCRIPTS, page
+from zfnet_explainer.wire.values import ClassIndex
 
 pytestmark = needs("node")
 
@@ -25,6 +28,13 @@ HERE = Path(__file__).parent
 RULES = Rules((ClassName("n01", "tench"),), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9)
 # Sides, windows and strides: one square, squares that fill the side, a margin left over, odd sides, single pixels.
 GRIDS = ((224, 224, 8), (224, 56, 56), (224, 56, 55), (224, 17, 10), (31, 7, 3), (5, 1, 1), (100, 99, 99))
+
+PICTURES = ((36, 24), (7, 10), (10, 7), (5, 5), (256, 256), (400, 301), (1023, 2000))
+
+CLASSES = tuple(ClassName(*name) for name in (("n01", "tench"), ("n_02", "Golf  ball"), ("0", "dog"), ("n04", "7")))
+SAID = ("TENCH", " n01", "golf_ball", "N 02", "0", "1", "7", "dog")
+# Log odds of two classes: with nothing covered, and under the one square.
+ODDS = ((0.5, 0.5), (0.5, 0.5 - 1.7e-6), (-1.0, -1.09), (-1.0, -1.25), (2.0, 5.0))
 
 
 def node(*arguments: str | Path, given: str = "") -> str:
@@ -72,9 +82,16 @@ def cases() -> dict[str, Any]:
             {"values": random.uniform(0, high, (4, 5)).tolist(), "unoccluded": unoccluded}
             for high, unoccluded in ((1, 0.5), (0.4, 0.5), (1.2, 0.1), (0, 0))
         ],
-        "pictures": [{"width": width, "height": height} for width, height in ((36, 24), (7, 10), (10, 7), (5, 5))],
+        "pictures": [{"width": width, "height": height} for width, height in PICTURES],
         "colours": json.loads(settings[0])["colours"],
+        "classes": [asdict(name) for name in CLASSES],
+        "said": SAID,
+        "odds": [[_class_of(0, math.exp(clean), math.exp(under)), _class_of(1, 1, 1)] for clean, under in ODDS],
     }
+
+
+def _class_of(index: int, unoccluded: float, probability: float) -> dict[str, Any]:
+    return {"class_index": index, "unoccluded": unoccluded, "probability": [[probability]]}
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +131,21 @@ def test_the_square_in_the_middle_is_the_servers(cases: dict[str, Any], found: d
     for picture, crop in zip(cases["pictures"], found["crops"], strict=True):
         _, theirs = centre_square(Image.new("RGB", (picture["width"], picture["height"])), 4)
         assert crop == asdict(theirs)
+
+
+def test_the_inner_square_is_the_servers_to_a_pixel_of_the_nets(cases: dict[str, Any], found: dict[str, Any]) -> None:
+    view = Preprocessing(224, (0.5,) * 3, (0.5,) * 3, crop=0.875, interpolation="bilinear")
+    for picture, crop in zip(cases["pictures"], found["inner"], strict=True):
+        _, theirs = cut(Image.new("RGB", (picture["width"], picture["height"])), view)
+        pixel = max(1, min(picture["width"], picture["height"]) / 256)
+        assert crop == pytest.approx(asdict(theirs), abs=pixel, rel=0)
+
+
+def test_a_class_is_said_as_the_server_reads_it(found: dict[str, Any]) -> None:
+    assert found["said"] == [ClassIndex(CLASSES).parse("contrast", text) for text in SAID]
+
+
+def test_colours_of_log_odds_reach_as_far_as_the_servers(found: dict[str, Any]) -> None:
+    for (clean, under), reach in zip(ODDS, found["reaches"], strict=True):
+        shown = Quantity.around(np.array([[under]]), clean, "RdBu", "nats")
+        assert (shown.high - shown.low) / 2 == pytest.approx(reach)

@@ -36,6 +36,8 @@ test("an accuracy that nobody measured is not made up", () => {
 test("a change and log odds have their sign and one decimal", () => {
   assert.deepEqual([0.1234, 0, -0.5].map(points), ["+12.3 points", "+0.0 points", "−50.0 points"]);
   assert.deepEqual([2.06, 0, -1.25].map(nats), ["2.1 nats", "0.0 nats", "−1.3 nats"]);
+  assert.deepEqual([-0.04, -0.06].map(nats), ["0.0 nats", "−0.1 nats"], "what rounds to nothing is not below it");
+  assert.deepEqual([-2.4e-7, -0.0006].map(points), ["+0.0 points", "−0.1 points"]);
 });
 
 test("a square takes from a class, gives to it, or changes nothing", () => {
@@ -73,6 +75,12 @@ test("where no square takes anything, that is said of the two", () => {
   assert.match(odds(1, [[2, 2], [1, 2]]), /log odds of 1\.0 nats\. No square takes from Samoyed against dingo\.$/);
 });
 
+test("what rounds to nothing is taken by no square", () => {
+  assert.match(odds(1, [[1, 1], [1 - 1.7e-6, 1]]), /log odds of 1\.0 nats\. No square takes from Samoyed against dingo\.$/);
+  assert.match(odds(1, [[1, 1], [0.96, 1]]), /No square takes from Samoyed against dingo\.$/);
+  assert.match(odds(1, [[1, 1], [0.94, 1]]), /Most is taken by the square at rows 8–17, columns 0–9: 0\.1 nats from Samoyed/);
+});
+
 /** An occlusion of two positions. */
 function occlusion(found = {}) {
   const summary = { worst: { drop: 0.6, probability: 0.2 }, best: { rise: 0.1, probability: 0.9 }, flipped_share: 0.5, ...found };
@@ -102,6 +110,11 @@ test("where no square lowers the probability, that is said", () => {
   assert.equal(inWords(occlusion({ worst: { drop: 0, probability: 0.8 }, flipped_share: 0 }), TENCH),
     "No square takes the probability of tench below its 80.0 %. One takes it up to 90.0 %. " +
     "The most probable class stays the same wherever it stands.");
+});
+
+test("a fall that its percentages do not show is told as none", () => {
+  const noise = { worst: { drop: 2.4e-7, probability: 0.79999976 }, flipped_share: 0 };
+  assert.match(inWords(occlusion(noise), TENCH), /^No square takes the probability of tench below its 80\.0 %\. One takes it up to/);
 });
 
 test("a position's readings are its rows and columns, its numbers beside those with nothing covered, and its class", () => {

@@ -348,11 +348,14 @@ def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     assert made.endswith("bfloat16, at most 0.003 from float32 where compared")
 
 
-def contrasted(window: int, stride: int, other: int = 1) -> Occlusion:
-    """The target against another class, whose log odds go from 1 at the first square to -3 at the last."""
+def contrasted(window: int, stride: int, other: int = 1, lowest: float = -3, highest: float = 1) -> Occlusion:
+    """The target against another class, whose log odds go from highest at the first square to lowest at the last.
+
+    Unoccluded they are 0.5.
+    """
     found = occlusion(window, stride)
     rows, cols = found.flipped.shape
-    shift = np.linspace(1, -3, rows * cols, dtype=np.float32).reshape(rows, cols)
+    shift = np.linspace(highest, lowest, rows * cols, dtype=np.float32).reshape(rows, cols)
     logits, clean = np.full((rows, cols, 20), -9, np.float32), np.full(20, -9, np.float32)
     logits[..., 0], logits[..., other], clean[0], clean[other] = shift, 0, 0.5, 0
     return replace(found, logits=logits, logits_unoccluded=clean, contrast_class=other)
@@ -374,6 +377,28 @@ def test_log_odds_are_drawn_around_the_unoccluded_where_a_contrast_was_asked_for
     assert bars == ["log p(target) - log p(other), nats"]
     assert boxes(at(page, COLUMNS[1], CONTRAST_ROW)) == [Box(174, 174, 224, 224)]
     assert "it takes 3.50 nats from class 0" in texts(page)
+
+
+def test_log_odds_that_only_rounding_moves_are_drawn_as_unchanged() -> None:
+    page = drawn(None, contrasted(112, 112, lowest=0.5 - 1.7e-6, highest=0.5))
+    shown = cells(at(page, COLUMNS[0], CONTRAST_ROW))
+    assert shown.get_clim() == pytest.approx((0.4, 0.6))
+    [bar] = [bar for bar in page.figure.axes if "nats" in bar.get_ylabel()]
+    assert bar.yaxis.get_offset_text().get_text() == ""
+    assert "no square takes from class 0" in texts(page)
+
+
+def test_a_colour_bars_ticks_say_their_numbers_in_full() -> None:
+    """None shares an offset or a power of ten with the others, which would run over the heading."""
+    found = contrasted(112, 112, lowest=-49.9, highest=-50)
+    far = replace(found, logits_unoccluded=found.logits[0, 0])
+    tiny = np.full(far.flipped.shape, 2e-7, np.float32)
+    page = drawn(None, replace(far, feature_activity=np.full(tiny.shape, 3e8, np.float32)))
+    rare = by_hand(found.squares, tiny, np.ones(tiny.shape, np.int64), 2e-7, 1)
+    bars = [bar for made in (page, drawn(None, rare)) for bar in made.figure.axes if bar.get_ylabel()]
+    named = [bar for bar in bars if bar.get_ylabel() != "centre of the square, pixels"]
+    assert len(named) == 5
+    assert [bar.yaxis.get_offset_text().get_text() for bar in named] == [""] * 5
 
 
 def test_headings_of_long_labels_leave_each_other_room() -> None:
@@ -419,3 +444,11 @@ def test_what_no_glyph_is_there_for_is_drawn_as_its_number() -> None:
 def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:
     [made] = footer(explanation(None, occlusion(112, 112)), replace(RECORD, validation=None))
     assert made.startswith("zfnet-tiny · accuracy not measured · weights 01234567 · ")
+
+
+def test_two_classes_of_one_label_are_told_apart_by_their_synsets() -> None:
+    alike = ClassName("n02012849", "crane"), ClassName("n03126707", "crane")
+    page = drawn(None, occlusion(112, 112), replace(RECORD, classes=(*alike, *NAMES[2:])))
+    written = " ".join(texts(page))
+    assert "crane" not in written
+    assert "n02012849" in written

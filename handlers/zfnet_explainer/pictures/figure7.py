@@ -67,7 +67,7 @@ def _probability(occlusion: Occlusion, page: Page, top: float, explanation: Expl
     page.heading(
         COLUMNS[0],
         top,
-        f"(d) Probability of {label(record.classes[explanation.target.class_index])}",
+        f"(d) Probability of {label(record.classes, explanation.target.class_index)}",
         f"▸ unoccluded {occlusion.unoccluded:#.3g}, lowest ✕ {occlusion.target_probability.min():#.3g}, "
         f"highest ◯ {occlusion.target_probability.max():#.3g}",
     )
@@ -79,15 +79,15 @@ def _contrast(
     occlusion: Occlusion, contrast: Contrast, page: Page, top: float, explanation: Explanation, record: Record
 ) -> None:
     """Why the target and not the other class: (f), and the picture with the square that takes most."""
-    target, other = (label(record.classes[i], 17) for i in (explanation.target.class_index, contrast.class_index))
+    target, other = (label(record.classes, i, 17) for i in (explanation.target.class_index, contrast.class_index))
     lowest = float(contrast.log_odds[contrast.worst])
     detail = f"▸ unoccluded {contrast.unoccluded:.2f} nats, lowest ✕ {lowest:.2f}"
     page.heading(COLUMNS[0], top, f"(f) Log odds: {target} against {other}", detail)
     shown = Quantity.around(contrast.log_odds, contrast.unoccluded, "RdBu", "log p(target) - log p(other), nats")
     draw_map(page, COLUMNS[0], top, explanation.pixels, occlusion, shown, {"X": contrast.worst})
     box = occlusion.box(contrast.worst)
-    taken = contrast.unoccluded - lowest
-    did = f"it takes {taken:.2f} nats from {target}" if taken > 0 else f"no square takes from {target}"
+    taken = f"{max(0.0, contrast.unoccluded - lowest):.2f}"
+    did = f"it takes {taken} nats from {target}" if float(taken) else f"no square takes from {target}"
     page.heading(COLUMNS[1], top, "The square where (f) is lowest", did)
     covered = with_square(explanation.pixels, occlusion, box, record.preprocessing.mean)
     draw_box(draw_picture(page, COLUMNS[1], top, covered), box, "white")

@@ -1,5 +1,6 @@
 """What is written in a figure: its font has glyphs for many scripts, and not for all."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -7,9 +8,11 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from ..net.checkpoint import ClassName
 
 
-def label(name: ClassName, length: int = 24) -> str:
-    """A class's label, or its synset where the font cannot write that, cut to so many characters."""
-    return short(name.label if _writable(name.label) else name.synset, length)
+def label(names: Sequence[ClassName], index: int, length: int = 24) -> str:
+    """A class's label, or its synset where another has the same label or the font cannot write it; cut to `length`."""
+    name = names[index]
+    alone = sum(other.label == name.label for other in names) == 1
+    return short(name.label if alone and _writable(name.label) else name.synset, length)
 
 
 def short(text: str, length: int = 24) -> str:

@@ -17,6 +17,7 @@ from .display import LegendEntry, cell_edges, class_counts, legend, upper
 from .labels import label
 from .panels import DETAIL, SIDE, SMALL, Page, pixel_axes
 
+LEAST_REACH = 0.1  # nats: rounding alone is not drawn in full colour
 MARK_SIZES = {"o": 13, "X": 9}  # points: the cross may stand in the ring
 
 Marks = Mapping[str, tuple[int, int]]  # row and column of the square, by matplotlib's marker
@@ -39,8 +40,8 @@ class Quantity:
 
     @classmethod
     def around(cls, values: FloatArray, unoccluded: float, colours: str, unit: str) -> Self:
-        """The unoccluded value in the middle, the values as far from it on both sides as any goes."""
-        reach = float(np.abs(values - unoccluded).max()) or 1.0
+        """Nats: the unoccluded value in the middle, the values as far from it on both sides as any goes."""
+        reach = max(LEAST_REACH, float(np.abs(values - unoccluded).max()))
         return cls(values, unoccluded, unoccluded - reach, unoccluded + reach, colours, unit)
 
 
@@ -61,7 +62,7 @@ def draw_map(
     colours = matplotlib.colormaps[shown.colours]
     mesh = _draw_cells(ax, occlusion, shown.values, colours, (shown.low, shown.high), marks)
     bar = page.axes(left + SIDE + 0.16, top, 0.13, SIDE)
-    page.figure.colorbar(mesh, cax=bar)
+    page.figure.colorbar(mesh, cax=bar, format="{x:g}")  # in full: a shared offset would run over the heading
     bar.tick_params(labelsize=SMALL)
     bar.set_ylabel(shown.unit, size=DETAIL)
     across = bar.get_yaxis_transform()
@@ -99,7 +100,7 @@ def legend_labels(entries: list[LegendEntry], names: tuple[ClassName, ...]) -> l
     labels = []
     for entry in entries:
         several = len(entry.classes) > 1
-        name = f"{len(entry.classes)} other classes" if several else label(names[entry.classes[0]])
+        name = f"{len(entry.classes)} other classes" if several else label(names, entry.classes[0])
         labels.append(f"{name} ({entry.positions:,})")
     return labels
 

@@ -125,7 +125,7 @@ def draw_predictions(
     ax = page.axes(left, top, SIDE, 0.38 * len(shown))
     ax.barh(range(len(shown)), [p.probability for p in shown], height=0.32, align="edge", color=BAR_COLOUR)
     for row, p in enumerate(shown):
-        ax.text(0, row - 0.14, label(names[p.class_index]), size=DETAIL, parse_math=False)
+        ax.text(0, row - 0.14, label(names, p.class_index), size=DETAIL, parse_math=False)
         ax.text(1, row - 0.14, f"{p.probability:.3f}", size=DETAIL, ha="right")
     ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6))
     ax.set_axis_off()

@@ -104,7 +104,8 @@ class Service:
         incoming.check_origin(self.allowed_origin)
         if incoming.wants_page:
             seen.protocol = "page"
-            return Answer(HTTPStatus.OK, HTML, page(self.served.name, self.rules, self.samples))
+            crop = self.served.record.preprocessing.crop
+            return Answer(HTTPStatus.OK, HTML, page(self.served.name, self.rules, self.samples, crop))
         request = read(incoming, self.served.record.preprocessing)
         seen.protocol = request.protocol
         seen.spent({"decode": request.seconds})

@@ -1,20 +1,31 @@
 // One picture's way through the page: predictions, then the explanation, each replacing the last.
 
 // `answer` is the latest explanation, `options` those that it would take to compute what is shown of it.
-const current = { picture: null, answer: null, options: {}, target: null, waiting: null };
+const current = { file: null, picture: null, answer: null, options: {}, target: null, waiting: null };
 let speed = unknownSpeed();
 
 async function take(file) {
   if (!file) return;
   current.waiting?.abort();
-  Object.assign(current, { picture: await readPicture(file), answer: null, target: null });
-  showOriginal(current.picture);
+  current.file = file;
+  const picture = await readPicture(file).catch((error) => unreadable(file, error));
+  if (!picture || current.file !== file) return; // another was chosen while this one was read
+  Object.assign(current, { picture, answer: null, target: null });
+  showOriginal(picture);
   $("predictions").replaceChildren();
   show("predictions-empty");
   show("predictions-help", false);
   hideResults();
   $("explain").disabled = false;
   await run();
+}
+
+/** A folder that was dropped, say, or a file that is there no longer. */
+function unreadable(file, error) {
+  console.error(error);
+  if (current.file !== file) return;
+  clearMessages();
+  showError(new Refusal(`${file.name} cannot be read. Choose a picture's file.`));
 }
 
 /** Predict and explain the picture at hand; a later run takes over from one that still waits. */
@@ -88,6 +99,8 @@ function markStale(stale) {
 function explainClass(prediction) {
   const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
   setOption("target", classValue(prediction));
+  const { contrast: against } = form.elements;
+  if (classSaid(against.value, settings.classes) === prediction.class_index) setOption("contrast", ""); // not against itself
   optionsChanged();
   if (!answer) {
     run();
@@ -145,7 +158,8 @@ function showError(error) {
   if (!(error instanceof Refusal)) console.error(error);
   const id = error.requestId ? ` (request ${error.requestId})` : "";
   const said = error instanceof Refusal ? error.message : "The page failed on this answer; the browser's console says why.";
-  $("error").replaceChildren(said, element("span", { className: "quiet" }, id));
+  const wanted = $("token").value.trim() ? "This token is refused: " : "The server wants a token, in the field below: ";
+  $("error").replaceChildren(error.needsToken ? wanted : "", said, element("span", { className: "quiet" }, id));
   (error.needsToken ? $("connection") : form).before($("error"));
   show("error");
   $("error").scrollIntoView({ block: "nearest" });
@@ -198,7 +212,9 @@ function prepareOptions() {
   });
   $("defaults").addEventListener("click", setDefaults);
   $("all-layers").addEventListener("click", () => {
-    setOption("layer", settings.options.layer.choices.join(","));
+    const { layer, features } = settings.options;
+    setOption("layer", layer.choices.join(","));
+    setOption("features", featuresFor(layer.choices.length, form.elements.features.value, features.high));
     optionsChanged();
   });
 }

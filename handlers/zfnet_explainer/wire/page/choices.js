@@ -19,6 +19,21 @@ function defaultOf(name, values, options) {
   return name === "stride" ? String(Math.min(value, Number(values.window) || value)) : value;
 }
 
+/** How many of the strongest maps each of so many layers may have of the `high` in all: no more than were wanted. */
+function featuresFor(layers, wanted, high) {
+  const most = Math.max(1, Math.floor(high / layers));
+  return Number(wanted) > most ? String(most) : wanted;
+}
+
+/** The index of the class that an option says, as the server reads it: a label or synset in any case, else an index. */
+function classSaid(text, classes) {
+  const plain = (name) => name.replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
+  const said = plain(text);
+  const named = classes.findIndex(({ label, synset }) => plain(label) === said || plain(synset) === said);
+  if (named >= 0) return named;
+  return /^\d+$/.test(said) ? Number(said) : null;
+}
+
 /** Squares that a window and a stride give on a picture of `size`, or null where they are none. */
 function squareCount({ window, stride }, size) {
   const [side, step] = [Number(window), Number(stride)];

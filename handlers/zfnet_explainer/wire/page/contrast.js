@@ -1,15 +1,20 @@
 // Why one class and not another: their log odds over the squares, and every class's probability under the square.
 
-const contrast = { maps: [], map: null, other: null, odds: null, colour: null };
+const contrast = { maps: [], listed: [], map: null, other: null, odds: null, colour: null };
+const STANDINGS = 20; // a net may have a thousand classes, and the pointer moves often
 
 /** Compare the answer's target: with `wanted` (a class index) where it can be, else with the most probable other class. */
 function showContrast({ occlusion, target }, wanted) {
   contrast.maps = occlusion.by_class;
   contrast.map = contrast.maps.find((map) => map.class_index === target.class_index);
   contrast.other = rival(contrast.maps, target.class_index, wanted);
+  contrast.listed = listed(contrast.maps, [contrast.map, contrast.other], STANDINGS);
+  const more = contrast.maps.length - contrast.listed.length;
+  show("standings-more", more > 0);
+  $("standings-more").textContent = `${count(more, "more class is", "more classes are")} in the JSON.`;
   show("contrast", contrast.other !== null);
   if (!contrast.other) return;
-  contrast.odds = logOdds(contrast.map, contrast.other);
+  contrast.odds = logOdds(contrast.map, contrast.other, occlusion.contrast);
   const others = contrast.maps.filter((map) => map !== contrast.map);
   $("compare").replaceChildren(...others.map((map) => element("option", { value: map.class_index }, map.label)));
   $("compare").value = contrast.other.class_index;
@@ -36,7 +41,7 @@ function contrastInWords(row, col) {
 
 function readContrast(row, col) {
   $("contrast-here").textContent = contrastInWords(row, col);
-  $("standings").replaceChildren(...contrast.maps.map((map) => standing(map, map.probability[row][col])));
+  $("standings").replaceChildren(...contrast.listed.map((map) => standing(map, map.probability[row][col])));
 }
 
 /** A class's bar under the square, a mark where it ends with nothing covered. */

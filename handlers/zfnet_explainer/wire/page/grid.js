@@ -35,9 +35,9 @@ function shade(share, colours) {
   return colours[Math.round((colours.length - 1) * Math.min(1, Math.max(0, share)))];
 }
 
-/** The centre square that the server cuts, before it has said so itself. */
-function centreCrop({ width, height }) {
-  const side = Math.min(width, height);
+/** The square in the middle that the net sees, `share` of the shorter side: to a pixel of the net's, before the server says it. */
+function centreCrop({ width, height }, share) {
+  const side = Math.round(share * Math.min(width, height));
   return { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), width: side, height: side };
 }
 

@@ -55,7 +55,7 @@ function showLegend() {
   );
 }
 
-/** Draw all of them once before the next frame, however often the square moves until then. */
+/** Draw all of them, and the square's numbers, once before the next frame, however often it moves until then. */
 function redrawMaps() {
   if (view.drawing || !view.answer || $("occlusion").hidden) return;
   view.drawing = true;
@@ -72,6 +72,8 @@ function redrawMaps() {
       drawMap("map-contrast", (row, col) => contrast.colour(values[row][col]), { top: tops[lowest], left: lefts[leftmost] });
     }
     drawSquare();
+    $("readout").replaceChildren(...terms(readings(view.answer, view.row, view.col)));
+    readContrast(view.row, view.col);
   });
 }
 
@@ -154,8 +156,6 @@ function select(row, col) {
   const { rows, cols } = view.answer.occlusion;
   view.row = Math.min(rows - 1, Math.max(0, row));
   view.col = Math.min(cols - 1, Math.max(0, col));
-  $("readout").replaceChildren(...terms(readings(view.answer, view.row, view.col)));
-  readContrast(view.row, view.col);
   redrawMaps();
 }
 
@@ -192,7 +192,6 @@ function speakReadings() {
 
 function compareWith(index) {
   showContrast(view.answer, index);
-  readContrast(view.row, view.col);
   redrawMaps();
   speak($("contrast-text").textContent);
 }

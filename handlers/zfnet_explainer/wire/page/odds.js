@@ -1,20 +1,26 @@
 // Classes against each other over the squares, from the probabilities that an answer has: no request is needed.
 
 const LEAST = 2 ** -149; // float32's smallest number: a probability that was rounded to zero is no more than this
+const LEAST_REACH = 0.1; // nats, as in the server's figure: rounding alone is not drawn in full colour
 
-/** An answer whose `by_class` has the target too, and the class it was contrasted with, where they are not predicted. */
+/**
+ * An answer whose `by_class` has the target too, and the class it was contrasted with, where they are not predicted,
+ * and whose contrast says of which target it is.
+ */
 function completed(answer) {
   const { occlusion, target } = answer;
   if (!occlusion) return answer;
-  const { unoccluded, target_probability: probability, contrast } = occlusion;
-  const maps = [...occlusion.by_class, { ...target, unoccluded, probability }];
+  const { unoccluded, target_probability: probability, by_class: predicted } = occlusion;
+  const maps = [...predicted, { ...target, unoccluded, probability }];
+  const contrast = occlusion.contrast && { ...occlusion.contrast, target: target.class_index };
   if (contrast) {
     const { log_odds: odds, unoccluded: clean, ...named } = contrast;
-    const against = (p, logOdds) => Math.max(p, LEAST) * Math.exp(-logOdds);
+    // Where the target's probability was rounded to zero, odds alone leave it open how probable the other is.
+    const against = (p, logOdds) => Math.min(1, Math.max(p, LEAST) * Math.exp(-logOdds));
     maps.push({ ...named, unoccluded: against(unoccluded, clean), probability: pairwise(probability, odds, against) });
   }
   const first = (map, i) => maps.findIndex(({ class_index: index }) => index === map.class_index) === i;
-  return { ...answer, occlusion: { ...occlusion, by_class: maps.filter(first) } };
+  return { ...answer, occlusion: { ...occlusion, by_class: maps.filter(first), contrast } };
 }
 
 /** A completed answer as it were for another class, or null where it has too little for that. */
@@ -44,15 +50,27 @@ function extreme({ tops, lefts }, probability, choose) {
   return { top: tops[Math.floor(at / lefts.length)], left: lefts[at % lefts.length], probability: values[at] };
 }
 
-/** log p(map) - log p(other) in nats: unoccluded, over the squares, how far it goes from unoccluded, and where it is lowest. */
-function logOdds(map, other) {
-  const of = (p, q) => Math.log(Math.max(p, LEAST)) - Math.log(Math.max(q, LEAST));
-  const unoccluded = of(map.unoccluded, other.unoccluded);
-  const values = pairwise(map.probability, other.probability, of);
+/** log p(map) - log p(other) in nats: unoccluded, over the squares, how far its colours go from that, and where it is lowest. */
+function logOdds(map, other, contrast) {
+  const { unoccluded, values } = answeredOdds(map, other, contrast) ?? computedOdds(map, other);
   const flat = values.flat();
   const at = flat.indexOf(Math.min(...flat));
-  const reach = Math.max(...flat.map((value) => Math.abs(value - unoccluded))) || 1;
+  const reach = Math.max(LEAST_REACH, ...flat.map((value) => Math.abs(value - unoccluded)));
   return { unoccluded, values, reach, worst: { row: Math.floor(at / values[0].length), col: at % values[0].length } };
+}
+
+/** Those of the pair that the server contrasted, from logits: known too where a probability was rounded to zero. */
+function answeredOdds(map, other, contrast) {
+  if (!contrast) return null;
+  const are = (one, another) => one.class_index === contrast.target && another.class_index === contrast.class_index;
+  if (are(map, other)) return { unoccluded: contrast.unoccluded, values: contrast.log_odds };
+  if (!are(other, map)) return null;
+  return { unoccluded: -contrast.unoccluded, values: contrast.log_odds.map((row) => row.map((value) => -value)) };
+}
+
+function computedOdds(map, other) {
+  const of = (p, q) => Math.log(Math.max(p, LEAST)) - Math.log(Math.max(q, LEAST));
+  return { unoccluded: of(map.unoccluded, other.unoccluded), values: pairwise(map.probability, other.probability, of) };
 }
 
 function pairwise(grid, other, of) {
@@ -64,4 +82,9 @@ function rival(maps, target, wanted) {
   const others = maps.filter(({ class_index: index }) => index !== target);
   const probable = others.reduce((most, one) => (most && most.unoccluded >= one.unoccluded ? most : one), null);
   return others.find(({ class_index: index }) => index === wanted) ?? probable;
+}
+
+/** The classes to list: the first `most`, and those that are compared wherever they stand. */
+function listed(maps, compared, most) {
+  return maps.filter((map, i) => i < most || compared.includes(map));
 }

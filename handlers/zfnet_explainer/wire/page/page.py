@@ -50,9 +50,12 @@ POLICY = (
 )
 
 
-def page(name: str, rules: Rules, samples: Sequence[Sample] = ()) -> bytes:
-    """The page for the model served as `name`, with sample pictures; no request's content goes into it."""
-    settings = {**_settings(name, rules), "samples": [_sample(sample) for sample in samples]}
+def page(name: str, rules: Rules, samples: Sequence[Sample] = (), crop: float = 1.0) -> bytes:
+    """The page for the model served as `name`, with sample pictures; no request's content goes into it.
+
+    `crop` is the share of a picture's shorter side that the net sees.
+    """
+    settings = {**_settings(name, rules), "crop": crop, "samples": [_sample(sample) for sample in samples]}
     filled = layout("page/page.html").render(name=name, policy=POLICY, style=STYLE, script=SCRIPT, settings=settings)
     return filled.encode()
 
@@ -71,6 +74,7 @@ def _settings(name: str, rules: Rules) -> dict[str, Any]:
     return {
         "name": name,
         "size": rules.size,
+        "maps": rules.maps,
         "classes": [{"synset": c.synset, "label": c.label} for c in rules.classes],
         "options": option_table(rules),
         "owners": {option.name: option.method for option in OPTIONS if option.method},

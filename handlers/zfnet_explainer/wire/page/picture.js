@@ -21,14 +21,15 @@ function showOriginal(picture) {
   const canvas = Object.assign($("original"), { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
   const context = canvas.getContext("2d");
   onWhite(context, () => context.drawImage(bitmap, 0, 0, canvas.width, canvas.height));
-  const { left, top, width, height } = scaled(centreCrop(bitmap), scale);
+  const seen = centreCrop(bitmap, settings.crop);
+  const { left, top, width, height } = scaled(seen, scale);
   context.fillStyle = "rgb(0 0 0 / 55%)"; // what the net does not see
   context.beginPath();
   context.rect(0, 0, canvas.width, canvas.height);
   context.rect(left, top, width, height);
   context.fill("evenodd");
   $("caption").textContent = `${picture.name}, ${bitmap.width} × ${bitmap.height} pixels` +
-    (bitmap.width === bitmap.height ? "." : "; the net sees the square in the middle.") + " Drop, paste or choose another at any time.";
+    (bitmap.width === seen.width && bitmap.height === seen.height ? "." : "; the net sees the square in the middle.") + " Drop, paste or choose another at any time.";
 }
 
 /** Keep the square that the answer says it explains. */

@@ -1,10 +1,12 @@
 // The hierarchy: class on top, each layer above the one it reads, pixels at the bottom.
 
-// What Zeiler & Fergus found the layers of their net to answer to; another net's may answer to something else.
-const FINDINGS = {
-  1: "edges and colours", 2: "corners and contours", 3: "textures and patterns",
-  4: "object parts", 5: "whole objects and their parts",
+// What Zeiler & Fergus found the layers of their net to answer to, and how many maps those have: another net's may
+// answer to something else.
+const PAPER = {
+  maps: [96, 256, 384, 384, 256],
+  findings: ["edges and colours", "corners and contours", "textures and patterns", "object parts", "whole objects and their parts"],
 };
+const findings = String(settings.maps) === String(PAPER.maps) ? PAPER.findings : [];
 const fields = { picture: null, box: null, top: element("span", { id: "class-explained" }) };
 
 function showProjections(answer, picture) {
@@ -31,7 +33,7 @@ function rung(title, text, ...content) {
 }
 
 function layerRung(layer) {
-  const found = FINDINGS[layer.layer];
+  const found = findings[layer.layer - 1];
   const text = `${found ? `in the paper: ${found} · ` : ""}${layer.maps} maps of ${layer.size.join(" × ")}`;
   const tiles = layer.features.map((feature) => tile(layer, feature));
   return rung(`Layer ${layer.layer}`, text, element("div", { className: "tiles" }, ...tiles), ...othersOf(layer));

@@ -16,14 +16,19 @@ function seconds(ms) {
   return ms < 950 ? `${Math.max(1, Math.round(ms / 10)) / 100} s` : `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 }
 
+/** Whether a number with one decimal is below zero: one that rounds to nothing is not. */
+function negative(value) {
+  return Number(value.toFixed(1)) < 0;
+}
+
 /** A difference of two shares, its sign always there. */
 function points(change) {
-  return `${change < 0 ? "−" : "+"}${Math.abs(100 * change).toFixed(1)} points`;
+  return `${negative(100 * change) ? "−" : "+"}${Math.abs(100 * change).toFixed(1)} points`;
 }
 
 /** Log odds, natural: 1 nat more multiplies odds by 2.7. */
 function nats(value) {
-  return `${value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} nats`;
+  return `${negative(value) ? "−" : ""}${Math.abs(value).toFixed(1)} nats`;
 }
 
 /** Of pictures of its classes: whatever else the net is shown, it answers with one of these. */
@@ -36,11 +41,12 @@ function accuracy(validation, classes) {
 /** What an occlusion found, in two sentences. */
 function inWords({ summary, unoccluded, window }, target) {
   const { worst, best, flipped_share: flipped } = summary;
+  const falls = worst.drop > 0 && percent(worst.probability) !== percent(unoccluded);
   const lowest =
-    worst.drop > 0
+    falls
       ? `Covering one ${window}-pixel square takes the probability of ${target.label} from ${percent(unoccluded)} down to ${percent(worst.probability)} at worst.`
       : `No square takes the probability of ${target.label} below its ${percent(unoccluded)}.`;
-  const highest = best.rise > 0.01 ? ` ${worst.drop > 0 ? "Another" : "One"} takes it up to ${percent(best.probability)}.` : "";
+  const highest = best.rise > 0.01 ? ` ${falls ? "Another" : "One"} takes it up to ${percent(best.probability)}.` : "";
   const flips = flipped > 0 ? `becomes another one at ${percent(flipped)} of the positions` : "stays the same wherever it stands";
   return `${lowest}${highest} The most probable class ${flips}.`;
 }
@@ -60,10 +66,11 @@ function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, lab
   const clean = `With nothing covered ${likelier} is ${number(Math.exp(Math.abs(unoccluded)))} times as probable as ${rarer}: ` +
     `log odds of ${nats(unoccluded)}.`;
   const least = values[worst.row][worst.col];
-  if (least >= unoccluded) return `${clean} No square takes from ${label} against ${other}.`;
+  const taken = nats(unoccluded - least);
+  if (least >= unoccluded || taken === nats(0)) return `${clean} No square takes from ${label} against ${other}.`;
   const turned = unoccluded > 0 && least < 0 ? `, and makes ${other} the more probable of the two` : "";
   return `${clean} Most is taken by the square at ${extent(tops[worst.row], lefts[worst.col], window)}: ` +
-    `${nats(unoccluded - least)} from ${label} against ${other}${turned}.`;
+    `${taken} from ${label} against ${other}${turned}.`;
 }
 
 function extent(top, left, window) {
