@@ -11,6 +11,9 @@ from referencing.jsonschema import DRAFT202012
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "deploy" / "openapi.yaml").read_text())
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
+# What a server answers itself, by path, and what the gateway answers in front of it.
+SERVED: dict[str, dict[str, Any]] = {path: calls for path, calls in DOCUMENT["paths"].items() if "servers" not in calls}
+ANSWERED_BY_THE_GATEWAY = tuple(path for path in DOCUMENT["paths"] if path not in SERVED)
 REGISTRY: Registry[Any] = Registry().with_resource(
     "urn:zfnet", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
 )

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from zfnet_explainer.errors import RequestError
-from zfnet_explainer.explainer import PRECISIONS
 from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.net.precision import PRECISIONS
+from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.fill import FILLS
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
@@ -21,7 +24,7 @@ from zfnet_explainer.wire.binary import LENGTH_HEADER
 from zfnet_explainer.wire.document import MAX_INSTANCES, V2_FIELDS
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
 
-from .document import DOCUMENT, SCHEMAS, check, response
+from .document import DOCUMENT, SCHEMAS, SERVED, check, response
 from .samples import encoded, noise
 from .served import SMALL, sent, service
 
@@ -34,15 +37,17 @@ PNG = encoded(noise())
 B64 = base64.b64encode(PNG).decode()
 TENSORS = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64]}]
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
-# The net that comes with the project, on a device that computes in every precision, without a bound on squares.
-RULES = options.Rules(
-    tuple(ClassName(*("n02088364", "beagle") if i == 3 else (f"n{i}", f"class {i}")) for i in range(20)),
-    (96, 256, 384, 384, 256),
-    224,
-    tuple(PRECISIONS),
-    224**2,
-    224**2,
-)
+
+
+def rules(classes: int, maps: tuple[int, ...], size: int) -> options.Rules:
+    """A net of this size on a device that computes in every precision, without a bound on squares."""
+    names = (ClassName(*("n02088364", "beagle") if i == 3 else (f"n{i}", f"class {i}")) for i in range(classes))
+    return options.Rules(tuple(names), maps, size, tuple(PRECISIONS), size**2, size**2)
+
+
+RULES = rules(20, (96, 256, 384, 384, 256), 224)
+VGG16 = rules(1000, (64, 64, 128, 128, *(256,) * 3, *(512,) * 6), 224)
+TINY = rules(4, (3,), 24)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,7 @@ def test_every_option_is_documented_in_every_place() -> None:
     assert set(SCHEMAS["ExplainForm"]["properties"]) == names | {"data"}
     assert set(SCHEMAS["PredictOptions"]["properties"]) == set(options.PREDICT_OPTIONS)
     assert set(SCHEMAS["PredictForm"]["properties"]) == {*options.PREDICT_OPTIONS, "data"}
-    for path, operations in DOCUMENT["paths"].items():
+    for path, operations in SERVED.items():
         for method in operations.keys() & {"post", "put"}:
             wanted = options.EXPLAIN_OPTIONS if "expla" in path else options.PREDICT_OPTIONS
             assert set(headers(operations[method])) == set(wanted), (path, method)
@@ -97,34 +102,56 @@ def headers(operation: dict[str, Any]) -> Iterator[str]:
         yield parameter["name"].lower().removeprefix(HEADER_PREFIX).replace("-", "_")
 
 
-def accepted(**given: Any) -> bool:
+def accepted(net: options.Rules = RULES, **given: Any) -> bool:
     try:
-        options.explain_options(given, "", RULES)
+        options.explain_options(given, "", net)
     except RequestError:
         return False
     return True
 
 
-@pytest.mark.parametrize("name", [name for name, schema in OPTIONS.items() if schema.get("type") == "integer"])
+@pytest.mark.parametrize("name", ["features", "others"])
 def test_integers_have_the_documented_range(name: str) -> None:
     low, high = OPTIONS[name]["minimum"], OPTIONS[name]["maximum"]
-    more = {"window": high} if name == "stride" else {}
-    assert accepted(**{name: low}, **more)
-    assert accepted(**{name: high}, **more)
-    assert accepted(**{name: str(high)}, **more)
-    assert not accepted(**{name: low - 1}, **more)
-    assert not accepted(**{name: high + 1}, **more)
+    in_a_form: Any = str(high)
+    assert accepted(**{name: low})
+    assert accepted(**{name: high})
+    assert accepted(**{name: in_a_form})
+    assert not accepted(**{name: low - 1})
+    assert not accepted(**{name: high + 1})
 
 
-@pytest.mark.parametrize("name", ["target", "contrast", "layer", "feature"])
-def test_numbers_that_may_be_lists_have_the_documented_range(name: str) -> None:
-    more = {"layer": 3} if name == "feature" else {}
-    bounds = OPTIONS[name]["anyOf"][0]
-    low, high = bounds["minimum"], bounds["maximum"]
-    assert accepted(**{name: low}, **more)
-    assert accepted(**{name: high}, **more)
-    assert not accepted(**{name: low - 1}, **more)
-    assert not accepted(**{name: high + 1}, **more)
+@pytest.mark.parametrize("net", [RULES, VGG16, TINY], ids=["zfnet", "vgg16", "tiny"])
+@pytest.mark.parametrize("name", ["top_k", "target", "contrast", "layer", "feature", "window", "stride"])
+def test_what_the_net_bounds_is_documented_up_to_there(name: str, net: options.Rules) -> None:
+    high = {
+        "top_k": len(net.classes),
+        "layer": len(net.maps),
+        "feature": net.maps[-1] - 1,
+        "window": net.size,
+        "stride": net.size,
+    }.get(name, len(net.classes) - 1)
+    more = {"window": net.size} if name == "stride" else {}
+    low = OPTIONS[name].get("anyOf", [OPTIONS[name]])[0]["minimum"]
+    for value in (low, high, str(high)):
+        if not (isinstance(value, str) and OPTIONS[name].get("type") == "integer"):
+            check(OPTIONS[name], value)
+        assert accepted(net, **{name: value}, **more), value
+    assert not accepted(net, **{name: low - 1}, **more)
+    assert not accepted(net, **{name: high + 1}, **more)
+
+
+def test_as_many_layers_and_maps_as_projections_may_be_listed() -> None:
+    for name, schema in ((name, OPTIONS[name]["anyOf"]) for name in ("layer", "feature")):
+        assert schema[2]["maxItems"] == options.MAX_PROJECTIONS, name
+        check(OPTIONS[name], ",".join(["10"] * options.MAX_PROJECTIONS))
+        with pytest.raises(ValidationError):
+            check(OPTIONS[name], ",".join(["10"] * (options.MAX_PROJECTIONS + 1)))
+    assert SCHEMAS["Deconv"]["properties"]["layers"]["maxItems"] == options.MAX_PROJECTIONS
+    every = [layer + 1 for layer in range(len(VGG16.maps))]
+    check(OPTIONS["layer"], every)
+    assert accepted(VGG16, layer=every, features=4)
+    assert accepted(VGG16, layer=",".join(map(str, every)), features=4)
 
 
 def test_enumerations_are_complete() -> None:
@@ -150,7 +177,6 @@ def test_defaults_are_those_of_the_code() -> None:
     assert documented == {
         "top_k": chosen.top_k,
         "methods": ",".join(sorted(chosen.methods)),
-        "layer": chosen.layers[0],
         "features": chosen.features,
         "images": shown.images,
         "window": chosen.window,
@@ -165,11 +191,25 @@ def test_defaults_are_those_of_the_code() -> None:
     assert by_format == {"json": 0, "npz": 0, "png": 9, "html": 9}
 
 
-def test_bounds_of_classes_are_those_of_the_weights() -> None:
-    classes = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())["classes"]
-    assert OPTIONS["top_k"]["maximum"] == len(classes)
-    for name in ("target", "contrast"):
-        assert OPTIONS[name]["anyOf"][0]["maximum"] == len(classes) - 1
+def test_defaults_that_depend_on_the_net_are_as_documented() -> None:
+    for net, last in ((RULES, 5), (VGG16, 13), (TINY, 1)):
+        assert options.explain_options({}, "", net)[0].layers == (last,)
+    assert "Default: the last one" in OPTIONS["layer"]["description"]
+    tiny, _ = options.explain_options({}, "", TINY)
+    assert (tiny.top_k, tiny.window, tiny.stride) == (4, 24, 8)
+    assert "the default where there are fewer than 5" in " ".join(OPTIONS["top_k"]["description"].split())
+    assert "the default where it is below 32" in " ".join(OPTIONS["window"]["description"].split())
+
+
+def test_what_it_says_of_the_shipped_net_is_so() -> None:
+    record = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())
+    told = " ".join(DOCUMENT["info"]["description"].split())
+    said = f"{len(record['classes'])} classes, {len(RULES.maps)} layers, {record['preprocessing']['size']} pixels"
+    assert said in told
+    assert "1,000 classes, 13 layers" in told
+    with torch.device("meta"):
+        *first, last = zfnet(20, {}).map_counts
+    assert f"{', '.join(map(str, first))} and {last}" in OPTIONS["feature"]["description"]
 
 
 # Requests
@@ -177,7 +217,7 @@ def test_bounds_of_classes_are_those_of_the_weights() -> None:
 
 def examples() -> Iterator[tuple[str, dict[str, Any]]]:
     """The JSON bodies that the document shows."""
-    for path, operations in DOCUMENT["paths"].items():
+    for path, operations in SERVED.items():
         reference = operations["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for example in SCHEMAS[reference.rpartition("/")[2]]["examples"]:
             yield path, example

@@ -72,7 +72,7 @@ class Explainer:
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
-        """Predict, project and occlude one picture.
+        """Predict, project and occlude one picture; one thread at a time may call it, as occlusion maps share buffers.
 
         Raises UnusableOption for a contrast that is the target and a precision whose range the picture's activations
         leave, for nothing else in options that were checked.

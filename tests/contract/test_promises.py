@@ -1,6 +1,8 @@
 """The contract keeps what it promised within a major version."""
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,13 @@ def test_the_document_keeps_its_promises_and_they_are_recorded() -> None:
     assert (version(DOCUMENT), promises(DOCUMENT)) == (before, promised), (
         "python -m tests.contract.promises records them"
     )
+
+
+def test_the_changelog_names_the_contracts_version_and_no_other() -> None:
+    changes = (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    unreleased = changes.partition("## Unreleased")[2].partition("\n## ")[0]
+    named = re.findall(r"HTTP contract is ([0-9.]*[0-9])", unreleased)
+    assert named == [DOCUMENT["info"]["version"]]
 
 
 ASK = "paths /ask post"

@@ -11,6 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from zfnet_explainer.torchserve.server import RunningServer
 
+from ..document import ANSWERED_BY_THE_GATEWAY, check, response
 from ..needs import needs
 from ..samples import encoded, noise
 from .conftest import Pools
@@ -33,11 +34,22 @@ def anybody(gateway: Gateway) -> Iterator[httpx.Client]:
         yield client
 
 
+def check_documented(answer: httpx.Response, path: str) -> None:
+    """Raise where the answer is not as deploy/openapi.yaml says."""
+    said = response(path, answer.status_code, "get")
+    check(said["content"]["application/json"]["schema"], answer.json())
+    assert {name.lower() for name in said["headers"]} <= set(answer.headers)
+
+
+def test_what_it_answers_itself_is_documented() -> None:
+    assert {*KNOWN, *READY} == set(ANSWERED_BY_THE_GATEWAY)
+
+
 @pytest.mark.parametrize("path", KNOWN)
 def test_what_needs_no_server_is_answered_without_one(pools: Pools, anybody: httpx.Client, path: str) -> None:
     answer = anybody.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert isinstance(answer.json(), dict)
+    check_documented(answer, path)
     assert not pools["predict"].seen
 
 
@@ -47,6 +59,7 @@ def test_a_worker_that_draws_the_page_is_ready(pools: Pools, anybody: httpx.Clie
     answer = anybody.get(path, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == READY[path]
+    check_documented(answer, path)
     [seen] = pools["predict"].seen
     assert (seen.method, seen.path, seen.headers["accept"]) == ("GET", EXPLAIN, "text/html")
 
@@ -66,6 +79,7 @@ def test_no_worker_is_not_ready(pools: Pools, anybody: httpx.Client, path: str, 
     answer = anybody.get(path)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
+    check_documented(answer, path)
     assert "wait for Retry-After seconds" in (
         answer.json()["error"]["message"] if "/v1/" in path else refusal_v2(answer)
     )

@@ -3,13 +3,13 @@
 import httpx
 import pytest
 
-from ..document import DOCUMENT, check, response
+from ..document import DOCUMENT, SERVED, check, response
 from ..samples import encoded, noise
 
 PREDICT = "/predictions/zfnet"
 
 
-@pytest.mark.parametrize("path", list(DOCUMENT["paths"]))
+@pytest.mark.parametrize("path", list(SERVED))
 def test_another_models_name_is_not_found(client: httpx.Client, path: str) -> None:
     answer = client.post(path.replace("zfnet", "alexnet"), content=b"{}")
     assert answer.status_code == 404
