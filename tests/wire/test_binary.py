@@ -1,14 +1,18 @@
 """The binary tensor extension against the protocol's own reader and writer."""
 
+import base64
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from tests.samples import noise
+from tests.samples import encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.wire.binary import LENGTH_HEADER, elements, packed
@@ -56,6 +60,44 @@ def test_pixels_are_used_as_they_are() -> None:
     pixels = noise()
     [picture] = ask(tensor(pixels.size), pixels.tobytes()).sound
     assert (picture.pixels == pixels).all()
+
+
+def bytes_tensor(data: bytes) -> Request:
+    """A tensor with this one element."""
+    tail = serialize_byte_tensor(np.array([data], object)).item()
+    return ask(tensor(len(tail), datatype="BYTES", shape=[1, 1]), tail)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        bytes,
+        base64.b64encode,
+        base64.encodebytes,
+        base64.urlsafe_b64encode,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+        lambda data: b"data:image/any;base64," + base64.b64encode(data),
+    ],
+    ids=["bytes", "base64", "wrapped", "urlsafe", "unpadded", "data URL"],
+)
+def test_an_element_is_a_picture_or_base64_of_one(written: Callable[[bytes], bytes], file_format: str) -> None:
+    file = encoded(noise(), file_format)
+    [picture] = bytes_tensor(written(file)).sound
+    expected = np.array(Image.open(io.BytesIO(file)).convert("RGB"))  # not all formats keep every value
+    assert (picture.pixels == expected).all()
+
+
+def test_base64_that_is_damaged_is_named_and_other_text_is_no_picture() -> None:
+    text = base64.b64encode(encoded(noise()))
+    with pytest.raises(RequestError, match=r"not valid base64: `!` after 1,000 characters"):
+        bytes_tensor(text[:1000] + b"!" + text[1000:])
+    with pytest.raises(RequestError, match=r"not valid base64: `\\xff` after 1,000 characters"):
+        bytes_tensor(text[:1000] + b"\xff" + text[1000:])
+    for other in (base64.b64encode(b"no picture, but text"), base64.b64encode(text), b"church", text[1:], b"iVB="):
+        with pytest.raises(RequestError) as caught:
+            bytes_tensor(other)
+        assert caught.value.status == 415
 
 
 @pytest.mark.parametrize(

@@ -51,4 +51,4 @@ with recorded("mlserver", sys.argv[1]) as door, tempfile.TemporaryDirectory() as
     for request in (FILE, TEXT, PIXEL, REQUEST):
         ask(f"http://{door.address}", request)
     infer(door.address, Path(folder), [TEXT, PIXEL])
-    infer(door.address, Path(folder), [PIXEL], "--binary-data")  # its JSON holds text, which in binary is no picture
+    infer(door.address, Path(folder), [TEXT, PIXEL], "--binary-data")  # in binary its text is base64 still

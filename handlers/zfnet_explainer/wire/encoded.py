@@ -5,12 +5,13 @@ import re
 from typing import Any
 
 from ..errors import MalformedBody
-from ..pictures.decode import Picture, View, decode
+from ..pictures.decode import SIGNATURES, Picture, View, decode
 from .document import HOW
 
 DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+HEAD = 300  # characters of base64 that hold a picture's first bytes, behind a data URL's too
 
 
 def decode_picture(encoded: bytes, view: View | int) -> Picture:
@@ -32,3 +33,14 @@ def from_base64(text: Any) -> bytes:
     if len(digits) % 4 == 1:
         raise MalformedBody(f"a picture is not valid base64: {len(digits):,} characters are one too many or too few")
     return base64.b64decode(digits + "=" * (-len(digits) % 4))
+
+
+def from_binary(element: bytes) -> bytes:
+    """An element of binary data: a picture's bytes, or text, base64 of them. Raises MalformedBody.
+
+    Clients that make binary data of a request in JSON send such text. No picture begins as base64 of one does.
+    """
+    digits = DATA_URL.sub("", element[:HEAD].decode("latin-1"), count=1).translate(PLAIN)[:16]
+    if NO_BASE64.search(digits) or not SIGNATURES.match(base64.b64decode(digits[: len(digits) // 4 * 4])):
+        return element
+    return from_base64(element.decode("latin-1"))

@@ -14,7 +14,7 @@ from ..explanation import Pixels
 from ..pictures.decode import MAX_PIXELS, Picture, View, cut
 from .binary import LENGTH_HEADER, elements
 from .document import MAX_INSTANCES, counted, parameters_of, refuse_unknown
-from .encoded import decode_picture, from_base64
+from .encoded import decode_picture, from_base64, from_binary
 
 # What clients say to each other's servers: codecs and headers, a sequence's place, how urgent a request is.
 PASSED_OVER = {"content_type", "headers"}
@@ -121,7 +121,8 @@ def _encoded_pictures(shape: list[int], data: Sequence[Any], view: View | int) -
     if shape not in ([len(data)], [len(data), 1]):
         raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
     entries = counted(data, "data")
-    return tuple(decode_picture(e if isinstance(e, bytes) else from_base64(e), view) for e in entries)
+    read = (from_binary(e) if isinstance(e, bytes) else from_base64(e) for e in entries)
+    return tuple(decode_picture(encoded, view) for encoded in read)
 
 
 def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -> tuple[Picture, ...]:

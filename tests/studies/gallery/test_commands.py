@@ -76,8 +76,8 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
     [
         (["gallery", "DATA", "--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
         (["gallery", "EMPTY", "--weights", "WEIGHTS"], "no pictures under"),
-        (["gallery", "/nope", "--weights", "WEIGHTS"], "No such file or directory: '/nope'"),
-        (["gallery", "WEIGHTS", "--weights", "WEIGHTS"], "Not a directory: '"),
+        (["gallery", "/nope", "--weights", "WEIGHTS"], "the folder /nope cannot be listed: No such file or directory"),
+        (["gallery", "WEIGHTS", "--weights", "WEIGHTS"], "cannot be listed: Not a directory"),
         (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "EMPTY"], "build it with `zfnet-explainer gallery DATA`"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
