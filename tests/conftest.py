@@ -84,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The shipped net behind TorchServe, one worker that takes batches of 8."""
     folder = tmp_path_factory.mktemp("server")
     options = WorkerOptions(
-        batch_size=8, max_batch_delay_ms=500, device=Device.CPU, max_response_bytes=MAX_RESPONSE_BYTES - 2**20
+        batch_size=8, max_batch_delay_ms=50, device=Device.CPU, max_response_bytes=MAX_RESPONSE_BYTES - 2**20
     )
     ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
     with running_server(folder / "zfnet.mar", folder / "run") as running:

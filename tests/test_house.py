@@ -1,6 +1,7 @@
 """The house's order: imports run one way, and each room knows only what it may."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -98,3 +99,11 @@ def test_pictures_and_the_explainer_know_no_http() -> None:
 
 def test_the_door_alone_imports_ts() -> None:
     assert [name for name, packages in of(*FLOOR) if "ts" in packages] == ["zfnet_handler"]
+
+
+def test_the_tracked_tree_is_small() -> None:
+    """What everybody downloads who clones it; weights and pictures are most of it."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=HANDLERS.parent, check=True, capture_output=True).stdout
+    files = [HANDLERS.parent / name for name in listed.decode().split("\0") if name]
+    assert len(files) > 400
+    assert sum(path.lstat().st_size for path in files if path.exists()) < 20 * 2**20
