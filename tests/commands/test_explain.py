@@ -22,11 +22,14 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from typer.testing import CliRunner
 
 from zfnet_explainer.commands.bulk import MADE_WITH, claim
 from zfnet_explainer.commands.explain import explain
+from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
 from zfnet_explainer.torchserve.config import LOOPBACK
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 from ..deploy.upstream import Reply, Upstream, handler_of, running_upstream, torchserve_error
 from ..samples import encoded, noise
@@ -85,6 +88,12 @@ def upstream() -> Iterator[Upstream]:
 def files(out: Path) -> dict[str, bytes]:
     """Content by path."""
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_the_help_names_every_option_of_the_api() -> None:
+    said = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "300"}).output
+    [listed] = re.findall(r"name=value: (.+?)\. Repeat", said)
+    assert sorted(listed.split(", ")) == sorted(EXPLAIN_OPTIONS)
 
 
 def test_the_parts_together_are_one_run(folder: Path, tmp_path: Path, upstream: Upstream) -> None:

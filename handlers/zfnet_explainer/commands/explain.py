@@ -12,12 +12,14 @@ from rich.progress import Progress
 
 from ..atomic import write_whole
 from ..pictures.files import pictures_under
+from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
 from .device import Where
 from .paths import WEIGHTS
 from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_options, check_url, reason, remote
 
+NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
 
 
@@ -26,7 +28,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="Folder for the explanations, one file a picture.")] = Path("explanations"),
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", help="An option of the API as name=value, such as layer=4; repeat for more."),
+        typer.Option("--option", "-o", help=f"An option of the API as name=value: {NAMES}. Repeat for more."),
     ] = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Explain part I of N alone, I from 0; each picture is in one part.")

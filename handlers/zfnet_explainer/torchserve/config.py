@@ -21,7 +21,7 @@ MAX_REQUEST_BYTES = 32 * 2**20
 # TorchServe kills the worker over a larger answer.
 MAX_RESPONSE_BYTES = 64 * 2**20
 RESPONSE_TIMEOUT_S = 600
-# What pages of another origin may send; every option may be a header.
+# The API's options as headers name them: what pages of another origin may send, and what the command line offers.
 OPTIONS = (
     "top-k", "methods", "target", "contrast", "layer", "features", "feature", "others", "window", "stride", "fill",
     "precision", "images", "crosscheck", "format",
