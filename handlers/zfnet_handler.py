@@ -68,10 +68,10 @@ class ZFNetHandler:
             context.model_name,
             version,
             settings.limits,
-            self.count,
-            settings.allowed_origin,
-            run,
-            load_samples(folder),
+            observer=self.count,
+            allowed_origin=settings.allowed_origin,
+            run=run,
+            samples=load_samples(folder),
         )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)

@@ -87,7 +87,11 @@ def _imported(architecture: str, file: Path, labels: Path, name: str, licence: s
 
     net = read_net(architecture, file)
     classes = read_class_names(labels, classes_of(net))
-    return own_checkpoint(net, Record(name, architecture, classes, PREPROCESSING, {}, None, licence), full)
+    record = Record(
+        name=name, architecture=architecture, classes=classes, preprocessing=PREPROCESSING,
+        training={}, validation=None, licence=licence,
+    )  # fmt: skip
+    return own_checkpoint(net, record, full)
 
 
 def _opened(data: Path, record: "Record", strict: bool, console: Console) -> tuple["Source", "Tensor"]:

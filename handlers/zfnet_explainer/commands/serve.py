@@ -98,7 +98,10 @@ def serve(
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
             name = model_name or model_of(archive)
-            where = ServerOptions(host, port, management_port, metrics_port, token, gpus, name, console_log, origin)
+            where = ServerOptions(
+                host=host, port=port, management_port=management_port, metrics_port=metrics_port,
+                token=token, gpus=gpus, model=name, console=console_log, allowed_origin=origin,
+            )  # fmt: skip
             with running_server(archive, run_dir, where, progress) as server:
                 _introduce(server, progress.done())
                 drain(server, settle_seconds, drain_seconds, progress)

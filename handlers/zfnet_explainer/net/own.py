@@ -42,7 +42,10 @@ def save_checkpoint(
     """
     check_weights_path(path)
     names = tuple(ClassName(one, one) if isinstance(one, str) else one for one in classes)
-    record = Record(name or path.stem, "sequential", names, preprocessing, {}, None, licence)
+    record = Record(
+        name=name or path.stem, architecture="sequential", classes=names, preprocessing=preprocessing,
+        training={}, validation=None, licence=licence,
+    )  # fmt: skip
     checkpoint = own_checkpoint(net, record, full)
     return replace(checkpoint, record=save(checkpoint.chain, checkpoint.record, path, full))
 

@@ -89,12 +89,13 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     times = interleaved(candidates, device, repeats)
     laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
     scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
+    logits_off, probability_off = _deviations(ours(thin), contenders.full(exact, full_batch)(thin))
     return Row(
-        case, len(grid), scaled["incremental"], scaled["full"], full_batch, scaled["captum"], batch,
-        scaled["captum_tuned"], scaled.get("float32"),
-        *_deviations(ours(thin), contenders.full(exact, full_batch)(thin)),
-        of_first_map(build, grid, device, dtype),
-        2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
+        case=case, positions=len(grid), incremental=scaled["incremental"], full=scaled["full"], full_batch=full_batch,
+        captum=scaled["captum"], captum_batch=batch, captum_tuned=scaled["captum_tuned"],
+        float32=scaled.get("float32"), logit_deviation=logits_off, probability_deviation=probability_off,
+        memory=of_first_map(build, grid, device, dtype),
+        floor=2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
     )  # fmt: skip
 
 

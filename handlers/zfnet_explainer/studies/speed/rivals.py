@@ -59,8 +59,8 @@ def measure(
     expected = contenders.full(exact, batches["full batches, float32"])(thin)
     return [
         RivalRow(
-            net, window, stride, len(grid), name, batches.get(name), times[name] * len(grid) / laid[name],
-            _deviation(way(thin), expected),
+            net=net, window=window, stride=stride, positions=len(grid), way=name, batch=batches.get(name),
+            seconds=times[name] * len(grid) / laid[name], probability_deviation=_deviation(way(thin), expected),
         )
         for name, (way, _) in ways.items()
     ]  # fmt: skip
