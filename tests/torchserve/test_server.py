@@ -1,6 +1,8 @@
 """A real TorchServe that cannot start, and says why; and the folder that a server has to itself."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,22 @@ def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch
         claimed(tmp_path / "taken" / "run"),
     ):
         pytest.fail("it cannot have been claimed")
+
+
+def test_without_file_locks_the_other_commands_work_and_the_server_says_what_to_do(tmp_path: Path) -> None:
+    """As on Windows, where Python has no fcntl."""
+    script = f"""
+import sys
+sys.modules["fcntl"] = None
+from pathlib import Path
+from zfnet_explainer.commands import main
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.run_folder import claimed
+try:
+    with claimed(Path({str(tmp_path / "run")!r})):
+        raise SystemExit("it cannot have been claimed")
+except ServingError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert said == "the server runs on Linux and macOS: on Windows use WSL or the container\n"
