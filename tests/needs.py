@@ -46,5 +46,11 @@ def hardware(there: bool, what: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not there, reason=f"{HARDWARE}: {what}")
 
 
+def need_hardware(there: bool, what: str) -> None:
+    """The same of a running test, where only a device that it has in hand can tell."""
+    if not there:
+        pytest.skip(f"{HARDWARE}: {what}")
+
+
 def _missing(name: str) -> str:
     return f"{name} is not installed: {PROGRAMS[name]}"

@@ -33,7 +33,7 @@ from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.training.process import Process
 
 from ..chains import SMALL, like_zfnet, picture
-from ..needs import HARDWARE, hardware
+from ..needs import hardware, need_hardware
 from ..samples import encoded, noise
 from ..served import SMALL as LITTLE
 from ..served import checkpoint, sent
@@ -108,8 +108,7 @@ def test_occlusion_maps(kind: str, card: torch.device) -> None:
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_reduced_precision_is_as_far_off_as_it_says(precision: str, card: torch.device) -> None:
-    if precision not in supported_precisions(card):
-        pytest.skip(f"{HARDWARE}: {precision}")
+    need_hardware(precision in supported_precisions(card), f"a GPU with {precision}")
     options = replace(OPTIONS, window=25)  # nine squares, all of which are compared
     found, expected = (
         explained(card, replace(options, precision=precision)).occlusion,

@@ -69,5 +69,5 @@ def test_no_file_and_no_json_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read .*No such file"):
         read_class_names(tmp_path / "labels.json", 2)
     (tmp_path / "labels.json").write_text("{")
-    with pytest.raises(ValueError, match="is not JSON"):
+    with pytest.raises(ValueError, match=r"must be JSON: .* each a text that is not blank: Expecting"):
         read_class_names(tmp_path / "labels.json", 2)

@@ -14,20 +14,25 @@ FORMS = (
 )
 
 
+def read_json(path: Path, expected: str) -> Any:
+    """What the file says. Raises ValueError for one that cannot be read, or is no JSON, which is not as `expected`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
+
+
 def read_class_names(path: Path, count: int) -> tuple[ClassName, ...]:
     """The names of a net's `count` classes, in its order. Raises ValueError for another number, or another file.
 
     Classes without synsets are called by their names; one whose name another has, by name and number.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    pairs = _paired(_in_order(found, path))
+    expected = f"{path} must be JSON: {FORMS}"
+    pairs = _paired(_in_order(read_json(path, expected), path))
     if not pairs or not all(_is_text(text) for pair in pairs for text in pair):
-        raise ValueError(f"{path} must be JSON: {FORMS}")
+        raise ValueError(expected)
     try:
         names = tuple(ClassName(*pair) for pair in pairs)
     except ValueError as error:

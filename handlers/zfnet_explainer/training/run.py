@@ -1,6 +1,5 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from ..errors import QUOTE
 from ..net.checkpoint import ClassName, Preprocessing, Record
+from ..net.class_names import read_json
 from ..net.precision import supported_precisions
 from ..net.zfnet import zfnet
 from ..pictures.labelled import (
@@ -108,12 +108,7 @@ def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:
 def read_labels(path: Path) -> dict[str, str]:
     """The JSON file {"CLASS": "label", ...}. Raises ValueError for anything else."""
     expected = f'{path} must be a JSON object {{"CLASS": "label", ...}}, each label a text that is not blank'
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{expected}: {error}") from error
+    found = read_json(path, expected)
     if not isinstance(found, dict):
         raise ValueError(f"{expected}, not {QUOTE.repr(found)}")
     for name, label in found.items():
