@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zfnet_explainer.torchserve.diagnosis import server_cause, worker_cause, worker_died
+from zfnet_explainer.torchserve.diagnosis import server_cause, will_not_load, worker_cause, worker_died
 
 
 def write_output(logs: Path, *lines: str, thread: str = "W-9000-zfnet_1.0-stdout") -> None:
@@ -57,3 +57,24 @@ def test_a_retry_is_a_dead_worker(tmp_path: Path) -> None:
     assert not worker_died(tmp_path)
     log.write_text("[INFO ] W-9000 WorkerThread - Retry worker: 9000 in 1 seconds.\n")
     assert worker_died(tmp_path)
+
+
+def test_a_death_whose_cause_was_lost_is_waited_for_again(tmp_path: Path) -> None:
+    """TorchServe may lose a dying worker's last lines: seen, 20 ms after a worker had raised, without any of them."""
+    log = tmp_path / "ts_log.log"
+    retry = "[INFO ] W-9000 WorkerThread - Retry worker: 9000 in 1 seconds.\n"
+    write_output(tmp_path, "Torch worker started.")
+    assert not will_not_load(tmp_path), "it has only started"
+    log.write_text(retry)
+    assert not will_not_load(tmp_path), "its cause may come with the next"
+    log.write_text(2 * retry)
+    assert not will_not_load(tmp_path)
+    log.write_text(3 * retry)
+    assert will_not_load(tmp_path), "killed without a word again and again"
+
+
+def test_a_death_whose_cause_is_told_is_the_last(tmp_path: Path) -> None:
+    write_output(tmp_path, "Traceback (most recent call last):", '  File "a.py", line 1', "ValueError: bad weights")
+    assert not will_not_load(tmp_path), "an exception alone is no death"
+    (tmp_path / "ts_log.log").write_text("[INFO ] W-9000 WorkerThread - Retry worker: 9000 in 1 seconds.\n")
+    assert will_not_load(tmp_path)

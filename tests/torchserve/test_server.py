@@ -30,6 +30,15 @@ def test_a_handler_that_raises_is_the_cause(tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) == {"tiny.mar", "run"}
 
 
+def test_a_worker_that_always_dies_without_a_word_is_given_up(tmp_path: Path) -> None:
+    archive = tiny_archive(tmp_path / "tiny.mar", initialize="import os; os._exit(1)")
+    with (
+        pytest.raises(ServingError, match="could not be loaded: a worker ended without an exception"),
+        running_server(archive, tmp_path / "run"),
+    ):
+        pytest.fail("it cannot have started")
+
+
 def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar")
     with (

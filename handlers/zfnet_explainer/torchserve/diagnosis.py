@@ -10,17 +10,26 @@ AFTERMATH = re.compile(r"^ModuleNotFoundError: No module named 'ts\.torch_handle
 WORKER_LINE = re.compile(r"^\S+ \[\w+ *\] (?P<thread>\S+) MODEL_LOG - (?P<text>.*)$")
 JAVA_EXCEPTION = re.compile(r"^(Caused by: )?([a-z]\w*\.)+[\w$]*(Exception|Error)\b")
 RETRY = "Retry worker:"
+# TorchServe stops reading a worker's output as soon as it knows that it has ended, and may lose the last of it: the
+# next worker says it again.
+SILENT_DEATHS = 3
 
 
 def worker_died(logs: Path) -> bool:
     """Whether TorchServe has lost a worker and is about to try again."""
-    return any(RETRY in line for line in _lines(logs / "ts_log.log"))
+    return _deaths(logs) > 0
+
+
+def will_not_load(logs: Path) -> bool:
+    """Whether workers die of what can be told, or again and again without a word."""
+    deaths = _deaths(logs)
+    return deaths >= SILENT_DEATHS or (deaths > 0 and bool(_raised(_lines(logs / "model_log.log"))))
 
 
 def worker_cause(logs: Path) -> str:
     """Why a worker died: its last real exception, else the last it wrote to stderr."""
     output = _lines(logs / "model_log.log")
-    if raised := [e for e in worker_exceptions(output) if not AFTERMATH.match(e)]:
+    if raised := _raised(output):
         return raised[-1]
     matches = [m for line in output if (m := WORKER_LINE.match(line)) and m["thread"].endswith("-stderr")]
     if matches:
@@ -49,6 +58,14 @@ def worker_exceptions(lines: Iterable[str]) -> list[str]:
             in_traceback.remove(thread)
             raised.append(text)
     return raised
+
+
+def _deaths(logs: Path) -> int:
+    return sum(RETRY in line for line in _lines(logs / "ts_log.log"))
+
+
+def _raised(output: list[str]) -> list[str]:
+    return [line for line in worker_exceptions(output) if not AFTERMATH.match(line)]
 
 
 def _lines(path: Path) -> list[str]:

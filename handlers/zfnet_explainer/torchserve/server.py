@@ -168,7 +168,7 @@ def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> N
     with httpx.Client(base_url=server.management_url, trust_env=False, timeout=5) as client:
         while time.monotonic() < deadline:
             server.check_alive()
-            if diagnosis.worker_died(folder.logs):
+            if diagnosis.will_not_load(folder.logs):
                 raise _failure(f"the model could not be loaded: {diagnosis.worker_cause(folder.logs)}", folder)
             model = _describe(client, server)
             if model is not None:
