@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make serve      install what is missing and start the server; ARGS=\"--port 9090\" passes options"
 	@echo "make accuracy DATA=folder   measure the shipped weights on folder/val/CLASS/* or tar shards of it"
-	@echo "make bench      time explanations on this machine; ARGS=\"--windows 32 --strides 8\" for less"
+	@echo "make bench      time explanations on this machine; ARGS=\"--grids 32/8\" for less"
 	@echo "make gpu        on a machine with a GPU: test and measure all of it, eight minutes; docs/gpu.md"
 	@echo "make test       what is checked, and all tests; ARGS=\"-k occlusion\" for some"
 	@echo "make check      ruff, mypy and the page's syntax: before a commit"

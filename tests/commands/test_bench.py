@@ -83,7 +83,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[s
 
 def bench(tmp_path: Path, weights: Path, *options: str) -> tuple[Result, dict[str, Any]]:
     """What the command says, and what it saved."""
-    arguments = ["--windows", "8", "--strides", "4,8", "--repeats", "1", "--device", "cpu", "--weights", str(weights)]
+    arguments = ["--grids", "8/4,8/8", "--repeats", "1", "--device", "cpu", "--weights", str(weights)]
     result = CliRunner().invoke(app, ["bench", *arguments, "--out", str(tmp_path / "out"), *options])
     (file,) = (tmp_path / "out").iterdir()
     return result, json.loads(file.read_text())
@@ -132,7 +132,9 @@ def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pyte
     [
         (["--nets", "zfnet,resnet"], "choose among zfnet, alexnet, vgg16"),
         (["--precisions", "float8"], "choose among float32, bfloat16, float16"),
-        (["--strides", "4,x"], "is not a list of pixels"),
+        (["--grids", "8/4,16"], "give windows and strides as in 16/4,32/8"),
+        (["--grids", "300/8"], "window must be 1 to 224 pixels, got 300"),
+        (["--grids", "32/8,8/0"], "stride must be 1 to 8 pixels (the window), got 0"),
         (["--repeats", "0"], "--repeats"),
         (["--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["--weights", "nowhere.safetensors"], "--weights nowhere.safetensors: there is no such file"),

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 def bench(
     nets: Annotated[str, typer.Option(help="Of zfnet, alexnet and vgg16, separated by commas.")] = "zfnet",
-    windows: Annotated[str, typer.Option(help="Sides of the square, in pixels.")] = "16,32,50,64",
-    strides: Annotated[str, typer.Option(help="Its steps, in pixels.")] = "4,8",
+    grids: Annotated[str, typer.Option(help="Sides of the square / its steps, in pixels.")] = "16/8,32/8,64/8",
     precisions: Annotated[str, typer.Option(help="float32, bfloat16, float16.")] = "float32",
-    repeats: Annotated[int, typer.Option(min=1, help="Interleaved runs; medians are shown.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Interleaved runs; medians are shown.")] = 3,
     requests: Annotated[bool, typer.Option(help="Also whole requests and starts of servers.")] = True,
     device: Where = Device.AUTO,
     weights: Annotated[Path, typer.Option(help="Weights for the whole requests.")] = WEIGHTS,
@@ -46,10 +45,9 @@ def bench(
     console, where = Console(), picked(device)
     asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
     names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")
-    grids = list(product(_pixels(windows, "--windows"), _pixels(strides, "--strides")))
     found = results.Results(machine.describe(where, tuple(asked)), repeats)
     console.print(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}")
-    cases = [occlusion.Case(net, window, stride, p) for net in names for window, stride in grids for p in asked]
+    cases = [occlusion.Case(net, *grid, p) for net, grid, p in product(names, _grids(grids), asked)]
     try:
         with Progress(console=console) as progress:
             _nets(found, cases, where, progress)
@@ -110,8 +108,18 @@ def _choices(text: str, known: tuple[str, ...], option: str) -> list[str]:
     return chosen
 
 
-def _pixels(text: str, option: str) -> list[int]:
+def _grids(text: str) -> list[tuple[int, int]]:
+    """(window, stride) of each."""
+    from ..methods.squares import squares
+    from ..studies.speed.nets import SIZE
+
     try:
-        return [int(value) for value in text.split(",")]
+        grids = [(int(window), int(stride)) for window, stride in (grid.split("/") for grid in text.split(","))]
     except ValueError as error:
-        raise typer.BadParameter(f"{option} {text!r} is not a list of pixels, separated by commas") from error
+        raise typer.BadParameter(f"--grids {text!r}: give windows and strides as in 16/4,32/8") from error
+    try:
+        for window, stride in grids:
+            squares(*SIZE[1:], window, stride)
+    except ValueError as error:
+        raise typer.BadParameter(f"--grids {text!r}: {error}") from error
+    return grids
