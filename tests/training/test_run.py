@@ -166,7 +166,7 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         ("--labels nowhere.json", "cannot read nowhere.json"),
         ("--seed 1", "holds the run of another recipe"),
-        ("--batch 25", "24 pictures do not fill a batch of 25"),
+        ("--batch 25", "24 pictures do not fill a batch of 25: choose a smaller --batch"),
     ],
 )
 def test_what_cannot_be_trained(

@@ -210,7 +210,7 @@ def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, obje
 
 def _check_batch(train: int, val: int, batch: int, world: int) -> None:
     if train < batch:
-        raise ValueError(f"{train} pictures do not fill a batch of {batch}")
+        raise ValueError(f"{train} pictures do not fill a batch of {batch}: choose a smaller --batch")
     if batch % world:
         raise ValueError(f"a batch of {batch} cannot be shared evenly among {world} processes: choose a multiple")
     if val < world:
