@@ -12,6 +12,11 @@ PAGE := handlers/zfnet_explainer/wire/page
 # every process compile torch anew: five seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
+# An environment whose Python does not run any more, since the system has another, is made anew.
+ifneq ($(shell $(BIN)/python -c 'print("runs")' 2> /dev/null),runs)
+$(shell rm -f $(BIN)/python $(INSTALLED) $(INSTALLED_TEST))
+endif
+
 .PHONY: help serve accuracy bench gpu install test tests check coverage container floors audit clean
 
 help:
@@ -31,7 +36,8 @@ serve: $(INSTALLED)
 	@$(BIN)/zfnet-explainer serve $(ARGS)
 
 accuracy: $(INSTALLED)
-	@$(BIN)/zfnet-explainer evaluate $(DATA) --only accuracy $(ARGS)
+	@[ -n "$(DATA)" ] || { echo "Of which pictures? make accuracy DATA=folder, of folder/val/CLASS/* or tar shards" >&2; exit 2; }
+	@$(BIN)/zfnet-explainer evaluate "$(DATA)" --only accuracy $(ARGS)
 
 bench: $(INSTALLED)
 	@$(BIN)/zfnet-explainer bench $(ARGS)
@@ -88,11 +94,12 @@ audit:
 clean:
 	rm -rf build/audit build/coverage build/floors build/uv $(VENV) .run .coverage .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
 
+# Where venv fails, for want of Debian's python3-venv, say, it leaves a Python without pip.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Creating $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 
 $(INSTALLED): pyproject.toml | $(BIN)/python
 	@echo "Installing the project and what it needs into $(VENV): once, about two minutes and 6 GB"
