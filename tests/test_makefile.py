@@ -1,4 +1,4 @@
-"""What make does with an environment that is not as it should be, in a folder of its own with a Python that only pretends."""
+"""What make does with an environment that is not as it should be, with a Python that only pretends."""
 
 import os
 import shutil
