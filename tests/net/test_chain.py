@@ -197,6 +197,11 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
             id="later linear layer",
         ),
         pytest.param(
+            spatial(nn.Conv2d(3, 4, (3, 1), padding=1), RELU),
+            r"layer0: a convolution's padding is smaller than its kernel, \(3, 1\), not \(1, 1\)",
+            id="nothing but padding",
+        ),
+        pytest.param(
             spatial(CONV, RELU, nn.MaxPool2d(2, padding=2)), "layer2: a pool's padding is at most half", id="max pads"
         ),
         pytest.param(

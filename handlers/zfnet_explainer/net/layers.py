@@ -53,6 +53,11 @@ def check_spatial(name: str, layer: nn.Module) -> None:
         raise UnsupportedLayer(f"{name}: dilation {layer.dilation} is not supported")
     if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
         raise UnsupportedLayer(f"{name}: padding must be numbers, filled with zeros")
+    if isinstance(layer, nn.Conv2d) and not _reads_the_map(layer):
+        raise UnsupportedLayer(
+            f"{name}: a convolution's padding is smaller than its kernel, {layer.kernel_size}, not {layer.padding}: "
+            "values that read padding alone show nothing of a picture"
+        )
     if isinstance(layer, nn.MaxPool2d) and layer.return_indices:
         raise UnsupportedLayer(f"{name}: a pool gives its values alone (return_indices=False)")
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and not _reaches_the_map(layer):
@@ -76,6 +81,14 @@ def axes_of(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None
     ceil = not isinstance(layer, nn.Conv2d) and layer.ceil_mode
     down, across = (Axis.over(size[i], kernel[i], stride[i], padding[i], ceil) for i in (0, 1))
     return down, across
+
+
+def _reads_the_map(convolution: nn.Conv2d) -> bool:
+    """Whether each of its outputs reads a value that is no padding, so that every field has pixels in it."""
+    return all(
+        padding < kernel
+        for padding, kernel in zip(pair(convolution.padding), pair(convolution.kernel_size), strict=True)
+    )
 
 
 def _reaches_the_map(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
