@@ -24,15 +24,17 @@ from zfnet_explainer.torchserve.archive import (
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.errors import ServingError
 
-RECORD = b'{"name": "flowers"}'
+
+def record_of(weights: bytes, **entries: object) -> bytes:
+    return json.dumps({"name": "flowers", "weights_sha256": hashlib.sha256(weights).hexdigest()} | entries).encode()
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """Files in the place of weights and record: packing reads the net's name alone."""
+    """Files in the place of weights and record: packing reads the net's name and the weights' hash alone."""
     path = tmp_path / "trained.safetensors"
     path.write_bytes(b"weights")
-    path.with_suffix(".json").write_bytes(RECORD)
+    path.with_suffix(".json").write_bytes(record_of(b"weights"))
     return path
 
 
@@ -43,7 +45,7 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
         names = set(archive.namelist())
         manifest = json.loads(archive.read(MANIFEST))
         assert archive.read("zfnet.safetensors") == b"weights"
-        assert archive.read("zfnet.json") == RECORD
+        assert archive.read("zfnet.json") == record_of(b"weights")
     assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
     parts = {part for name in names for part in name.split("/")}
     assert not parts & {"training", "commands", "serving", "__pycache__"}
@@ -117,9 +119,19 @@ def test_is_built_again_only_where_something_changed(tmp_path: Path, weights: Pa
     assert not ensure_archive(out, weights, WorkerOptions())
     assert ensure_archive(out, weights, WorkerOptions(workers=2)), "options changed"
     weights.write_bytes(b"others!")
+    weights.with_suffix(".json").write_bytes(record_of(b"others!"))
     assert ensure_archive(out, weights, WorkerOptions(workers=2)), "weights changed"
     out.write_bytes(out.read_bytes()[:-100])
     assert ensure_archive(out, weights, WorkerOptions(workers=2)), "archive damaged"
+
+
+def test_weights_that_no_worker_would_load_are_not_packed(tmp_path: Path, weights: Path) -> None:
+    weights.write_bytes(b"weigh")
+    with pytest.raises(ServingError, match=r"trained\.safetensors is not the file that .*trained\.json describes"):
+        ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    with pytest.raises(ServingError, match=r"trained\.json is not the file that"):
+        ensure_archive(tmp_path / "zfnet.mar", weights.with_suffix(".json"), WorkerOptions())
+    assert not (tmp_path / "zfnet.mar").exists()
 
 
 def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> None:
@@ -177,9 +189,12 @@ def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:
     ("record", "message"),
     [
         pytest.param(
-            b'{"name": "my flowers"}', r"`name` in .*trained\.json: 'my flowers' cannot stand in URLs", id="a blank"
+            record_of(b"weights", name="my flowers"),
+            r"`name` in .*trained\.json: 'my flowers' cannot stand in URLs",
+            id="a blank",
         ),
-        pytest.param(b'{"name": 5}', "5 cannot stand in URLs", id="a number"),
+        pytest.param(record_of(b"weights", name=5), "5 cannot stand in URLs", id="a number"),
+        pytest.param(b'{"name": "a"}', "not a checkpoint's record: KeyError", id="no hash"),
         pytest.param(b"{}", "not a checkpoint's record: KeyError", id="no name"),
         pytest.param(b"{", "not a checkpoint's record", id="no JSON"),
     ],

@@ -56,7 +56,7 @@ def ensure_archive(out: Path, weights: Path, options: WorkerOptions) -> bool:
     members = archive_members(weights, options)
     if _holds(out, members):
         return False
-    pack(members, out, _name(members[RECORD], weights.with_suffix(".json")))
+    pack(members, out, json.loads(members[RECORD])["name"])
     return True
 
 
@@ -68,6 +68,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         WEIGHTS: _read(weights, "the weights", "; name them with --weights"),
         RECORD: _read(weights.with_suffix(".json"), "the record of the weights"),
     }
+    _check_pair(members[WEIGHTS], members[RECORD], weights)
     for path in sorted(PACKAGE.rglob("*")):
         parts = path.relative_to(PACKAGE).parts
         if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
@@ -191,17 +192,20 @@ def _samples(folder: Path) -> dict[str, bytes]:
     return {samples.INDEX: (folder / samples.INDEX).read_bytes(), **{s.file: s.jpeg for s in found}} if found else {}
 
 
-def _name(record: bytes, path: Path) -> str:
-    """What the net is called in its record, which is to stand in the paths of requests."""
+def _check_pair(weights: bytes, record: bytes, path: Path) -> None:
+    """Raise ServingError where a worker would refuse these weights, or no path of a request could have their name."""
+    described = path.with_suffix(".json")
     try:
-        name: str = json.loads(record)["name"]
+        found = json.loads(record)
+        name, digest = found["name"], found["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ServingError(f"{path} is not a checkpoint's record: {error!r}") from error
+        raise ServingError(f"{described} is not a checkpoint's record: {error!r}") from error
     try:
         check_name(name)
     except ValueError as error:
-        raise ServingError(f"the net's `name` in {path}: {error}") from error
-    return name
+        raise ServingError(f"the net's `name` in {described}: {error}") from error
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise ServingError(f"{path} is not the file that {described} describes (another sha256): fetch both again")
 
 
 def _holds(out: Path, members: dict[str, bytes]) -> bool:
