@@ -8,8 +8,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import httpx
+import psutil
+import pytest
 
 from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.run_folder import claimed
 
 from ..waiting import PATIENCE_S, wait_for
 from .archives import tiny_archive
@@ -52,6 +56,22 @@ def test_a_frontend_that_is_killed_can_be_started_in_the_same_place(tmp_path: Pa
         code, rest, errors = second.ended()
     assert (code, errors, rest.splitlines()[-1]) == (0, "", "stopped")
     options.check_ports()
+
+
+def test_what_a_killed_command_leaves_running_keeps_its_folder(tmp_path: Path) -> None:
+    with serving(tmp_path, ServerOptions.on_free_ports()) as server:
+        java = psutil.Process(server.java())
+        server.process.kill()
+        server.ended()
+        taken = rf"another server runs in .*run \(TorchServe is process {java.pid}\): stop it"
+        with pytest.raises(ServingError, match=taken), claimed(tmp_path / "run"):
+            pytest.fail("TorchServe still answers from it")
+        assert server.asked("predict", "picture").result().text == "picture"
+        os.killpg(java.pid, signal.SIGKILL)
+        java.wait(PATIENCE_S)
+        wait_for(lambda: processes_of(tmp_path) == [], "a worker lives on")
+    with claimed(tmp_path / "run"):
+        pass
 
 
 def test_an_answer_that_does_not_come_in_time_is_an_error(tmp_path: Path) -> None:

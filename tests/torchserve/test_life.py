@@ -114,7 +114,7 @@ def test_requests_in_flight_are_answered_and_nothing_is_left_behind(life: Servin
     assert not life.folder.key_file.exists(), "its keys have died with it"
     code, said = ask(run, "alive")
     assert (code, said.startswith("not alive: TorchServe does not answer: ")) == (1, True)
-    with claimed(run) as folder:
+    with claimed(run) as (folder, _):
         folder.empty()
         assert not folder.leaving.exists(), "the next server is not the one that left"
 

@@ -43,7 +43,7 @@ def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar")
     with (
         claimed(tmp_path / "run"),
-        pytest.raises(ServingError, match=r"another server runs in .*run: stop it or give another --run-dir"),
+        pytest.raises(ServingError, match=r"another server runs in .*run \(it is starting\): stop it or give another"),
         running_server(archive, tmp_path / "run"),
     ):
         pytest.fail("it cannot have started")

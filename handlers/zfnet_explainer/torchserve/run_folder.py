@@ -66,8 +66,11 @@ class RunFolder:
 
 
 @contextmanager
-def claimed(root: Path) -> Iterator[RunFolder]:
-    """Hold the run folder, made where it is missing, against every other server."""
+def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
+    """Hold the run folder, made where it is missing, against every other server; and its lock, to be handed on.
+
+    A process that inherits the lock keeps it, however the one before it ends. What is in it says which process that is.
+    """
     folder = RunFolder(root.resolve())
     if len(os.fsencode(folder.tmp)) > LONGEST_SOCKET_FOLDER:
         raise ServingError(f"the path {folder.root} is too long for the workers' sockets: give a shorter --run-dir")
@@ -77,14 +80,17 @@ def claimed(root: Path) -> Iterator[RunFolder]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ServingError(f"another server runs in {folder.root}: stop it or give another --run-dir") from error
-        yield folder
+            lock.seek(0)
+            what = f"another server runs in {folder.root} ({lock.read() or 'it is starting'})"
+            raise ServingError(f"{what}: stop it or give another --run-dir") from error
+        lock.truncate(0)
+        yield folder, lock
 
 
 def _lock_file(root: Path) -> TextIO:
     """Open the folder's lock, and make the folder where it is missing."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold keys
-        return (root / "lock").open("w")
+        return (root / "lock").open("a+")
     except OSError as error:
         raise ServingError(f"{root} cannot be written ({error.strerror}): give another --run-dir") from error

