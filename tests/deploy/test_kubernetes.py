@@ -131,6 +131,11 @@ def test_the_gateway_finds_the_pools_and_nobody_finds_the_management_port(cpu: l
     assert ServerOptions().management_port not in exposed
 
 
+def test_the_gateway_sees_its_clients_addresses(cpu: list[Manifest]) -> None:
+    service = of_kind(cpu, "Service")["zfnet-gateway"]["spec"]
+    assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+
+
 def test_what_no_policy_names_is_closed(cpu: list[Manifest]) -> None:
     policies = of_kind(cpu, "NetworkPolicy")
     closed = policies["zfnet-nobody"]["spec"]

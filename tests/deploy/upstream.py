@@ -1,6 +1,7 @@
 """A server that stands in for one of a pool's: it notes what reaches it and answers as it is told."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -49,9 +50,11 @@ class Upstream:
 
 
 @contextmanager
-def running_upstream() -> Iterator[Upstream]:
+def running_upstream(tls: ssl.SSLContext | None = None) -> Iterator[Upstream]:
     """A server on the loopback for as long as the context lasts."""
     server = ThreadingHTTPServer((LOOPBACK, 0), BaseHTTPRequestHandler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     upstream = Upstream(f"{LOOPBACK}:{server.server_port}")
     upstream.go_on.set()
     server.RequestHandlerClass = handler_of(upstream)
