@@ -1,5 +1,6 @@
 """`zfnet-explainer crosscheck` as a person runs it: what agrees, what does not, what cannot be compared."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,21 @@ def test_what_agrees_ends_with_0_and_says_how_closely(folder: Path) -> None:
         assert max(float(deconv), float(occlusion)) <= 1e-4
         assert agrees == "yes"
     assert "largest difference over the largest value" in result.stdout
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(folder: Path) -> None:
+    (folder / "pictures" / "a.png").rename(folder / "pictures" / "dog [draft].png")
+    result = crosscheck(folder)
+    assert result.exit_code == 0, result.output
+    assert list(cells(result)) == ["dog [draft].png", "cats/b.png"]
+
+
+def test_a_folder_without_pictures_is_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "pictures")
+    (folder / "pictures").mkdir()
+    result = crosscheck(folder)
+    assert result.exit_code == 2
+    assert f"there are no pictures in {folder / 'pictures'}" in result.output
 
 
 def a_hundredth_off_in_projections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,16 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     assert "| 2 | 64 | 1.235 | 50.0 % |" in tables
 
 
+def test_a_class_that_looks_like_markup_is_shown_as_it_is(data: Path, tmp_path: Path) -> None:
+    classes = tuple(replace(name, label=f"{name.label} [/mug]") for name in RECORD.classes)
+    path = tmp_path / "net.safetensors"
+    save(seeded(tiny(3), 0), replace(RECORD, classes=classes), path)
+    result = evaluate(data, "--weights", path, "--only", "accuracy", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "tench [/mug]" in result.output
+    assert "tench [/mug]" in (tmp_path / "out" / "accuracy.md").read_text()
+
+
 def numbers(text: str) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
 
@@ -238,6 +248,8 @@ def test_a_net_that_started_from_another_run() -> None:
         (["--pictures", "1"], "--pictures"),
         (["--only", "speed"], "is not one of"),
         (["--out", __file__], "is a file"),
+        (["--out", f"{__file__}/x"], "test_evaluate.py/x: no files can be made in it (Not a directory): name another"),
+        (["--seed", "-1"], "Invalid value for '--seed'"),
         (["--classes", "n01,beagle"], "'beagle' is no class of this net, which knows n02, n01, n03"),
         (["--classes", ""], "'' is no class of this net"),
         (["--classes", "n01", "--only", "accuracy"], "--classes are those of the contrast study"),

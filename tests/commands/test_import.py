@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ..samples import SAMPLE, encoded, noise
 
 PIPELINE = Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
 
+OUT = "my [out]"
+
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +51,7 @@ def state(tmp_path: Path) -> Path:
 def run(architecture: str, file: Path, labels: object, *options: str) -> Result:
     named = file.with_name("labels.json")
     named.write_text(json.dumps(labels))
-    arguments = ["import", architecture, file, "--labels", named, "--out", file.with_name("out") / "net.safetensors"]
+    arguments = ["import", architecture, file, "--labels", named, "--out", file.with_name(OUT) / "net.safetensors"]
     return CliRunner().invoke(app, [*map(str, arguments), *options])
 
 
@@ -68,7 +71,7 @@ def test_what_cannot_be_imported_is_refused(
     result = run(architecture, state, labels, *options)
     assert result.exit_code == 2
     assert message in result.output
-    assert not state.with_name("out").exists()
+    assert not state.with_name(OUT).exists()
 
 
 def test_pictures_of_other_classes_are_told_before_anything_is_written(state: Path) -> None:
@@ -78,7 +81,7 @@ def test_pictures_of_other_classes_are_told_before_anything_is_written(state: Pa
     result = run("alexnet", state, [f"thing {number}" for number in range(7)], "--data", str(state.parent / "data"))
     assert result.exit_code == 2
     assert "val/zebra is no class of this net" in result.output
-    assert not state.with_name("out").exists()
+    assert not state.with_name(OUT).exists()
 
 
 @pytest.mark.parametrize(
@@ -131,10 +134,12 @@ def test_alexnets_probabilities_are_torchvisions(tmp_path: Path) -> None:
     assert "alexnet, 7 classes, 5 layers, 1" in result.output
     assert "stored in float16: a logit differs by" in result.output
     assert "accuracy not measured" in result.output
+    command = shlex.split(result.output.splitlines()[-1].removeprefix("next: "))
+    assert command == ["zfnet-explainer", "serve", "--weights", f"{tmp_path / OUT / 'net.safetensors'}"]
     grey = io.BytesIO()
     Image.fromarray(noise(99, 64)).convert("L").save(grey, "PNG")
     pictures = [SAMPLE.read_bytes(), encoded(noise(260, 511)), grey.getvalue()]
-    explainer = Explainer(load(tmp_path / "out" / "net.safetensors"), torch.device("cpu"))
+    explainer = Explainer(load(tmp_path / OUT / "net.safetensors"), torch.device("cpu"))
     assert explainer.record.storage is not None
     assert explainer.record.storage["largest_logit_difference"] < 1e-4, "nothing but the order of additions"
     found = explainer.probabilities([decode(one, explainer.record.preprocessing).pixels for one in pictures])
@@ -142,7 +147,7 @@ def test_alexnets_probabilities_are_torchvisions(tmp_path: Path) -> None:
     expected = alexnet(seen).softmax(1).numpy()
     assert np.ptp(expected, axis=1).min() > 0.01, "the classes are told apart"
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    (tmp_path / "out" / "net.safetensors").unlink()  # a hundred megabytes
+    (tmp_path / OUT / "net.safetensors").unlink()  # a hundred megabytes
 
 
 def test_the_accuracy_is_what_its_predictions_are(tmp_path: Path) -> None:

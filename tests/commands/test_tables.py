@@ -39,6 +39,15 @@ def test_every_heading_is_whole_at_80_columns(
     assert found[-1] == "On a processor."
 
 
+def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "cup [/mug]", "Katze [bold]", "[red]x[/red]", ":cat:"
+    show([Table("t", names[0], ("class", names[1]), tuple((name, "1") for name in names), names[2])])
+    title, _, *lines = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert title == names[0]
+    assert [line.removesuffix("1").rstrip() for line in lines[-5:-1]] == [*names]
+    assert lines[-1] == names[2]
+
+
 def test_what_fits_stands_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(monkeypatch, capsys, 200)
     assert sum(line.startswith("zfnet") for line in found) == 1

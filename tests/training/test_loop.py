@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import resource
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -246,6 +248,35 @@ def test_a_damaged_state_is_refused(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "state.safetensors").write_bytes((whole / "state.safetensors").read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"state\.safetensors is damaged"):
         trainer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {"format": "pt"}, {"epoch": "1"}, {"recipe": "{", "epoch": "1"}, {"recipe": "[]", "epoch": "1"}],
+)
+def test_a_state_of_another_program_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "state.safetensors", metadata)
+    refused = r"state\.safetensors is damaged, or not this program's .* remove it or choose another folder"
+    with pytest.raises(ValueError, match=refused):
+        trainer(tmp_path)
+    with pytest.raises(ValueError, match=refused):
+        trainer(tmp_path / "out", start=tmp_path)
+
+
+def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(whole: Path, tmp_path: Path) -> None:
+    log_fits = 2**15
+    assert (whole / "state.safetensors").stat().st_size > log_fits > (whole / "log.csv").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run = trainer(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log_fits, before[1]))
+    try:
+        with pytest.raises(ValueError, match=rf"epoch 1 cannot be saved in {re.escape(str(tmp_path))} .*: make room"):
+            run.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"], "no half of a state"
+    trainer(tmp_path).run()
+    assert_same_state(tmp_path, whole)
 
 
 def test_a_warm_restart_begins_with_the_weights_of_another_run(whole: Path, tmp_path: Path) -> None:

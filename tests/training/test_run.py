@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -140,6 +141,28 @@ def test_two_commands_make_a_model_that_is_served(data: Path, trained: Path, tmp
     [answer], _ = ask(service, [{"fields": fields, "explain": True}])
     assert json.loads(answer)["deconv"]["layers"][0]["features"][0]["activation"] > 0
     assert np.isfinite(json.loads(answer)["occlusion"]["target_probability"]).all()
+
+
+@pytest.mark.parametrize("name", ["r[/b]", "r [draft] :cat:"])
+def test_the_command_it_ends_with_can_be_copied(
+    data: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    result = train(data, tmp_path / name, "--phases", "224:1", "--norm-epochs", "1")
+    assert result.exit_code == 0, result.output
+    *_, stored, following = result.output.splitlines()
+    assert stored.endswith(f"as stored in {tmp_path / name}/zfnet.safetensors")
+    program, *arguments = shlex.split(following.removeprefix("next: "))
+    assert (program, arguments) == ("zfnet-explainer", ["serve", "--weights", f"{tmp_path / name}/zfnet.safetensors"])
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/run"])
+def test_a_folder_that_cannot_be_written_is_refused_before_any_picture_is_read(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("the user's own")
+    result = train(tmp_path / "nowhere", tmp_path / "file" / inside)
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'file' / inside}: no files can be made in it" in result.output
+    assert (tmp_path / "file").read_text() == "the user's own"
 
 
 def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from ..torchserve.devices import Device
 from .device import Where, picked
@@ -56,7 +57,7 @@ def bench(
     finally:  # what took minutes to measure is not lost with what fails after it
         saved = found.save(out)
         show(found.tables())
-        console.print(f"numbers: {saved}")
+        console.print(Text(f"numbers: {saved}"), soft_wrap=True)
     for page in into or []:
         rewrite(page, found.tables())
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from ..pictures.files import read_file
 from ..torchserve.devices import Device
@@ -36,6 +37,7 @@ def crosscheck(
     """Compare with Captum's Deconvolution and Occlusion; ends with 1 where a difference is over 1e-4."""
     from .local import ask, local_service  # torch takes seconds to import: --help does not wait for it
 
+    found_files = found_pictures(pictures)
     service = local_service(weights, device)
     every = ",".join(str(number) for number, _ in enumerate(service.rules.maps, 1))
     options = {
@@ -44,7 +46,7 @@ def crosscheck(
     }  # fmt: skip
     table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
     all_agree = True
-    for picture, relative in track(found_pictures(pictures), "comparing", console=Console(stderr=True)):
+    for picture, relative in track(found_files, "comparing", console=Console(stderr=True)):
         try:
             encoded = read_file(picture)
         except OSError as error:
@@ -56,7 +58,7 @@ def crosscheck(
         agrees = all(one["agrees"] for one in found)
         all_agree = all_agree and agrees
         differences = [f"{one['max_relative_difference']:.1e}" for one in found]
-        table.add_row(str(relative), *differences, "yes" if agrees else "NO")
+        table.add_row(Text(str(relative)), *differences, "yes" if agrees else "NO")
     Console().print(table)
     if not all_agree:
         raise typer.Exit(1)

@@ -3,17 +3,17 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..torchserve.devices import Device
 from .device import Where, picked
-from .paths import WEIGHTS
+from .paths import WEIGHTS, writable
 from .reading import Strict
 from .tables import Pages, show
 
@@ -46,7 +46,7 @@ def evaluate(
     fill: Annotated[
         str, typer.Option(help="What covers a picture: gray, mean, black, white, blur; commas between several.")
     ] = "gray",
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(file_okay=False, help="Folder for numbers (JSON), tables (Markdown) and curves (PNG)."),
@@ -69,12 +69,14 @@ def evaluate(
         )
     fills = _fills(fill)
     place = picked(device)
+    if out is not None:
+        writable(out)
     try:
         checkpoint = load(weights)
         record = checkpoint.record
         console = Console(stderr=True, soft_wrap=True)
         with console.status("reading the pictures"):
-            tolerance = Tolerance.of(strict, partial(console.print, markup=False, highlight=False))
+            tolerance = Tolerance.of(strict, lambda line: console.print(Text(line)))
             source, labels = validation_pictures(data, record, tolerance)
             alike = places_of(None if classes is None else _parts(classes), labels, record)
     except (BadCheckpoint, ValueError) as error:
@@ -111,15 +113,15 @@ def _accuracy(
         task = progress.add_task("accuracy", total=len(source))
         found = logits(chain, source, record.preprocessing, advance=lambda count: progress.advance(task, count))
     measured = accuracy(found, labels, record.temperature, seed)
-    tables = [*accuracy_tables(measured, record), *training_tables(record)]
-    show(tables)
-    tables += card_tables(record, weights)
+    told = [*accuracy_tables(measured, record), *training_tables(record)]
+    tables = [*told, *card_tables(record, weights)]
     if out is not None:
         classes = [asdict(name) for name in record.classes]
         content = {"weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured)}
         _write(out, "accuracy", content, tables)
         if learned := log(record.training):  # an imported net has none
             draw_learning_curve(learned).savefig(out / "learning-curve.png")
+    show(told)
     return tables
 
 
@@ -140,11 +142,11 @@ def _explanations(
             lambda count: progress.advance(curves, count), lambda count: progress.advance(shuffling, count),
         )  # fmt: skip
     tables = explanation_tables(found)
-    show(tables)
     if out is not None:
         content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
         _write(out, "explanations", content, tables)
         draw_curves(found).savefig(out / "curves.png")
+    show(tables)
     return tables
 
 
@@ -166,17 +168,16 @@ def _contrasts(
             chain, record.preprocessing, pictures, labels, fills, seed, lambda count: progress.advance(task, count)
         )
     tables = contrast_tables(found)
-    show(tables)
     if out is not None:
         classes = [record.classes[index].synset for index in found.classes]
         content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found), "classes": classes}
         _write(out, "contrast", content, tables)
+    show(tables)
     return tables
 
 
 def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:
     """The tables as Markdown, and what they were made from as JSON."""
-    out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     (out / f"{name}.md").write_text("\n".join(f"## {table.title}\n\n{table.markdown()}" for table in tables))
 

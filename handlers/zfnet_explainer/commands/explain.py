@@ -60,9 +60,7 @@ def explain(
     elif cacert:
         raise typer.BadParameter("--cacert is of the server that --url names")
     check_outside(out, pictures)
-    if not (found := found_pictures(pictures)):
-        raise typer.BadParameter(f"there are no pictures in {', '.join(map(str, pictures))}")
-    tasks = list(planned(found, out, options["format"], part))
+    tasks = list(planned(found_pictures(pictures), out, options["format"], part))
     todo = [task for task in tasks if not task.done]
     check_claim(out, {"options": options})
     # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
@@ -84,10 +82,14 @@ def explain(
 
 
 def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
+    """(picture, its path below the argument it came from). Raises typer.BadParameter where there is none."""
     try:
-        return list(pictures_under(paths))
+        found = list(pictures_under(paths))
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
+    if not found:
+        raise typer.BadParameter(f"there are no pictures in {', '.join(map(str, paths))}")
+    return found
 
 
 def _explain_all(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ..atomic import write_whole
 from ..torchserve.devices import Device
 from .device import Where, picked
+from .paths import writable
 from .reading import Strict
 from .tables import Pages, show
 
@@ -53,6 +55,8 @@ def figure6(
     )  # fmt: skip
     process = Process(picked(device), Console())
     recipe = suited(recipe, process)
+    picture = figure or writable(out) / "figure6.png"
+    writable(picture.parent)
     try:
         pictures, val = read_splits(data, SIZE, out, process, strict)
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
@@ -67,10 +71,9 @@ def figure6(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
-    picture = figure or out / "figure6.png"
     Image.fromarray(draw(studied)).save(picture, optimize=True)
     show([table])
-    process.console.print(f"{picture}, {out / 'figure6.json'}")
+    process.console.print(Text(f"{picture}, {out / 'figure6.json'}"), soft_wrap=True)
 
 
 def _numbers(studied: "list[Studied]", recipe: dict[str, object]) -> dict[str, object]:

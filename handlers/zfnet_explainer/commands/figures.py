@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ..pictures.atlas import FOLDER
 from .figure6 import figure6
-from .paths import WEIGHTS
+from .paths import WEIGHTS, writable
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True)
 app.command("6")(figure6)
@@ -21,7 +22,7 @@ def figure_2(
         Path | None, typer.Option(help="Folder of their atlas. Default: atlas, beside the weights.", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, WebP.")] = Path("figure2.webp"),
-    seed: Annotated[int, typer.Option(help="Of the maps that are shown.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the maps that are shown.")] = 0,
 ) -> None:
     """What the maps of each layer answer to most strongly, from an atlas that `gallery` has built."""
     from ..net.checkpoint import BadCheckpoint, load  # torch takes seconds to import: --help does not wait for it
@@ -30,6 +31,7 @@ def figure_2(
     from ..studies.gallery.figure2 import figure_2 as draw
 
     folder = atlas or weights.parent / FOLDER
+    writable(out.parent)
     try:
         record = load(weights).record
         found = load_atlas(folder, record.weights_sha256)
@@ -38,6 +40,5 @@ def figure_2(
         picture = draw(found, folder, record, seed)
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(picture)
-    Console().print(f"{out}: {len(picture) / 1000:,.0f} kB", markup=False, highlight=False)
+    Console().print(Text(f"{out}: {len(picture) / 1000:,.0f} kB"), soft_wrap=True)

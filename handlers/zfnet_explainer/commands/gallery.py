@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..pictures.atlas import FOLDER
 from ..torchserve.devices import Device
 from .device import Where, picked
-from .paths import WEIGHTS
+from .paths import WEIGHTS, writable
 from .reading import Strict
 from .tables import Pages, show
 
@@ -46,7 +47,7 @@ def gallery(
         bool, typer.Option("--notes", help="Measure grouping, invariance and exaggeration, into notes.json.")
     ] = False,
     sample: Annotated[int, typer.Option(min=2, help="Pictures to take the notes on, drawn at random.")] = 128,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")] = 0,
     strict: Strict = False,
     into: Pages = None,
     device: Where = Device.AUTO,
@@ -56,18 +57,20 @@ def gallery(
     A killed run goes on where it was. Explanations show the atlas as `others`, `figures 2` as a picture.
     """  # fmt: skip
     from ..net.checkpoint import BadCheckpoint, load
-    from ..studies.gallery.build import Plan, build
+    from ..studies.gallery.build import Plan, build, check_outside
 
     place, folder = picked(device), out or weights.parent / FOLDER
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         checkpoint = load(weights)
+        check_outside(folder, data, split)
+        writable(folder)
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             plan = Plan(None if all_maps else maps, seed, patches)
             atlas = build(checkpoint, data, split, folder, plan, place, progress, strict)
         size = sum(len(content) for content in atlas.files.values()) / 2**20
         pictures = atlas.index["made"]["count"]
-        console.print(f"{folder}: {pictures:,} pictures, {size:.2f} MiB", markup=False, highlight=False, soft_wrap=True)
+        console.print(Text(f"{folder}: {pictures:,} pictures, {size:.2f} MiB"), soft_wrap=True)
         if notes:
             _notes(atlas, checkpoint, data, split, folder, sample, seed, into or [], place)
     except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:
@@ -91,8 +94,8 @@ def _notes(
             raise ValueError(f"{data} has {len(pictures)} picture: the notes need at least two")
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)
     tables = note_tables(found)
-    show(tables)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
     write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+    show(tables)
     for page in pages:
         rewrite(page, tables)

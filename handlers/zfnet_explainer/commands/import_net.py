@@ -1,15 +1,17 @@
 """`zfnet-explainer import`: weights of torchvision's AlexNet or VGG -> a checkpoint that is explained and served."""
 
+import shlex
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ..torchserve.devices import Device
 from .device import Where, picked
+from .paths import writable
 from .reading import Strict
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -53,11 +55,12 @@ def import_net(
             "pools, then linear layers; a net with branches, such as ResNet, is none"
         )
     place = picked(device)
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True)
     try:
         _check_out(out, file, labels)
         checkpoint = _imported(architecture, file, labels, name or out.stem, licence, full)
         pictures = None if data is None else _opened(data, checkpoint.record, strict, console)
+        writable(out.parent)
         checkpoint = replace(checkpoint, record=save(checkpoint.chain, checkpoint.record, out, full))
         if pictures is not None:
             with console.status("measuring the accuracy"):
@@ -65,7 +68,7 @@ def import_net(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for line in _summary(checkpoint, out):
-        Console(soft_wrap=True, highlight=False).print(line, markup=False)
+        Console(soft_wrap=True).print(Text(line))
 
 
 def _check_out(out: Path, file: Path, labels: Path) -> None:
@@ -99,7 +102,7 @@ def _opened(data: Path, record: "Record", strict: bool, console: Console) -> tup
     from ..pictures.stream import Tolerance
     from ..studies.faithfulness.sample import validation_pictures
 
-    return validation_pictures(data, record, Tolerance.of(strict, partial(console.print, markup=False)))
+    return validation_pictures(data, record, Tolerance.of(strict, lambda line: console.print(Text(line))))
 
 
 def _validated(
@@ -128,5 +131,5 @@ def _summary(checkpoint: "Checkpoint", path: Path) -> list[str]:
         f"stored in {storage['precision']}: a logit differs by {storage['largest_logit_difference']:g} at most, over "
         f"{storage['pictures']} random pictures",
         measured,
-        f"next: zfnet-explainer serve --weights {path}",
+        f"next: zfnet-explainer serve --weights {shlex.quote(str(path))}",
     ]

@@ -1,8 +1,26 @@
-"""Where the commands find what comes with the project."""
+"""Where the commands find what comes with the project, and whether they can write what they make."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
+
+import typer
 
 from ..torchserve.shipped import SHIPPED
 
 IN_CHECKOUT = Path("model_store/zfnet.safetensors")
 WEIGHTS = IN_CHECKOUT if IN_CHECKOUT.exists() else SHIPPED / IN_CHECKOUT  # also from another folder
+
+
+def writable(folder: Path) -> Path:
+    """The folder, made where there is none: asked before any work, which would be lost.
+
+    Raises typer.BadParameter where files cannot be made in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as probe:  # permissions do not tell of a file system that is full or read-only
+            probe.write(b"probe")
+            probe.flush()
+    except OSError as error:
+        raise typer.BadParameter(f"{folder}: no files can be made in it ({error.strerror}): name another") from error
+    return folder

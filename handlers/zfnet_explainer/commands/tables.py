@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Shown
+from rich.text import Text
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.tables import Table
@@ -27,19 +28,22 @@ Pages = Annotated[
 
 
 def show(tables: Iterable["Table"]) -> None:
-    """Print each table with its title above and its note below, side by side what fits and the rest below that."""
+    """Print each table with its title above and its note below, side by side what fits and the rest below that.
+
+    As it is written: names of classes and files may look like rich's markup.
+    """
     console = Console()
     for table in tables:
-        console.print(table.title, style="italic", highlight=False)
+        console.print(Text(table.title), style="italic")
         for columns in _fitting(table, console.width):
             shown = Shown(box=SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0))
             for column in columns:
-                shown.add_column(table.columns[column], width=_width(table, column))
+                shown.add_column(Text(table.columns[column]), width=_width(table, column))
             for row in table.rows:
-                shown.add_row(*(row[column] for column in columns))
+                shown.add_row(*(Text(row[column]) for column in columns))
             console.print(shown)
         if table.note:
-            console.print(table.note, highlight=False)
+            console.print(Text(table.note))
 
 
 def _fitting(table: "Table", width: int) -> list[list[int]]:

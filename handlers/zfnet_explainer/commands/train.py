@@ -1,16 +1,19 @@
 """`zfnet-explainer train`: a folder of labelled pictures -> weights that can be served."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ..net.checks import check_name
 from ..torchserve.devices import Device
 from ..training.recipe import CROPS, RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
 from .device import Where, picked
+from .paths import writable
 from .reading import Strict
 
 PHASE = re.compile(r"(?P<side>\d+):(?P<epochs>\d+)(:(?P<smallest>\d*\.?\d+)(-(?P<largest>\d*\.?\d+))?)?")
@@ -84,7 +87,7 @@ def train(
 ) -> None:
     """Train ZFNet and write OUT/zfnet.safetensors with its record; a killed run goes on where it was."""
     from ..training.process import joined  # torch takes seconds to import: --help does not wait for it
-    from ..training.run import About, run, suited
+    from ..training.run import About, read_labels, run, suited
 
     chosen = with_options(
         RECIPES[recipe], phases=_phases(phases) if phases else None, norm_epochs=norm_epochs, batch=batch,
@@ -95,10 +98,13 @@ def train(
     )  # fmt: skip
     try:
         check_name(name)
+        about = About(name, licence, read_labels(labels) if labels else None)
+        writable(out)
         with joined(picked(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)
-            weights = run(data, out, suitable, About(name, licence, labels), process, start, strict)
-            process.console.print(f"next: zfnet-explainer serve --weights {weights}")
+            weights = run(data, out, suitable, about, process, start, strict)
+            told = f"next: zfnet-explainer serve --weights {shlex.quote(str(weights))}"
+            process.console.print(Text(told), soft_wrap=True)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

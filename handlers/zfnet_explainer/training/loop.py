@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,7 @@ from ..pictures.labelled import Pictures, Source
 from .averaging import measure_statistics, running_average
 from .bar import Bar
 from .held_back import Part
-from .log import Log, read_log
+from .log import Log, Row, read_log
 from .mixing import Mixing, majority
 from .process import Process
 from .recipe import Precision, Recipe
@@ -86,13 +87,23 @@ class Trainer:
                 row = self._epoch(bar)
                 self.about["epoch"] += 1
                 if log:
-                    log.add(row)
-                    save_state(self.out, self.net, self.optimiser, self.average, self.about)
+                    self._save(log, row)
                 measured = "held-back" if self.recipe.hold_back else "val"
                 bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, {measured} top-1 "
                         f"{row[self.validated_as]:.1%}, {row['images_per_s']:.0f} images/s")  # fmt: skip
         if log:
             log.close()
+
+    def _save(self, log: Log, row: Row) -> None:
+        """The row first: what a log has beyond its state is cut off when the run goes on."""
+        try:
+            log.add(row)
+            save_state(self.out, self.net, self.optimiser, self.average, self.about)
+        except (OSError, SafetensorError) as error:
+            raise ValueError(
+                f"epoch {self.epoch} cannot be saved in {self.out} ({error}): make room there, and the same command "
+                "goes on from the epoch before"
+            ) from error
 
     def trained(self) -> nn.Sequential:
         """The net as trained so far (the average where there is one), a form of its own on the CPU."""

@@ -1,9 +1,11 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+from rich.text import Text
 
 from ..errors import QUOTE
 from ..net.checkpoint import ClassName, Preprocessing, Record
@@ -35,11 +37,11 @@ GREY_LEVEL = 1 / 255
 
 @dataclass(frozen=True)
 class About:
-    """What the record says of a net beside its training: name, terms, and a file of labels or None."""
+    """What the record says of a net beside its training: name, terms, and the label of each class or None."""
 
     name: str
     licence: str
-    labels: Path | None
+    labels: Mapping[str, str] | None
 
 
 def run(
@@ -47,12 +49,11 @@ def run(
 ) -> Path:
     """Train on `data` in the folder `out`, resuming what is there; the path of the checkpoint it ends with.
 
-    Raises ValueError for data, labels, a start or a folder that cannot be used.
+    Raises ValueError for data, labels that lack a class, a start or a folder that cannot be used.
     """
     check_shared_memory(recipe, process)
-    labels = read_labels(about.labels) if about.labels else None
     train, val = read_splits(data, recipe.phases[-1].side, out, process, strict)
-    names = class_names(train.classes, labels)
+    names = class_names(train.classes, about.labels)
     preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
     aside = f"{len(measured)} held back, " if recipe.hold_back else ""
@@ -68,7 +69,8 @@ def run(
             training=_training(trainer, out), validation={}, licence=about.licence,
         )  # fmt: skip
         share = export(trainer.trained(), record, weights, val, process.device)
-        process.console.print(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
+        told = f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}"
+        process.console.print(Text(told), soft_wrap=True)
     return weights
 
 
@@ -87,7 +89,7 @@ def read_splits(data: Path, size: int, out: Path, process: Process, strict: bool
 
     Raises ValueError for splits that hold different classes, or more than 1 % (`strict`: one) that cannot be read.
     """
-    tolerance = Tolerance.of(strict, partial(process.console.print, markup=False, highlight=False, soft_wrap=True))
+    tolerance = Tolerance.of(strict, lambda line: process.console.print(Text(line), soft_wrap=True))
     with process.console.status("reading the pictures"):
         train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours, tolerance)
         if isinstance(train, StoredPictures):
@@ -117,7 +119,7 @@ def read_labels(path: Path) -> dict[str, str]:
     return found
 
 
-def class_names(folders: tuple[str, ...], labels: dict[str, str] | None) -> tuple[ClassName, ...]:
+def class_names(folders: tuple[str, ...], labels: Mapping[str, str] | None) -> tuple[ClassName, ...]:
     """Each folder's label, the folder's own name without labels. Raises ValueError for a folder that has none."""
     known = dict(zip(folders, folders, strict=True)) if labels is None else labels
     if lacking := [folder for folder in folders if folder not in known]:

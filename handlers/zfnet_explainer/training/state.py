@@ -36,11 +36,18 @@ def read_about(out: Path) -> About:
     """What a state belongs to: at least `recipe` and `epoch`. Raises ValueError where there is none."""
     try:
         with safe_open(out / STATE, "pt") as state:
-            return {name: json.loads(text) for name, text in state.metadata().items()}
+            about = {name: json.loads(text) for name, text in (state.metadata() or {}).items()}
     except OSError as error:
-        raise ValueError(f"{out} holds no run: there is no {STATE}") from error
-    except SafetensorError as error:
-        raise ValueError(f"{out / STATE} is damaged ({error}): remove it to begin again") from error
+        raise ValueError(f"{out} holds no run: there is no {STATE} that can be opened") from error
+    except (SafetensorError, ValueError) as error:
+        raise _unusable(out, str(error)) from error
+    if not isinstance(about.get("recipe"), dict) or not isinstance(about.get("epoch"), int):
+        raise _unusable(out, "it says no recipe and epoch")
+    return about
+
+
+def _unusable(out: Path, why: str) -> ValueError:
+    return ValueError(f"{out / STATE} is damaged, or not this program's ({why}): remove it or choose another folder")
 
 
 def load_weights(out: Path, net: nn.Module, device: torch.device) -> None:

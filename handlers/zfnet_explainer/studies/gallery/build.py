@@ -48,10 +48,9 @@ def build(
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures, with `out` in it
+    one with others begins anew. Raises ValueError for a folder without pictures
     or with too many that cannot be read (`strict`: with one), for a device that rounds float32, ChangedPictures.
     """
-    _check_outside(out, searched_folder(data, split))
     checkpoint.chain.placed(device)
     if not keeps_float32(device):
         raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
@@ -145,8 +144,9 @@ class _Work:
         self.tolerance.leave_out(reason)
 
 
-def _check_outside(out: Path, pictures: Path) -> None:
+def check_outside(out: Path, data: Path, split: str) -> None:
     """Raise ValueError for an atlas in the folder that is searched: its sheets would be pictures, too."""
+    pictures = searched_folder(data, split)
     if out.resolve().is_relative_to(pictures.resolve()):
         raise ValueError(f"the atlas {out} would lie inside {pictures}: name with --out a folder outside the pictures")
 
