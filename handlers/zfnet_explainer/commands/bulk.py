@@ -1,11 +1,13 @@
 """Many pictures into a folder: which are whose, which are left, and how what is there was made."""
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -30,7 +32,7 @@ class Shard:
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, relative: Path) -> bool:
-        return zlib.crc32(relative.as_posix().encode()) % self.count == self.index
+        return zlib.crc32(os.fsencode(relative.as_posix())) % self.count == self.index
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,22 @@ def claim(out: Path, made_with: Mapping[str, object]) -> None:
 
 def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
     """Raise typer.BadParameter where OUT has files that were made otherwise, as far as both are known (not None)."""
-    note = out / MADE_WITH
-    found = json.loads(note.read_text()) if note.exists() else {}
+    found = _note(out) if claimed(out) else {}
     known = [name for name, value in made_with.items() if value is not None and found.get(name) is not None]
     if any(found[name] != made_with[name] for name in known):
         raise typer.BadParameter(
             f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"
         )
+
+
+def _note(out: Path) -> dict[str, Any]:
+    """How OUT's files were made. Raises typer.BadParameter where its note does not tell."""
+    note = out / MADE_WITH
+    try:
+        found = json.loads(note.read_text())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{note} cannot be read ({error}): name another --out, or delete {out}") from error
+    if not isinstance(found, dict) or "options" not in found:
+        raise typer.BadParameter(f"{note} is not this program's: name another --out, or delete {out}")
+    return found

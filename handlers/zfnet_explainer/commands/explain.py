@@ -14,10 +14,11 @@ from ..atomic import write_whole
 from ..pictures.files import pictures_under
 from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
+from ..wire.accept import MEDIA_TYPES
 from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
 from .device import Where
-from .paths import WEIGHTS
-from .remote import BUSY, Ask, Options, Unanswerable, answer_to, check_options, check_url, reason, remote
+from .paths import WEIGHTS, writable
+from .remote import BUSY, Aborted, Ask, Options, answer_to, check_options, check_url, reason, remote
 
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
@@ -50,10 +51,10 @@ def explain(
 
     What OUT has already is left as it is, so that a run which was killed goes on where it was. The exit code is
     65 where pictures were refused, which another run would not change, 64 where an option is and 77 where the token
-    is, whatever the picture, and 1 where the server failed on some, is not there or has no such model.
+    is, whatever the picture, and 1 where the server failed on some, is not there or has no such model, or OUT is full.
     """
     console = Console(stderr=True, soft_wrap=True)
-    options = {"format": "png"} | dict(_pair(text) for text in option or [])
+    options = _options(option or [])
     part = Shard.parse(shard)
     if url:
         check_url(url)
@@ -63,6 +64,8 @@ def explain(
     tasks = list(planned(found_pictures(pictures), out, options["format"], part))
     todo = [task for task in tasks if not task.done]
     check_claim(out, {"options": options})
+    if todo:
+        writable(out)
     # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
     probes = [task.picture for task in sorted(tasks, key=lambda task: not task.done)] if todo else []
     answering = remote(url, model, token, cacert, options, probes) if url else _local(weights, device, options)
@@ -71,7 +74,7 @@ def explain(
             made_with = {"options": options, "weights_sha256": weights_sha256}
             check_claim(out, made_with)
             statuses = _explain_all(todo, ask, out, made_with, console)
-    except Unanswerable as error:
+    except Aborted as error:
         console.print(str(error), markup=False, highlight=False)
         raise typer.Exit(error.exit_code) from error
     there = f"; {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""
@@ -102,8 +105,7 @@ def _explain_all(
             status, body = answer_to(task.picture, ask)
             statuses.append(status)
             if status == 200:
-                claim(out, made_with)  # not before there is something to keep: a mistyped option claims no folder
-                write_whole(task.target, body)
+                _keep(body, task, out, made_with)
             else:
                 if not claimed(out):  # options that were good for one picture are good for all
                     check_options(status, body)
@@ -113,11 +115,31 @@ def _explain_all(
     return statuses
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"--option {text!r} is not name=value")
-    return name.strip(), value.strip()
+def _keep(body: bytes, task: Task, out: Path, made_with: Mapping[str, object]) -> None:
+    try:
+        claim(out, made_with)  # not before there is something to keep: a mistyped option claims no folder
+        write_whole(task.target, body)
+    except OSError as error:
+        raise Aborted(
+            f"{out} takes no more files ({error.strerror}: {task.target}): what is there is whole; "
+            "once there is room, this command goes on where it was"
+        ) from error
+
+
+def _options(pairs: Sequence[str]) -> Options:
+    """name=value each, png where no format is among them. Raises typer.BadParameter."""
+    options: Options = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals:
+            raise typer.BadParameter(f"--option {pair!r} is not name=value")
+        if name in options:
+            raise typer.BadParameter(f"--option {name} is given twice: {options[name]!r} and {value!r}")
+        options[name] = value
+    ending = options.get("format", "png").lower()  # the files' too, before a server has checked it
+    if ending not in MEDIA_TYPES:
+        raise typer.BadParameter(f"--option format is one of {', '.join(MEDIA_TYPES)}, not {options['format']!r}")
+    return options | {"format": ending}
 
 
 @contextmanager

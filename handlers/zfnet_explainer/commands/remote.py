@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..pictures.files import read_file
+from .connection import connected
 
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
@@ -33,8 +34,8 @@ Options = dict[str, str]
 Ask = Callable[[bytes], tuple[int, bytes]]  # a picture -> status, body
 
 
-class Unanswerable(Exception):
-    """No picture can be answered, whichever is asked; the message says why and what to do."""
+class Aborted(Exception):
+    """No other picture would fare better, whichever is next; the message says why and what to do."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -51,10 +52,10 @@ def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
 
 
 def check_options(status: int, body: bytes) -> None:
-    """Raise Unanswerable where an answer refuses the options that all pictures are asked with."""
+    """Raise Aborted where an answer refuses the options that all pictures are asked with."""
     error = _error(body)
     if status == 400 and error.get("code") in OPTION_CODES and "option" in error:
-        raise Unanswerable(f"no picture is explained with these options: {reason(body)}", os.EX_USAGE)
+        raise Aborted(f"no picture is explained with these options: {reason(body)}", os.EX_USAGE)
 
 
 def reason(body: bytes) -> str:
@@ -80,13 +81,10 @@ def remote(
     url: str, model: str, token: str | None, cacert: Path | None, options: Options, probes: Sequence[Path]
 ) -> Iterator[tuple[Ask, str | None]]:
     """Asked of a server; also the hash of its weights, where it tells that of one of the probes."""
-    import httpx
-
     if token and not re.fullmatch("[!-~]+", token := token.strip()):
         raise typer.BadParameter("--token (or ZFNET_TOKEN) has characters in it that no token has, such as spaces")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    timeout = httpx.Timeout(10, read=610)
-    with httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=_trust(cacert)) as client:
+    with connected(url, headers, cacert) as client:
         server = Server(client, url, model, token)
         yield partial(server.answer, "explanations", options=options), server.weights_sha256(probes[:PROBES])
 
@@ -102,7 +100,7 @@ class Server:
     has_answered: bool = False
 
     def weights_sha256(self, probes: Iterable[Path]) -> str | None:
-        """The hash of its weights, as its prediction for the first picture that it reads says. Raises Unanswerable."""
+        """The hash of its weights, as its prediction for the first picture that it reads says. Raises Aborted."""
         for picture in probes:
             status, body = answer_to(picture, partial(self.answer, "predictions", options={}))
             if status == 200:
@@ -112,7 +110,7 @@ class Server:
         return None
 
     def answer(self, call: str, picture: bytes, options: Options) -> tuple[int, bytes]:
-        """Status and body, once it is not busy, or after the last try. Raises Unanswerable."""
+        """Status and body, once it is not busy, or after the last try. Raises Aborted."""
         for left in reversed(range(TRIES)):
             reply = self._reply(call, picture, options)
             if reply.status_code not in BUSY or not left:
@@ -122,7 +120,7 @@ class Server:
         return reply.status_code, reply.content
 
     def _reply(self, call: str, picture: bytes, options: Options) -> "httpx.Response":
-        """Whatever it says; Unanswerable where it is not there, or does not come back."""
+        """Whatever it says; Aborted where it is not there, or does not come back."""
         import httpx
 
         for left in reversed(range(TRIES_GONE if self.has_answered else 1)):
@@ -132,7 +130,7 @@ class Server:
                     break
             except httpx.TransportError as error:
                 if not left:
-                    raise Unanswerable(self._gone(error)) from error
+                    raise Aborted(self._gone(error)) from error
             time.sleep(WAIT_S)
         self.has_answered = True
         return reply
@@ -150,19 +148,11 @@ class Server:
         refused = f"{self.url} takes no picture ({status})"
         if status in (401, 403) or keyless:
             advice = f"{_described(self.token)}: give one that it takes, with --token or as ZFNET_TOKEN"
-            raise Unanswerable(f"{refused} with {advice}", os.EX_NOPERM)
+            raise Aborted(f"{refused} with {advice}", os.EX_NOPERM)
         if status == 404:
-            raise Unanswerable(
+            raise Aborted(
                 f"{refused}: it has no model {self.model!r} at this address; --model and --url say which and where"
             )
-
-
-def _trust(cacert: Path | None) -> ssl.SSLContext | bool:
-    """What a server's certificate is checked against: one's own CA, else those that everybody trusts."""
-    try:
-        return ssl.create_default_context(cafile=cacert) if cacert else True
-    except OSError as error:
-        raise typer.BadParameter(f"--cacert {cacert} is no file of certificates in PEM: {error}") from error
 
 
 def _distrust(error: BaseException | None) -> str | None:
