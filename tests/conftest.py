@@ -17,6 +17,7 @@ from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 from zfnet_explainer.training.recipe import FAST
 
+from . import ended
 from .chains import seeded
 from .left_out import LeftOut
 from .samples import MODEL_STORE
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A test's server lives for seconds: what a compiler that optimises costs at the start never comes back.
     os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     config.pluginmanager.register(LeftOut(), "left_out")
+    config.pluginmanager.register(ended)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -13,7 +13,11 @@ from .upstream import torchserve_error
 
 QUERIES = [rule["expr"] for name in ("rules.yaml", "alerts.yaml") for rule in rules(name)]
 QUERIES += [query for panel in panels() for query in panel.queries]
-SELECTORS = sorted({found for query in QUERIES for found in re.findall(r"\benvoy_\w+\{[^}]*\}", query)})
+OF_LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+SELECTOR = re.compile(r"[\w:]*\{[^}]*\}|\benvoy_\w+")  # with labels of any name, or bare
+SELECTORS = sorted(
+    {found for query in QUERIES for found in SELECTOR.findall(OF_LABELS.sub("", query)) if found.startswith("envoy_")}
+)
 OF_PROMETHEUS = {"job", "instance"}
 
 
@@ -36,11 +40,12 @@ def series(gateway: Gateway, upstreams: Pools) -> list[tuple[str, dict[str, str]
 
 def test_rules_and_dashboards_ask_the_gateway() -> None:
     assert len(SELECTORS) >= 5
+    assert "envoy_server_days_until_first_cert_expiring" in SELECTORS
 
 
 @pytest.mark.parametrize("selector", SELECTORS)
 def test_the_gateway_has_what_is_asked_for(series: list[tuple[str, dict[str, str]]], selector: str) -> None:
-    name, labels = selector.rstrip("}").split("{")
+    name, _, labels = selector.rstrip("}").partition("{")
     asked = {label: value for label, value in re.findall(r'(\w+)=~?"([^"]*)"', labels) if label not in OF_PROMETHEUS}
     assert any(
         found == name and all(re.fullmatch(value, has.get(label, "")) for label, value in asked.items())

@@ -1,10 +1,12 @@
-"""Every test that a page of the documentation names is there."""
+"""Every test that a page of the documentation names is there, and as many requests as it tells of."""
 
 import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from . import bad_pictures, corpus, messages, odd_pictures
 
 PROJECT = Path(__file__).parents[2]
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
@@ -29,3 +31,17 @@ def test_every_row_names_what_shows_it() -> None:
         assert len(told) >= 5
         for row in told:
             assert NAMED.search(row) or "it is no test" in row, row
+
+
+def test_as_many_are_sent_as_is_told() -> None:
+    over_http = corpus.one_of_each_class() | corpus.HTTP
+    alike = sum(case.alike for case in odd_pictures.CASES)
+    told = " ".join((PROJECT / "docs/under-fire.md").read_text().split())
+    for counted in (
+        f" {len(corpus.READ):,} requests to a service",
+        f" {len(over_http)} in all",
+        f" {len(messages.RAW)} messages of bare bytes",
+        f" {len(bad_pictures.NO_PICTURES)} kinds of files that are no pictures",
+        f" {len(odd_pictures.CASES)} that are unusual but sound, {alike} of which must be predicted exactly",
+    ):
+        assert counted in told

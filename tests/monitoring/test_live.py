@@ -36,12 +36,15 @@ def test_every_query_of_a_panel_returns_data(prometheus: Prometheus, panel: Pane
 
 def test_classes_are_shown_by_their_labels(prometheus: Prometheus) -> None:
     labels = {entry["label"] for entry in json.loads((WEIGHTS.with_suffix(".json")).read_text())["classes"]}
-    for panel in panels():
-        if panel.title in ("Class mix", "Classes"):
-            [query] = panel.queries
-            found = prometheus.query(substituted(query, values_of_variables(prometheus, panel.board), WINDOW))
-            assert {shown["label"] for shown, _ in found} <= labels
-            assert panel.fields["targets"][0]["legendFormat"] == "{{label}}"
+    of_classes = [panel for panel in panels() if panel.title in ("Class mix", "Classes")]
+    assert {panel.title for panel in of_classes} == {"Class mix", "Classes"}
+    for panel in of_classes:
+        [query] = panel.queries
+        found = prometheus.query(substituted(query, values_of_variables(prometheus, panel.board), WINDOW))
+        shown = {series["label"] for series, _ in found}
+        assert shown
+        assert shown <= labels
+        assert panel.fields["targets"][0]["legendFormat"] == "{{label}}"
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["record"]) for rule in rules("rules.yaml")])

@@ -167,6 +167,20 @@ def test_pages_have_what_was_measured_and_say_what_was_not(task: Task, tmp_path:
     assert "old" not in page
 
 
+@pytest.mark.parametrize("inside", ["nowhere", "."])
+def test_a_folder_without_figures_erases_none(inside: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / inside), "--into", str(page)])
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f"{tmp_path / inside} has no STAGE.json: name the folder that `tools.gpu` wrote to with --out")
+    )
+    assert page.read_text() == PAGE
+
+
 def test_a_rehearsal_fills_no_page(task: Task, tmp_path: Path) -> None:
     replace(task, file=tmp_path / "training.json").keep({"precision": "float32", "batch": 8, "epochs": []})
     assert filled(tmp_path).count(NOT_MEASURED) == 4

@@ -11,9 +11,10 @@ from types import ModuleType
 
 import httpx
 import pytest
-from tools.load import capacity, neighbours, overload, pools, soak
+from tools.load import capacity, neighbours, overload, pools, service, soak
 from tools.load.clients import EXPLAIN, PREDICT, Seen, at_once, in_turn
 from tools.load.drained import Stop, paragraph
+from tools.load.out import in_a_writable_folder
 from tools.load.plan import Machine, Prices, per_million, replicas, replicas_table
 from typer.testing import CliRunner
 
@@ -61,6 +62,38 @@ def test_each_tool_says_what_it_writes(name: str) -> None:
     done = CliRunner().invoke(import_module(f"tools.load.{name}").app, ["--help"])
     assert done.exit_code == 0
     assert "--out" in done.output
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_page_that_cannot_be_written_is_told_before_anything_starts(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no net to serve, which is what a tool says that starts its server first."""
+    monkeypatch.setenv("COLUMNS", "500")
+    tool = import_module(f"tools.load.{name}")
+    monkeypatch.setattr(tool if hasattr(tool, "MODEL_STORE") else service, "MODEL_STORE", tmp_path)
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(tool.app, ["--out", str(tmp_path / "file" / "page.md")])
+    assert done.exit_code == 2, done.exception
+    assert f"--out: {tmp_path / 'file'}: no files can be made in it" in done.output.replace("'", "")
+
+
+def test_the_folder_of_a_page_is_made(tmp_path: Path) -> None:
+    page = tmp_path / "new" / "page.md"
+    assert in_a_writable_folder(page) == page
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("layout", ["foo", "2", "2x", "0x1", "2x1x1", "-1x1"])
+def test_a_layout_that_is_none_is_told_before_anything_starts(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
+    monkeypatch.setattr(capacity, "MODEL_STORE", tmp_path)
+    line = ["--out", str(tmp_path / "page.md"), "--layout", "2x1", "--layout", layout]
+    done = CliRunner().invoke(capacity.app, line)
+    assert done.exit_code == 2, done.exception
+    assert f"--layout: {layout} is not WORKERSxTHREADS, such as 2x1" in done.output
 
 
 @pytest.mark.parametrize(("wanted", "gives", "servers"), [(10, 20, 2), (14, 20, 2), (15, 20, 3), (1000, 20, 73)])

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path, help="what `tools.gpu` wrote to with --out")
     parser.add_argument("--into", type=Path, action="append", required=True, help="a page; repeat for more")
     asked = parser.parse_args(arguments)
+    if not any(asked.folder.glob("*.json")):  # pages would lose the figures that they have
+        parser.error(f"{asked.folder} has no STAGE.json: name the folder that `tools.gpu` wrote to with --out")
     found = tables(asked.folder)
     for page in asked.into:
         rewrite(page, found)

@@ -7,6 +7,7 @@ Writes that page and, beside it, the figures as JSON. docs/capacity.md says what
 
 import json
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from zfnet_explainer.torchserve.devices import Device, visible_gpus
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .clients import EXPLAIN, PREDICT, at_once, in_turn, processor
+from .out import Out
 from .plan import Machine, Prices, replicas_table
 
 MIB = 2**20
@@ -139,8 +141,16 @@ def page(facts: dict[str, Any], layouts: Sequence[Layout], machines: Sequence[Ma
     return "\n".join([*lines, *tables, ""])
 
 
+def workers_and_threads(text: str) -> tuple[int, int]:
+    """Of WORKERSxTHREADS, both from 1. Raises typer.BadParameter for anything else."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text, re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"{text} is not WORKERSxTHREADS, such as 2x1", param_hint="--layout")
+    return int(found[1]), int(found[2])
+
+
 def main(
-    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    out: Out,
     device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,
     layout: Annotated[list[str] | None, typer.Option(help="WORKERSxTHREADS; repeat for more.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="How long each point is measured.")] = 8,
@@ -150,11 +160,11 @@ def main(
 ) -> None:
     """Measure the layouts one after the other, and write the page."""
     cores = usable_cores()
+    asked = [workers_and_threads(text) for text in layout or [f"1x{cores}", f"{cores}x1", f"{cores}x{cores}"]]
     layouts = []
-    for text in layout or [f"1x{cores}", f"{cores}x1", f"{cores}x{cores}"]:
-        workers, _, threads = text.partition("x")
+    for workers, threads in asked:
         with tempfile.TemporaryDirectory() as folder:
-            layouts.append(measured(Path(folder), int(workers), int(threads), device, seconds))
+            layouts.append(measured(Path(folder), workers, threads, device, seconds))
         typer.echo(json.dumps(asdict(layouts[-1])), err=True)
     gpus = visible_gpus() if device is Device.CUDA else 0
     machines = [

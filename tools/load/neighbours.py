@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -21,6 +20,7 @@ import typer
 from zfnet_explainer.service.cores import usable_cores
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, processor
+from .out import Out
 from .service import served
 
 WORKERS = 2
@@ -77,7 +77,7 @@ def page(facts: Mapping[str, str], rows: list[dict[str, object]]) -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    out: Out,
     rounds: Annotated[
         int, typer.Option(min=1, help="Blocks of predictions for each number of explaining clients.")
     ] = 4,

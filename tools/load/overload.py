@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Annotated
 
@@ -23,6 +22,7 @@ import typer
 from zfnet_explainer.service.cores import usable_cores
 
 from .clients import PICTURE, PREDICT, at_once, in_turn, processor
+from .out import Out
 from .service import served
 
 WORKERS = 2
@@ -69,7 +69,7 @@ def row(name: str, seconds: Sequence[float]) -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    out: Out,
     seconds: Annotated[float, typer.Option(min=1, help="How long it is flooded.")] = 20,
 ) -> None:
     """Measure, and write the page; exit with 1 where a request hung or the speed did not come back."""

@@ -29,6 +29,7 @@ from zfnet_explainer.torchserve.server import running_server
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
 from .drained import Stop, drained_stop, paragraph
+from .out import Out
 
 LAYOUTS = ("two pools", "one server")
 PATIENCE_S = 610
@@ -115,7 +116,7 @@ def page(facts: dict[str, str], rows: list[dict[str, object]], stop: Stop) -> st
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    out: Out,
     rounds: Annotated[int, typer.Option(min=1, help="Of four blocks: two layouts, idle and explaining.")] = 3,
     predictions: Annotated[int, typer.Option(min=2, help="Predictions a block.")] = 15,
     device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Annotated
 
@@ -25,6 +24,7 @@ from tests.samples import encoded, noise
 from zfnet_explainer.service.cores import usable_cores
 
 from .clients import EXPLAIN, PICTURE, PREDICT, processor
+from .out import Out
 from .service import Held, held, served, worker_pids
 
 CLIENTS = 3
@@ -114,7 +114,7 @@ def page(facts: dict[str, str], steps: Sequence[Step]) -> str:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The page; the figures go beside it as JSON.")],
+    out: Out,
     minutes: Annotated[int, typer.Option(min=1, help="How long.")] = 30,
     step_seconds: Annotated[float, typer.Option(min=1, help="Length of a step.")] = 60,
 ) -> None:

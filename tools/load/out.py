@@ -1,0 +1,25 @@
+"""The option --out of these tools, looked at before anything is measured, which would be lost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zfnet_explainer.commands.paths import writable
+
+
+def in_a_writable_folder(page: Path) -> Path:
+    """The page, whose folder is made where there is none. Raises typer.BadParameter where nothing can be written."""
+    writable(page.parent)
+    return page
+
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        dir_okay=False,
+        writable=True,
+        callback=in_a_writable_folder,
+        help="The page; the figures go beside it as JSON.",
+    ),
+]
