@@ -115,7 +115,8 @@ def drawn(seed: int) -> Chain:
     while not layers or (len(layers) < 9 and min(x.shape[2:]) > 9):
         kernel, groups = (draw.randint(1, 4), draw.randint(1, 4)), draw.choice([1, maps])
         after = groups * draw.randint(1, 3)
-        stride, padding = (draw.randint(1, 2), draw.randint(1, 3)), (draw.randint(0, 2), draw.randint(0, 4))
+        stride = draw.randint(1, 2), draw.randint(1, 3)
+        padding = draw.randint(0, kernel[0] - 1), draw.randint(0, kernel[1] - 1)
         layers += [nn.Conv2d(maps, after, kernel, stride, padding, groups=groups), nn.ReLU()]
         maps = after
         window = draw.randint(1, 3)
