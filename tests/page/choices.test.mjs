@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { classSaid, defaultOf, differing, featuresFor, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
+const { classSaid, classValue, defaultOf, differing, featuresFor, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
 const OPTIONS = Object.fromEntries(
   Object.entries({
     methods: "deconv,occlusion", target: "", layer: "5", features: "9", feature: "", window: "32", stride: "8",
@@ -54,6 +54,12 @@ test("a class is said by its label or synset in any case, and by its index where
   const classes = [["n01", "tench"], ["n02", "golf ball"], ["0", "dog"], ["n04", "7"]].map(([synset, label]) => ({ synset, label }));
   const said = ["Tench ", "n02", "GOLF_ball", "golf  ball", "1", "0", "7", "3", "", "second", "nobody"].map((text) => classSaid(text, classes));
   assert.deepEqual(said, [0, 1, 1, 1, 1, 2, 3, 3, null, null, null]);
+});
+
+test("a class is written so that the server reads that class and no other", () => {
+  const classes = [["n01", "tench"], ["n02", "Golf_ball"], ["n03", "golf ball"], ["n04", "Second"], ["n05", "n01"]]
+    .map(([synset, label]) => ({ synset, label }));
+  assert.deepEqual(classes.map((one) => classValue(one, classes)), ["tench", "n02", "n03", "n04", "n05"]);
 });
 
 test("squares are counted with the one more that a margin gets", () => {

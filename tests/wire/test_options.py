@@ -357,7 +357,16 @@ def test_too_many_squares_name_the_limit_and_a_stride_that_fits(window: int, str
     assert count(int(smallest)) <= limit < count(int(smallest) - 1)
 
 
+def test_a_class_called_second_is_not_exchanged_for_the_second_in_silence() -> None:
+    rules = replace(RULES, classes=(*CLASSES, ClassName("n7", "Second")))
+    with pytest.raises(InvalidOption, match="for the class of that name say n7 or its index"):
+        explain_options({"contrast": "second"}, "", rules)
+    assert explain_options({"contrast": "n7"}, "", rules)[0].contrast == len(CLASSES)
+    assert explain_options({"target": "second"}, "", rules)[0].target == len(CLASSES)
+
+
 def test_a_window_for_which_no_stride_fits() -> None:
+    assert refusal(window=3, stride=3).option == "window"
     assert refusal(window=3, stride=3).message == (
         "5,625 squares are more than this server's limit of 4,096; no `stride` fits: choose a `window` of 4 or more"
     )

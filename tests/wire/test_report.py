@@ -188,6 +188,15 @@ def test_says_nothing_of_a_method_that_was_not_asked_for(served: Service) -> Non
     assert '<th scope="row">window</th>' not in text
 
 
+def test_a_field_is_told_by_its_first_and_last_pixels(served: Service) -> None:
+    text = report(served, format="html", methods="deconv", layer="5", features="9")
+    rows = [tuple(map(int, found)) for found in re.findall(r"rows (\d+) to (\d+), columns (\d+) to (\d+)", text)]
+    size = served.explainer.record.preprocessing.size
+    assert len(rows) == 9
+    assert max(max(bottom, right) for _, bottom, _, right in rows) == size - 1, "a field of layer 5 reaches the border"
+    assert all(0 <= top < bottom < size and 0 <= left < right < size for top, bottom, left, right in rows)
+
+
 def test_maps_that_were_named_stand_in_place_of_a_number(served: Service) -> None:
     text = report(served, format="html", methods="deconv", feature="7,3")
     assert '<th scope="row">feature</th><td>7,3</td>' in text

@@ -222,11 +222,11 @@ def _bound_squares(options: Options, rules: Rules) -> None:
     if count > limit:
         with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
         stride = smallest_stride(rules.size, rules.size, options.window, limit)
-        fits = f"the smallest `stride` that fits is {stride}"
+        fits, at_fault = f"the smallest `stride` that fits is {stride}", "stride"
         if stride is None:
             wider = range(options.window, rules.size + 1)
             window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
-            fits = f"no `stride` fits: choose a `window` of {window} or more"
+            fits, at_fault = f"no `stride` fits: choose a `window` of {window} or more", "window"
         raise TooMuchWork(
-            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", "stride"
+            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", at_fault
         )

@@ -143,12 +143,17 @@ def _evaluation(found: Answer) -> str:
     return f"{found['precision']}, at most {found['max_deviation']:.1e} from float32 where compared"
 
 
+def _pixels(box: Mapping[str, int]) -> str:
+    """First and last row and column of a box, whose ends are outside it."""
+    return f"rows {box['top']} to {box['bottom'] - 1}, columns {box['left']} to {box['right'] - 1}"
+
+
 def _deconv(layers: Sequence[Answer]) -> Iterator[Section]:
     """The projected maps, and which other pictures excite them most, where there is an atlas that says so."""
     features = [(layer["layer"], feature) for layer in layers for feature in layer["features"]]
     rows = [
         (layer, f["rank"], f["feature"], f"{f['activation']:.4g}", "row {}, column {}".format(*f["position"]),
-         "rows {top} to {bottom}, columns {left} to {right}".format(**f["receptive_field"]))
+         _pixels(f["receptive_field"]))
         for layer, f in features
     ]  # fmt: skip
     heads: tuple[str, ...] = ("Layer", "Rank", "Map", "Activation", "At", "Receptive field, pixels")

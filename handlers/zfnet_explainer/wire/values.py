@@ -165,9 +165,12 @@ class ClassIndex:
         return {"choices": (self.word,)} if self.word else {}
 
     def parse(self, name: str, value: Any) -> int | str:
-        if self.word and isinstance(value, str) and _plain(value) == self.word:
-            return self.word
         called = self._called(value) if isinstance(value, str) else []
+        if self.word and isinstance(value, str) and _plain(value) == self.word:
+            if called:
+                synset = self.classes[called[0]].synset
+                raise InvalidOption(name, f"clear: for the class of that name say {synset} or its index", value)
+            return self.word
         if len(called) > 1:
             synsets = ", ".join(self.classes[i].synset for i in called)
             raise InvalidOption(name, f"unique: {synsets} share this label", value)

@@ -98,7 +98,7 @@ function markStale(stale) {
 /** Show the answer for another class: from the explanation at hand, or from a new one where it does not have it. */
 function explainClass(prediction) {
   const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
-  setOption("target", classValue(prediction));
+  setOption("target", classValue(prediction, settings.classes));
   const { contrast: against } = form.elements;
   if (classSaid(against.value, settings.classes) === prediction.class_index) setOption("contrast", ""); // not against itself
   optionsChanged();
@@ -108,8 +108,9 @@ function explainClass(prediction) {
   }
   switchMaps(answer);
   showTop(answer);
-  current.options = { ...current.options, target: classValue(prediction) };
-  if (current.options.contrast) current.options.contrast = classValue(contrast.other); // it may have been this very class
+  current.options = { ...current.options, target: classValue(prediction, settings.classes) };
+  // It may have been this very class.
+  if (current.options.contrast) current.options.contrast = classValue(contrast.other, settings.classes);
   showTarget(answer);
 }
 
@@ -189,7 +190,10 @@ async function takeAlong(event) {
 }
 
 function prepareInput() {
-  $("file").addEventListener("change", (event) => take(event.target.files[0]));
+  $("file").addEventListener("change", (event) => {
+    take(event.target.files[0]);
+    event.target.value = ""; // else a file that has changed could not be chosen again
+  });
   document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -232,7 +236,7 @@ $("connection").addEventListener("submit", (event) => {
   run();
 });
 $("compare").addEventListener("change", () => {
-  current.options = { ...current.options, contrast: classValue(contrast.other) };
+  current.options = { ...current.options, contrast: classValue(contrast.other, settings.classes) };
   showCommand();
 });
 $("downloads").addEventListener("click", takeAlong);

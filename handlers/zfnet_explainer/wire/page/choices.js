@@ -25,12 +25,26 @@ function featuresFor(layers, wanted, high) {
   return Number(wanted) > most ? String(most) : wanted;
 }
 
+/** The indices of the classes of that name, a label or synset in any case. */
+function called(text, classes) {
+  const said = plain(text);
+  return [...classes.keys()].filter((i) => plain(classes[i].label) === said || plain(classes[i].synset) === said);
+}
+
+function plain(name) {
+  return name.replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
+}
+
+/** How an option says a class: by its label, or by its synset where that is another's name too, or means the second. */
+function classValue({ label, synset }, classes) {
+  return called(label, classes).length === 1 && plain(label) !== "second" ? label : synset;
+}
+
 /** The index of the class that an option says, as the server reads it: a label or synset in any case, else an index. */
 function classSaid(text, classes) {
-  const plain = (name) => name.replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
   const said = plain(text);
-  const named = classes.findIndex(({ label, synset }) => plain(label) === said || plain(synset) === said);
-  if (named >= 0) return named;
+  const [named] = called(text, classes);
+  if (named !== undefined) return named;
   return /^\d+$/.test(said) ? Number(said) : null;
 }
 

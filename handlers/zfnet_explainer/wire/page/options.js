@@ -67,11 +67,6 @@ function chosen() {
   return differing(written(), settings.options);
 }
 
-/** How an option says a class: by its label, or by its synset where others share that. */
-function classValue({ label, synset }) {
-  return settings.classes.filter((c) => c.label === label).length === 1 ? label : synset;
-}
-
 function optionsChanged() {
   const { stride, feature, features, fill, colour } = form.elements;
   if (!stride.dataset.edited) stride.value = defaultOf("stride", { window: form.elements.window.value }, settings.options);
