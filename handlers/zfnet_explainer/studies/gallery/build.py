@@ -48,8 +48,8 @@ def build(
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures
-    or with too many that cannot be read (`strict`: with one), for a device that rounds float32, ChangedPictures.
+    one with others begins anew. Raises ValueError for a folder without pictures or with too many that cannot be read
+    (`strict`: with one), for a device that rounds float32, ChangedPictures.
     """
     checkpoint.chain.placed(device)
     if not keeps_float32(device):
