@@ -57,7 +57,7 @@ def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
             3, strides[1], strides[1]
         )  # [6, 3, blocks, blocks, s, t]
         differences = blocks.permute(0, 2, 3, 4, 5, 1).reshape(6, tiles.inputs, -1).contiguous()
-        added = WinogradConvolution(layer, tiles)(differences, Workspace(differences))
+        added = WinogradConvolution(layer, tiles)(differences, Workspace(differences.device))
         maps = added.view(6, tiles.vertical.outputs, tiles.horizontal.outputs, 4).permute(0, 3, 1, 2)
         rows, cols = expected.shape[-2:]  # a kernel that does not fill its blocks is cut a little sooner by the margin
         torch.testing.assert_close(
@@ -91,7 +91,7 @@ def test_rounding_of_the_largest_tile(dtype: torch.dtype, bound: float) -> None:
     tiles = torch.randn(50, 384, 4, 4, generator=torch.Generator().manual_seed(0)).relu().to(dtype)
     differences = tiles.permute(0, 2, 3, 1).reshape(50, 16, 384).contiguous()
     largest = Tiling(inputs=4, kernel=3, stride=1)
-    added = WinogradConvolution(layer, Tiles(largest, largest))(differences, Workspace(differences))
+    added = WinogradConvolution(layer, Tiles(largest, largest))(differences, Workspace(differences.device))
     found = added.view(50, 6, 6, 8).permute(0, 3, 1, 2)
     exact = layer.double()(nn.functional.pad(tiles.double(), (2, 2, 2, 2)))
     deviation = float((found - exact).abs().max()) / float(exact.abs().max())

@@ -39,16 +39,16 @@ DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that 
 class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
-    `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory are kept from
-    their first use on: one thread at a time may call it.
+    `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory, in a
+    `workspace` that occluders may share, are kept from their first use on: one thread at a time may call it.
     """
 
-    def __init__(self, chain: Chain, memory: int | None = None) -> None:
+    def __init__(self, chain: Chain, memory: int | None = None, workspace: Workspace | None = None) -> None:
         self.chain = chain
         self.way = Way.GROUPS
         weight = next(chain.parameters())
         self.memory = memory or MEMORY[weight.device.type]
-        self._workspace = Workspace(weight)
+        self._workspace = workspace or Workspace(weight.device)
         self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain, weight.dtype, weight.device))
         self._filters = cache(WinogradConvolution)
 

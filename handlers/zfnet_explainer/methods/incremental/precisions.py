@@ -12,22 +12,24 @@ from ..occlusion import OcclusionMaps
 from ..squares import Squares
 from . import ways
 from .occluder import Occluder
+from .workspace import Workspace
 
 
 class Occluders:
     """Occluders of a chain in float32 by precision; `memory` is as an Occluder's.
 
-    A copy of the chain in another precision is made once, when it is first asked for.
+    They share a workspace. A copy of the chain in another precision is made once, when it is first asked for.
     """
 
     def __init__(self, chain: Chain, memory: int | None) -> None:
         self.chain, self.memory = chain, memory
-        self._made = {torch.float32: Occluder(chain, memory)}
+        self._workspace = Workspace(next(chain.parameters()).device)
+        self._made = {torch.float32: Occluder(chain, memory, self._workspace)}
 
     def of(self, precision: torch.dtype) -> Occluder:
         """On a GPU every one but float32's has settled its way."""
         if precision not in self._made:
-            made = Occluder(copy.deepcopy(self.chain).to(precision), self.memory)
+            made = Occluder(copy.deepcopy(self.chain).to(precision), self.memory, self._workspace)
             ways.settle(made)
             self._made[precision] = made
         return self._made[precision]

@@ -71,7 +71,7 @@ class Winograd(Step):
     def _differences(self, rows: Tensor, changed: SquareRows) -> Tensor:
         """What each changed row has more than the clean one, behind a row of zeros for what is unchanged."""
         before = self.workspace.gather("clean", self.below.rows, self.below.index(*changed.cells()))
-        differences = self.workspace.take("differences", 1 + len(rows), rows.shape[1])
+        differences = self.workspace.take("differences", rows.dtype, 1 + len(rows), rows.shape[1])
         differences[0] = 0
         torch.sub(rows, before, out=differences[1:])
         return differences

@@ -104,14 +104,16 @@ class WinogradConvolution:
         Without the bias, which differences do not have.
         """
         transformed = _each(self.of_input, differences, "transformed", workspace)
-        products = workspace.take("products", len(self.filters), len(differences), self.filters.shape[2])
+        products = workspace.take(
+            "products", differences.dtype, len(self.filters), len(differences), self.filters.shape[2]
+        )
         torch.bmm(transformed.transpose(0, 1), self.filters, out=products)
         return _each(self.to_output, products.transpose(0, 1), "added", workspace)
 
 
 def _each(matrix: Tensor, x: Tensor, role: str, workspace: Workspace) -> Tensor:
     """The matrix times every tile of x [tiles, n, maps]."""
-    found = workspace.take(role, len(x), len(matrix), x.shape[2])
+    found = workspace.take(role, x.dtype, len(x), len(matrix), x.shape[2])
     torch.bmm(matrix.expand(len(x), -1, -1), x, out=found)
     return found
 
