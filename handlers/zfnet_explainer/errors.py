@@ -55,6 +55,17 @@ def told_in(protocol: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def of_picture(number: int, pictures: int) -> Iterator[None]:
+    """Have the errors that come through say of which of several pictures, where one that fails fails them all."""
+    try:
+        yield
+    except RequestError as error:
+        if pictures > 1:
+            error.message = f"picture {number}, counted from 0: {error.message}"
+        raise
+
+
 class MalformedBody(RequestError):
     """A body that is not in one of the shapes the server reads."""
 

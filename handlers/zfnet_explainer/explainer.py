@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 import torch
@@ -80,6 +79,19 @@ class Explainer:
         with current(self.device):
             return self._explain(pixels, options)
 
+    def contrast(self, predictions: Sequence[Prediction], options: Options) -> int | None:
+        """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
+        target, second = _leading(predictions, options.target)
+        contrast = second if options.contrast == "second" else options.contrast
+        if contrast == target.class_index:
+            label = self.record.classes[contrast].label
+            raise UnusableOption(
+                f"`contrast` is {label}, the target itself: name another class, or `second`", "contrast"
+            )
+        if options.contrast is not None and contrast is None:
+            raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
+        return contrast
+
     def _explain(self, pixels: Pixels, options: Options) -> Explanation:
         clock = Clock(self.device)
         with clock("predict"):
@@ -87,9 +99,8 @@ class Explainer:
             clean = self.chain.run(image[None])
             found = answered(clean.outputs[self.chain.dense[-1]][0], self.record.temperature)
         predictions = ranked(found)
-        target = next(p for p in predictions if options.target in (None, p.class_index))
-        second = next((p.class_index for p in predictions if p is not target), None)
-        contrast = self._contrast(options.contrast, target.class_index, second)
+        target, second = _leading(predictions, options.target)
+        contrast = self.contrast(predictions, options)
         deconv = occlusion = None
         if "deconv" in options.methods:
             with clock("deconv"):
@@ -114,18 +125,6 @@ class Explainer:
             crosscheck=crosscheck,
             seconds=clock.seconds,
         )
-
-    def _contrast(self, wanted: int | Literal["second"] | None, target: int, second: int | None) -> int | None:
-        """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
-        contrast = second if wanted == "second" else wanted
-        if contrast == target:
-            label = self.record.classes[target].label
-            raise UnusableOption(
-                f"`contrast` is {label}, the target itself: name another class, or `second`", "contrast"
-            )
-        if wanted is not None and contrast is None:
-            raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
-        return contrast
 
     def _standardised(self, pixels: Pixels) -> Tensor:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
@@ -258,6 +257,12 @@ class Clock:
 
 def _apart(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
+
+
+def _leading(predictions: Sequence[Prediction], wanted: int | None) -> tuple[Prediction, int | None]:
+    """The target, wanted or most probable, and the most probable class that is not it, if there is one."""
+    target = next(p for p in predictions if wanted in (None, p.class_index))
+    return target, next((p.class_index for p in predictions if p is not target), None)
 
 
 def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:

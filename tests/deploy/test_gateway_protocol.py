@@ -193,7 +193,7 @@ def test_triton_infers_through_it(triton: InferenceServerClient, real: Gateway, 
     headers = {"Authorization": f"Bearer {real.tokens['alice']}"}
     pixels = InferInput("image", [1, 224, 224, 3], "UINT8")
     pixels.set_data_from_numpy(noise()[None], binary_data=binary)
-    found = triton.infer("zfnet", [pixels], headers=headers, query_params={"top_k": 3})
+    found = triton.infer("zfnet", [pixels], headers=headers)
     with real.client() as client:
         plain = client.post(PREDICT, params={"top_k": 20}, content=PICTURE).json()["predictions"]
     expected = [one["probability"] for one in sorted(plain, key=lambda one: one["class_index"])]

@@ -98,7 +98,7 @@ def test_triton_sends_all_that_it_can_say(triton: InferenceServerClient, expecte
         sequence_start=True,
         priority=1,
         timeout=10**6,
-        parameters={"top_k": 3},
+        parameters={"content_type": "np"},
         request_compression_algorithm="gzip",
     )
     check(found, expected, ["probabilities", "classes"])
@@ -108,10 +108,11 @@ def test_triton_sends_all_that_it_can_say(triton: InferenceServerClient, expecte
     ("file", "parameters", "status", "message"),
     [
         (PICTURE, {"target": "beagle"}, "400", "unknown option `target` (it is an option of explanations)"),
+        (PICTURE, {"top_k": 3}, "400", "`top_k` is about lists of predictions"),
         (b"no picture", {}, "415", "these bytes are not a picture this server reads"),
         (PICTURE[:300], {}, "422", "the PNG picture cannot be decoded"),
     ],
-    ids=["option", "text", "cut"],
+    ids=["option", "place", "text", "cut"],
 )
 def test_triton_is_told_what_is_wrong(
     triton: InferenceServerClient, file: bytes, parameters: dict[str, str], status: str, message: str

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { classSaid, classValue, defaultOf, differing, featuresFor, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
+const { classSaid, classValue, defaultOf, differing, featuresFor, fitting, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
 const OPTIONS = Object.fromEntries(
   Object.entries({
     methods: "deconv,occlusion", target: "", layer: "5", features: "9", feature: "", window: "32", stride: "8",
@@ -29,6 +29,12 @@ test("options of a method that is off are left out, and those of none stay", () 
 test("only what differs from its default is sent", () => {
   assert.deepEqual(differing(written(), OPTIONS), {});
   assert.deepEqual(differing(written({ target: "tench", layer: "" }), OPTIONS), { target: "tench", layer: "" });
+});
+
+test("a file is asked for without what it has no place for", () => {
+  const options = { top_k: "3", others: "2", window: "9" };
+  assert.deepEqual(fitting(options, "npz"), { window: "9" });
+  for (const format of ["json", "png", "html"]) assert.deepEqual(fitting(options, format), options);
 });
 
 test("chosen maps stand in place of the strongest", () => {

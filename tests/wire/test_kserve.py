@@ -73,7 +73,7 @@ def test_an_id_that_was_not_sent_is_not_answered() -> None:
 
 def test_only_the_outputs_that_were_asked_for() -> None:
     assert list(outputs(said(v2_predictions(SERVED, request("classes"), ROWS)))) == ["classes"]
-    both = said(v2_predictions(SERVED, request("classes", "probabilities", "classes"), ROWS))
+    both = said(v2_predictions(SERVED, request("classes", "probabilities"), ROWS))
     assert list(outputs(both)) == ["probabilities", "classes"]
 
 

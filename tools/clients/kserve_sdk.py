@@ -26,7 +26,7 @@ def tensor(values: NDArray[Any], datatype: str, binary: bool) -> InferRequest:
     """A request as the SDK makes it of an array."""
     image = InferInput("image", list(values.shape), datatype)
     image.set_data_from_numpy(values, binary_data=binary)
-    return InferRequest("zfnet", [image], parameters={"top_k": 3})
+    return InferRequest("zfnet", [image], parameters={"priority": 3})
 
 
 async def ask(url: str) -> None:

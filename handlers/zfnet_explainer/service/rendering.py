@@ -6,12 +6,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ..errors import InvalidOption, RequestError, UnusableOption
+from ..errors import InvalidOption, RequestError, UnusableOption, of_picture
 from ..explanation import Explanation, Options
 from ..pictures.decode import Picture
 from ..wire import kserve, response
 from ..wire.arrays import npz
-from ..wire.options import Rules
+from ..wire.options import Rules, refuse_without_place
+from ..wire.outputs import check_outputs
 from ..wire.report import report
 from ..wire.request import Request
 from ..wire.sizes import bound_json, bound_npz, bound_tensors
@@ -19,6 +20,7 @@ from .answer import Answer, in_json, in_tensors, refusal
 from .observation import Observation
 
 PNG, NPZ, HTML = "image/png", "application/x-npz", "text/html; charset=utf-8"
+NUMBERS = ("top_k", "images")  # options that arrays and tensors have no place for
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ def _v1(job: Job) -> Answer:
 
 
 def _v2(job: Job) -> Answer:
-    found = [(picture, job.explain(picture)) for picture in job.request.sound]
+    pictures, found = job.request.sound, []
+    for number, picture in enumerate(pictures):
+        with of_picture(number, len(pictures)):
+            found.append((picture, job.explain(picture)))
     with job.seen.timed("encode"):
         return in_tensors(*kserve.v2_explanations(job.served, job.request, found))
 
@@ -117,7 +122,7 @@ def _png(job: Job, _: Picture, found: Explanation) -> bytes:
 
 
 def _html(job: Job, picture: Picture, found: Explanation) -> bytes:
-    fields = response.explanation(job.served, picture, found, images=False)
+    fields = response.described(job.served, picture, found, images=False)
     seconds = {"decode": job.request.seconds, **found.seconds}
     answer = response.stamped(job.served, job.request_id, seconds, fields)
     return report(answer, job.options, _png(job, picture, found))
@@ -128,17 +133,21 @@ def _check_json(request: Request, options: Options, rules: Rules, limit: int) ->
 
 
 def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    refuse_without_place(request.options, NUMBERS)
     if options.others:
         raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
+    check_outputs(request.wanted.tensors, options, len(request.sound), rules)
     bound_tensors(request, options, rules, limit)
 
 
-def _check_npz(_: Request, options: Options, rules: Rules, limit: int) -> None:
+def _check_npz(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    refuse_without_place(request.options, NUMBERS)
     bound_npz(options, rules, limit)
 
 
-def _check_drawn(*_: object) -> None:
+def _check_drawn(request: Request, *_: object) -> None:
     """A drawing does not grow with the work."""
+    refuse_without_place(request.options, ["images"])
 
 
 MAPS = "fewer `features`, `layer`s or `others`"

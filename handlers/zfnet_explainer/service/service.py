@@ -10,19 +10,19 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from ..errors import TooMuchWork
+from ..errors import TooMuchWork, of_picture
 from ..explainer import Explainer, ranked
-from ..explanation import Explanation, FloatArray
+from ..explanation import Explanation, FloatArray, Options
 from ..net.precision import supported_precisions
 from ..pictures.decode import Picture
 from ..pictures.samples import Sample
 from ..wire import kserve, response
-from ..wire.options import Rules, bound_together, explain_options, predict_options
+from ..wire.options import Rules, bound_together, explain_options, predict_options, refuse_without_place
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
 from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
-from .rendering import HTML, Job, instances, renderer
+from .rendering import HTML, NUMBERS, Job, instances, renderer
 from .settings import Limits
 from .threads import Priority, here
 
@@ -74,6 +74,7 @@ class Service:
             supported_precisions(explainer.device),
             limits.max_squares,
             limits.max_squares_crosscheck,
+            explainer.exact,
         )
 
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
@@ -135,6 +136,8 @@ class Service:
 
     def _predict(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules)
+        if request.protocol == "v2":
+            refuse_without_place(request.options, NUMBERS)
         if any(id(p) not in scores.rows for p in request.sound):
             scores = self._score([request])
         if request.sound:
@@ -160,6 +163,8 @@ class Service:
         seen.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)
         chosen.check(request, options, self.rules, self.limits.max_response_bytes)
+        if request.protocol == "v2" and options.contrast is not None:
+            self._check_contrasts(request.sound, options)
 
         def explain(picture: Picture) -> Explanation:
             found = self.explainer.explain(picture.pixels, options)
@@ -168,6 +173,13 @@ class Service:
 
         answer = chosen.render(Job(self.served, request, request_id, seen, options, shown.images, explain))
         return self._bounded(answer, chosen.too_large)
+
+    def _check_contrasts(self, pictures: list[Picture], options: Options) -> None:
+        """Raise UnusableOption for a picture without such a contrast before any is explained."""
+        if len(pictures) > 1:
+            for number, row in enumerate(self.explainer.probabilities([p.pixels for p in pictures])):
+                with of_picture(number, len(pictures)):
+                    self.explainer.contrast(ranked(row), options)
 
     def _bounded(self, answer: Answer, too_large: str) -> Answer:
         """Raise TooMuchWork, with what to ask for, where an answer is over the limit of bytes."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MalformedBody, printable
 from ..explanation import Explanation, FloatArray
 from ..pictures.decode import Picture
 from .arrays import arrays
 from .binary import LENGTH_HEADER, joined, packed
+from .outputs import SHARED, refuse_absent, unknown_output
 from .request import Request
 from .response import Served
 
@@ -40,8 +40,12 @@ class Tensor:
 def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> tuple[bytes, dict[str, str]]:
     """`probabilities` FP32 [n, classes] and `classes` BYTES [classes], the labels in the same order.
 
-    Body and headers of the answer: with tensors in binary a header says where the JSON ends.
+    Body and headers of the answer: with tensors in binary a header says where the JSON ends. Raises MalformedBody for
+    an output that there is not.
     """
+    unknown = next((name for name in request.wanted.tensors if name not in SHARED), None)
+    if unknown is not None:
+        raise unknown_output(unknown, SHARED)
     return _answer(served, request, [Tensor("probabilities", np.stack(rows)), _classes(served)])
 
 
@@ -54,15 +58,12 @@ def v2_explanations(
         prefix = f"{number}." if len(found) > 1 else ""
         named = arrays(picture, one).items()
         tensors += [Tensor(prefix + name, values) for name, values in named if name != "probabilities"]
+    refuse_absent(request.wanted.tensors, {tensor.name for tensor in tensors})
     return _answer(served, request, tensors)
 
 
 def _answer(served: Served, request: Request, tensors: list[Tensor]) -> tuple[bytes, dict[str, str]]:
     wanted = request.wanted
-    names = {tensor.name: None for tensor in tensors}
-    unknown = [name for name in wanted.tensors if name not in names]
-    if unknown:
-        raise MalformedBody(f"there is no output `{printable(unknown[0])}`; there are {', '.join(names)[:400]}")
     outputs, binary = [], []
     for tensor in tensors:
         if not wanted.tensors or tensor.name in wanted.tensors:

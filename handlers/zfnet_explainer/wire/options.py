@@ -19,6 +19,11 @@ SECOND = "second"
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = MAX_LISTED
 MAX_OTHERS = 9
+# What such an option asks for, where an answer has no place for it.
+WITHOUT_PLACE = {
+    "top_k": "is about lists of predictions, in whose place this answer has the probability of every class",
+    "images": "is about the PNGs inside of json, and this answer has none",
+}
 # All pictures of one request may ask for so many times as much as a single one.
 MAX_TOGETHER = 4
 
@@ -33,6 +38,7 @@ class Rules:
     precisions: tuple[str, ...]
     max_squares: int
     max_squares_crosscheck: int
+    exact: bool = True  # whether float32 is kept
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,13 @@ def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tupl
     if "occlusion" in options.methods:
         _bound_squares(options, rules)
     return options, shown
+
+
+def refuse_without_place(given: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raise UnusableOption where one of these options is given, which nothing in the answer could follow."""
+    for name in names:
+        if name in given:
+            raise UnusableOption(f"`{name}` {WITHOUT_PLACE[name]}: leave it out", name)
 
 
 def default_values(rules: Rules) -> dict[str, Values]:

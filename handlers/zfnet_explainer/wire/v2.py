@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import QUOTE, MalformedBody
+from ..errors import QUOTE, MalformedBody, of_picture
 from ..explanation import Pixels
 from ..pictures.decode import MAX_PIXELS, Picture, View, cut
 from .binary import LENGTH_HEADER, elements
-from .document import MAX_INSTANCES, counted, parameters_of, refuse_unknown
+from .document import MAX_INSTANCES, counted, given_twice, parameters_of, refuse_unknown
 from .encoded import decode_picture, from_base64, from_binary
 
 # What clients say to each other's servers: codecs and headers, a sequence's place, how urgent a request is.
@@ -53,7 +53,12 @@ def wanted(document: Mapping[str, Any], binary: bool) -> Wanted:
     outputs = document.get("outputs")
     if outputs is not None and not isinstance(outputs, list):
         raise MalformedBody(OUTPUTS)
-    return Wanted(name, dict(_output(output, binary) for output in outputs or ()), binary)
+    tensors: dict[str, bool] = {}
+    for tensor, in_binary in (_output(output, binary) for output in outputs or ()):
+        if tensor in tensors:
+            raise given_twice(tensor)
+        tensors[tensor] = in_binary
+    return Wanted(name, tensors, binary)
 
 
 def _output(output: Any, binary: bool) -> tuple[str, bool]:
@@ -121,8 +126,12 @@ def _encoded_pictures(shape: list[int], data: Sequence[Any], view: View | int) -
     if shape not in ([len(data)], [len(data), 1]):
         raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
     entries = counted(data, "data")
-    read = (from_binary(e) if isinstance(e, bytes) else from_base64(e) for e in entries)
-    return tuple(decode_picture(encoded, view) for encoded in read)
+    return tuple(_encoded_picture(entry, number, len(entries), view) for number, entry in enumerate(entries))
+
+
+def _encoded_picture(entry: Any, number: int, pictures: int, view: View | int) -> Picture:
+    with of_picture(number, pictures):
+        return decode_picture(from_binary(entry) if isinstance(entry, bytes) else from_base64(entry), view)
 
 
 def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -> tuple[Picture, ...]:

@@ -13,6 +13,12 @@ function differing(values, options) {
   return Object.fromEntries(Object.entries(sent).filter(([name, value]) => value !== defaultOf(name, values, options)));
 }
 
+/** Those that a file of this format has a place for: an npz has every class, and no pictures. */
+function fitting(options, format) {
+  const placeless = format === "npz" ? ["top_k", "others"] : [];
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !placeless.includes(name)));
+}
+
 /** An option's default; the stride's follows a window that is smaller. */
 function defaultOf(name, values, options) {
   const { default: value } = options[name];

@@ -13,7 +13,7 @@ function showPredictions(predictions, target, onChoose) {
   $("predictions").replaceChildren(
     ...predictions.map((prediction) => {
       const bar = element("span", { className: "bar" }, element("span"));
-      bar.firstChild.style.width = percent(prediction.probability).replace(" ", "");
+      bar.firstChild.style.width = `${100 * prediction.probability}%`;
       const button = element(
         "button",
         { type: "button", className: "prediction", value: String(prediction.class_index), title: `Explain the answer for ${prediction.label}`,
@@ -56,7 +56,7 @@ function showReading(answer) {
 /** A file of this explanation, computed anew; its name follows the picture's. */
 async function download(picture, options, format) {
   const images = format === "json" && !$("images").checked ? { images: "false" } : {};
-  const response = await ask("explanations", picture, { ...options, ...images, format });
+  const response = await ask("explanations", picture, { ...fitting(options, format), ...images, format });
   const url = URL.createObjectURL(await response.blob());
   element("a", { href: url, download: fileName(picture.name, format) }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
