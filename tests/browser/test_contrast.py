@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.door import Door, opened, serving
-from tests.browser.steps import class_of, explain, explained, settle
+from tests.browser.steps import class_of, explain, explained, set_options, settle
 from tests.chains import seeded
 from tests.narrow import zfnet
+from tests.samples import MODEL_STORE
 from tests.served import RECORD
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
-from zfnet_explainer.pictures.display import CIVIDIS, DIVERGING
+from zfnet_explainer.pictures.display import CIVIDIS, CLASS_COLOURS, DIVERGING
 
 # The centre of each of the 4 x 4 cells would be under the cross and the outline: a quarter into it is clear of both.
 PLACES = [[56 * col + 14, 56 * row + 14] for row in range(4) for col in range(4)]
@@ -209,6 +211,25 @@ def test_a_class_that_is_not_predicted_is_compared_by_asking_for_it(page: Page) 
         f"rows {lowest['top']}–{lowest['top'] + 55}, columns {lowest['left']}–{lowest['left'] + 55}: {taken:.1f} nats"
     )
     expect(page.locator("#standings li")).to_have_count(2)
+    expect(page.locator("#standings li").last).to_contain_text("points")
+
+    def without_digits(route: Route) -> None:
+        found = route.fetch().json()
+        found["occlusion"]["target_probability"][0][0] = found["occlusion"]["by_class"][0]["probability"][0][0] = 0
+        route.fulfill(json=found)
+
+    page.route("**/explanations/zfnet", without_digits)
+    page.click("#explain")
+    expect(page.locator("#standings li").last).to_have_text(f"{contrast['label']}not in this answer")
+    expect(page.locator("#contrast-text")).to_contain_text(f"{taken:.1f} nats", use_inner_text=True)
+
+
+def test_a_prediction_that_is_under_no_square_keeps_its_colour_in_the_legend(page: Page) -> None:
+    set_options(page, window="224", stride="224", features="1")
+    page.set_input_files("#file", MODEL_STORE / "samples" / "dingo.jpg")
+    expect(page.locator("#legend li")).to_have_text(["dingo0", re.compile(r"[a-z]1$")])
+    swatches = page.locator("#legend .swatch").evaluate_all("all => all.map(e => e.style.background)")
+    assert swatches == [f"rgb{CLASS_COLOURS[0]}", f"rgb{CLASS_COLOURS[1]}"]
 
 
 def test_a_class_alone_is_compared_with_nobody(page: Page) -> None:

@@ -27,7 +27,13 @@ LAYERS = ("^Class", "^Layer 5", "^Layer 4", "^Layer 3", "^Layer 2", "^Layer 1", 
 def test_a_picture_is_predicted_and_explained(page: Page, door: Door, service: Service) -> None:
     set_options(page)
     page.click("#all-layers")
-    notes = explained(page)["notes"]
+    choose = "Drop a picture, paste one, or choose a file"
+    expect(page.locator("#file")).to_have_accessible_name(choose)
+    answer = explained(page)
+    notes, first = answer["notes"], answer["predictions"][0]
+    expect(page.locator("#file")).to_have_accessible_name(choose)
+    expect(page.locator("#file")).to_have_accessible_description(re.compile("^it's wide.png, 360 × 240 pixels"))
+    expect(page.locator("#done")).to_have_text(f"Explained: {first['label']}, {100 * first['probability']:.1f} %")
     classes = len(service.rules.classes)
     expect(page.locator(".prediction")).to_have_count(5)
     expect(page.locator("#model")).to_contain_text("zfnet 1.0.0")
@@ -299,6 +305,7 @@ def test_cancel_stops_the_wait_and_says_what_the_server_does(page: Page, door: D
     assert page.get_attribute("#bar", "value") is None, "nothing is known yet of how long it takes"
     page.click("#cancel")
     expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#explain")).to_be_focused()
     expect(page.locator("#stopped")).to_contain_text("The server finishes this job all the same")
     expect(page.locator("#error")).to_be_hidden()
 

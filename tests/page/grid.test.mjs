@@ -41,6 +41,12 @@ test("every class has a colour of its own while there are enough", () => {
   assert.deepEqual(classLegend(occurring(4), COLOURS).map(({ colour }) => colour), ["blue"]);
 });
 
+test("the first colour is the prediction's even where it is under no square", () => {
+  assert.deepEqual(classLegend(occurring(0, 9), COLOURS).map(({ colour, indices }) => [colour, ...indices]),
+    [["blue", 10], ["orange", 11]]);
+  assert.deepEqual(classLegend(occurring(0, 9, 4, 1), COLOURS)[0], { colour: "blue", label: "class 10", positions: 0, indices: [10] });
+});
+
 test("of more classes than colours one fewer keeps a colour, and all others share one that is nobody's", () => {
   const legend = classLegend(occurring(5, 9, 4, 1), COLOURS);
   assert.deepEqual(legend.map(({ colour }) => colour), ["blue", "orange", "grey"]);

@@ -105,10 +105,25 @@ function beyond(target) {
   return { asked, ...completed(answer(target, { contrast: asked })).occlusion };
 }
 
-test("odds against a target of probability nothing give no probability over one", () => {
-  const { by_class: maps } = beyond({ ...TENCH, probability: [[0, 0.5, 0.5], [0.125, 0.75, 0.5]] });
-  assert.equal(maps[2].probability[0][0], 1);
-  assert.ok(maps[2].probability.flat().every((probability) => probability >= 0 && probability <= 1));
+test("odds alone tell no probability where the target's has lost its digits", () => {
+  const under = (least) => beyond({ ...TENCH, probability: [[least, 0.5, 0.5], [0.125, 0.75, 0.5]] }).by_class[2];
+  for (const least of [0, 2 ** -149, 2 ** -127]) {
+    assert.deepEqual(under(least), { ...named(2), unoccluded: null, probability: null });
+  }
+  assert.deepEqual(beyond({ ...TENCH, unoccluded: 0 }).by_class[2].probability, null);
+  const told = under(2 ** -126);
+  assert.ok(Math.abs(told.unoccluded / (0.5 * Math.exp(-2.5)) - 1) < 1e-12);
+  assert.ok(told.probability.flat().every((probability) => probability >= 0 && probability <= 1));
+});
+
+test("a class without probabilities is compared with the contrasted target alone, and has no answer of its own", () => {
+  const asked = { ...named(2), unoccluded: 2.5, log_odds: [[-150, 140, 3], [-1.25, 4, 2.5]] };
+  const found = completed(answer({ ...TENCH, probability: [[0, 0.5, 0.5], [0.125, 0.75, 0.5]] }, { contrast: asked }));
+  assert.deepEqual(indices(answerFor(found, 1).occlusion.by_class), [0, 1]);
+  assert.deepEqual(indices(answerFor(found, 0).occlusion.by_class), [0, 1, 2]);
+  assert.equal(answerFor(found, 2), null);
+  assert.equal(rival(found.occlusion.by_class, 0).label, "beagle", "how probable it is nobody knows");
+  assert.equal(rival(found.occlusion.by_class, 0, 2).label, "church");
 });
 
 test("the pair that the server contrasted keeps its log odds, seen from either class", () => {

@@ -74,7 +74,7 @@ def cases() -> dict[str, Any]:
         "legends": [
             [
                 {"class_index": int(index), "label": f"class {index}", "positions": int(positions)}
-                for index, positions in zip(random.permutation(40)[:n], random.integers(1, 99, n), strict=True)
+                for index, positions in zip(random.permutation(40)[:n], random.integers(0, 99, n), strict=True)
             ]
             for n in (1, 2, 7, 8, 9, 10, 30)
         ],

@@ -7,7 +7,12 @@ const { accuracy, count, facts, inWords, nats, number, oddsInWords, percent, poi
   load("words.js");
 
 test("a share is a percentage with one decimal", () => {
-  assert.deepEqual([0, 0.0004, 0.5, 0.98765, 1].map(percent), ["0.0 %", "0.0 %", "50.0 %", "98.8 %", "100.0 %"]);
+  assert.deepEqual([0, 0.0006, 0.5, 0.98765, 0.9994, 1].map(percent),
+    ["0.0 %", "0.1 %", "50.0 %", "98.8 %", "99.9 %", "100.0 %"]);
+});
+
+test("only nothing is 0.0 % and only all is 100.0 %", () => {
+  assert.deepEqual([1e-45, 0.0004, 0.9996, 1 - 2 ** -24].map(percent), ["<0.1 %", "<0.1 %", ">99.9 %", ">99.9 %"]);
 });
 
 test("a number has three digits that count, and commas", () => {
@@ -59,6 +64,17 @@ test("two classes are told by their odds with nothing covered and by the square 
   assert.equal(odds(Math.log(4), [[1, 1], [0.5, 1]]),
     "With nothing covered Samoyed is 4 times as probable as dingo: log odds of 1.4 nats. " +
     "Most is taken by the square at rows 8–17, columns 0–9: 0.9 nats from Samoyed against dingo.");
+});
+
+test("a ratio that is about one or has too many digits is told in words", () => {
+  const said = (unoccluded) => odds(unoccluded, [[0, 0], [0, 0]]).split(":")[0];
+  assert.equal(said(0), "With nothing covered Samoyed is about as probable as dingo");
+  assert.equal(said(-0.004), "With nothing covered dingo is about as probable as Samoyed");
+  assert.equal(said(-0.02), "With nothing covered dingo is 1.02 times as probable as Samoyed");
+  assert.equal(said(13), "With nothing covered Samoyed is 442,000 times as probable as dingo");
+  for (const beyond of [14, 104, 1000]) {
+    assert.equal(said(beyond), "With nothing covered Samoyed is more than 1,000,000 times as probable as dingo");
+  }
 });
 
 test("it is said where a square turns the two around", () => {
@@ -121,12 +137,12 @@ test("a position's readings are its rows and columns, its numbers beside those w
   const answer = { occlusion: occlusion(), target: TENCH };
   assert.deepEqual(readings(answer, 0, 0), [
     ["Square", "rows 0–9, columns 0–9"],
-    ["Layer 5, map 17", "12.3 of 40 unoccluded"],
+    ["Layer 5, map 17", "12.3 (unoccluded 40)"],
     ["tench", "20.0 % (−60.0 points)"],
     ["Most probable", "beagle"],
   ]);
   assert.deepEqual(readings(answer, 0, 1).map(([, text]) => text),
-    ["rows 0–9, columns 14–23", "40 of 40 unoccluded", "90.0 % (+10.0 points)", "tench"]);
+    ["rows 0–9, columns 14–23", "40 (unoccluded 40)", "90.0 % (+10.0 points)", "tench"]);
 });
 
 test("a cross-check agrees, disagrees, or compares a reduced precision", () => {

@@ -135,8 +135,9 @@ def test_the_prediction_is_counted_first_then_the_most_frequent_class() -> None:
     classes = [[7, 7, 3], [3, 9, 7]]
     assert class_counts(class_map(classes, 9)) == [(9, 1), (7, 3), (3, 2)]
     assert class_counts(class_map(classes, 7)) == [(7, 3), (3, 2), (9, 1)]
-    assert class_counts(class_map(classes, 1)) == [(7, 3), (3, 2), (9, 1)]
-    assert class_counts(class_map([[5, 2], [2, 5]], 1)) == [(2, 2), (5, 2)], "a tie goes to the lower index"
+    assert class_counts(class_map(classes, 1)) == [(1, 0), (7, 3), (3, 2), (9, 1)], "under no square too"
+    assert class_counts(class_map([[5, 2], [2, 5]], 2)) == [(2, 2), (5, 2)]
+    assert class_counts(class_map([[5, 2], [2, 5]], 1)) == [(1, 0), (2, 2), (5, 2)], "a tie goes to the lower index"
 
 
 def test_the_legend_has_a_colour_for_each_class_in_order() -> None:
@@ -156,6 +157,13 @@ def test_eight_classes_keep_a_colour_each_and_nine_do_not() -> None:
 def test_class_pixels_have_the_legends_colours() -> None:
     picture = class_pixels(class_map([[4, 4], [4, 11]], 4), 2, 2)
     assert picture.tolist() == [[[*CLASS_COLOURS[0], 255]] * 2, [[*CLASS_COLOURS[0], 255], [*CLASS_COLOURS[1], 255]]]
+
+
+def test_the_predictions_colour_is_no_other_classs_where_it_is_under_no_square() -> None:
+    few = class_pixels(class_map([[4, 4], [4, 11]], 7), 2, 2)
+    assert few[..., :3].tolist() == [[list(CLASS_COLOURS[1])] * 2, [list(CLASS_COLOURS[1]), list(CLASS_COLOURS[2])]]
+    many = class_pixels(class_map([list(range(1, 13))], 0), 1, 12)
+    assert many[0, :, :3].tolist() == [*map(list, CLASS_COLOURS[1:7]), *[list(OTHER_COLOUR)] * 6]
 
 
 def test_the_answers_three_maps_are_coloured_by_their_own_ranges() -> None:

@@ -29,9 +29,10 @@ from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 from zfnet_explainer.net.geometry import Box
-from zfnet_explainer.pictures.display import PROJECTION_NOTE, legend
+from zfnet_explainer.pictures.display import CLASS_COLOURS, PROJECTION_NOTE, legend
 from zfnet_explainer.pictures.figure import FOOTER, draw, footer, panel
 from zfnet_explainer.pictures.figure7 import CONTRAST_ROW
+from zfnet_explainer.pictures.labels import share
 from zfnet_explainer.pictures.maps import legend_labels
 from zfnet_explainer.pictures.panels import SIDE, Page, with_square
 from zfnet_explainer.pictures.parts import COLUMNS, SECOND_ROW, TOP
@@ -277,6 +278,28 @@ def test_a_blurred_square_shows_the_blurred_picture() -> None:
     covered = with_square(pixels, occlusion(50, 12, fill="blur"), Box(36, 174, 86, 224), (0.5, 0.5, 0.5))
     blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(12.5)))
     assert (covered[36:86, 174:224] == blurred[36:86, 174:224]).all()
+
+
+def test_a_prediction_under_no_square_has_its_place_in_the_legend() -> None:
+    grid = squares(224, 224, 112, 112)
+    elsewhere = by_hand(grid, np.full((2, 2), 0.1, np.float32), np.full((2, 2), 5), 0.85, 0)
+    ax = at(drawn(None, elsewhere), *CLASSES)
+    key = ax.get_legend()
+    assert key is not None
+    assert [text.get_text() for text in key.get_texts()] == ["class 0 (0)", "class 5 (4)"]
+    shown = cells(ax)
+    assert {shown.to_rgba(value)[:3] for value in np.asarray(shown.get_array()).ravel()} == {
+        tuple(channel / 255 for channel in CLASS_COLOURS[1])
+    }
+
+
+def test_a_probability_that_only_rounds_to_one_is_told_as_less() -> None:
+    assert [share(p) for p in (0.0, 3e-7, 0.05, 0.9994, 0.9996, 1.0)] == [
+        "0.00", "3.00e-07", "0.0500", "0.999", ">0.999", "1.00",
+    ]  # fmt: skip
+    grid = squares(224, 224, 112, 112)
+    sure = by_hand(grid, np.full((2, 2), 0.9996, np.float32), np.zeros((2, 2), int), 0.9999, 0)
+    assert "▸ unoccluded >0.999, lowest ✕ >0.999, highest ◯ >0.999" in texts(drawn(None, sure))
 
 
 def test_the_legend_names_the_classes_that_occur_with_their_squares() -> None:

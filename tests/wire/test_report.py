@@ -15,7 +15,7 @@ from tests.pictures.figures import kept
 from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Options
+from zfnet_explainer.explanation import FloatArray, Occlusion, Options
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
@@ -229,6 +229,39 @@ def test_a_contrast_is_told_in_numbers_and_to_who_does_not_see_the_figure() -> N
     assert f"Against {other['label']} its log odds, {other['unoccluded']:.2f} nats, are lowest" in said
     assert '<th scope="row">contrast</th><td>second</td>' in text
     assert "and not" not in report(trained, format="html", **SMALL)
+
+
+def test_only_nothing_and_all_are_told_as_that_and_no_zero_has_a_sign() -> None:
+    answer = answer_of(service(), contrast="second", **SMALL)
+    found = answer["occlusion"]
+    answer["predictions"][0]["probability"] = answer["target"]["probability"] = 0.9996
+    found["unoccluded"], found["summary"]["flipped_share"] = 1.0, 0.0
+    found["summary"]["worst"] |= {"probability": 0.0004, "drop": -0.0004}
+    found["contrast"] |= {"unoccluded": -0.001}
+    found["contrast"]["worst"]["log_odds"] = -0.002
+    text = write(answer, OPTIONS, b"figure").decode()
+    assert f"<h1>{answer['target']['label']}, &gt;99.9 %</h1>" in text
+    told = dict(re.findall('<tr><th scope="row">(.+?)</th><td>(.+?)</td></tr>', text))
+    assert told["Probability, nothing covered"] == "100.0 %"
+    assert told["Lowest probability"] == "&lt;0.1 %"
+    assert told["The prediction changes"] == "at 0.0 % of the positions"
+    assert told["Largest drop"] == "0.0 points"
+    assert told["Log odds, nothing covered"] == "0.00 nats"
+    assert told["Lowest log odds"].startswith("0.00 nats")
+    assert "-0.0" not in text
+
+
+def test_no_grid_is_made_that_the_report_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    probability = Occlusion.probability
+
+    def noted(occlusion: Occlusion, class_index: int) -> FloatArray:
+        asked.append(class_index)
+        return probability(occlusion, class_index)
+
+    monkeypatch.setattr(Occlusion, "probability", noted)
+    report(service(), format="html", target="1", methods="occlusion", window="112", stride="112")
+    assert set(asked) == {1}, "the target's alone"
 
 
 def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:

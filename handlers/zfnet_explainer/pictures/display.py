@@ -72,12 +72,14 @@ class LegendEntry:
 
 
 def class_counts(occlusion: Occlusion) -> list[tuple[int, int]]:
-    """The classes that occur, each with its number of squares: the prediction first, then the most frequent.
+    """The legend's classes, each with its number of squares: the prediction, then those that occur, the most frequent
+    first, ties to the lower index.
 
-    So one colour is the prediction's in every picture. Ties go to the lower index.
+    The prediction stands there even with no square, so that the first colour is its own in every picture.
     """
-    counts = Counter(occlusion.most_probable_class.flatten().tolist())
     prediction = occlusion.most_probable_unoccluded
+    counts = Counter({prediction: 0})
+    counts.update(occlusion.most_probable_class.flatten().tolist())
     return sorted(counts.items(), key=lambda item: (item[0] != prediction, -item[1], item[0]))
 
 

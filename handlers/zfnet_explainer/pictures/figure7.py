@@ -2,7 +2,7 @@
 
 from ..explanation import Contrast, Explanation, LayerProjections, Occlusion
 from ..net.checkpoint import Record
-from .labels import label
+from .labels import label, share
 from .maps import Quantity, draw_classes, draw_map
 from .panels import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
 from .parts import (
@@ -68,8 +68,8 @@ def _probability(occlusion: Occlusion, page: Page, top: float, explanation: Expl
         COLUMNS[0],
         top,
         f"(d) Probability of {label(record.classes, explanation.target.class_index)}",
-        f"▸ unoccluded {occlusion.unoccluded:#.3g}, lowest ✕ {occlusion.target_probability.min():#.3g}, "
-        f"highest ◯ {occlusion.target_probability.max():#.3g}",
+        f"▸ unoccluded {share(occlusion.unoccluded)}, lowest ✕ {share(occlusion.target_probability.min())}, "
+        f"highest ◯ {share(occlusion.target_probability.max())}",
     )
     shown = Quantity.from_zero(occlusion.target_probability, occlusion.unoccluded, "cividis", "probability")
     draw_map(page, COLUMNS[0], top, explanation.pixels, occlusion, shown)
@@ -81,7 +81,7 @@ def _contrast(
     """Why the target and not the other class: (f), and the picture with the square that takes most."""
     target, other = (label(record.classes, i, 17) for i in (explanation.target.class_index, contrast.class_index))
     lowest = float(contrast.log_odds[contrast.worst])
-    detail = f"▸ unoccluded {contrast.unoccluded:.2f} nats, lowest ✕ {lowest:.2f}"
+    detail = f"▸ unoccluded {contrast.unoccluded:z.2f} nats, lowest ✕ {lowest:z.2f}"
     page.heading(COLUMNS[0], top, f"(f) Log odds: {target} against {other}", detail)
     shown = Quantity.around(contrast.log_odds, contrast.unoccluded, "RdBu", "log p(target) - log p(other), nats")
     draw_map(page, COLUMNS[0], top, explanation.pixels, occlusion, shown, {"X": contrast.worst})

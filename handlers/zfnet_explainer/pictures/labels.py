@@ -1,4 +1,4 @@
-"""What is written in a figure: its font has glyphs for many scripts, and not for all."""
+"""What is written in a figure, numbers and names: its font has glyphs for many scripts, and not for all."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -24,6 +24,12 @@ def short(text: str, length: int = 24) -> str:
 def legible(text: str) -> str:
     """The text, each character that the font has no glyph for as its number: U+732B."""
     return "".join(character if _writable(character) else f"U+{ord(character):04X}" for character in text)
+
+
+def share(probability: float) -> str:
+    """A probability 0 to 1 in three digits; what only rounds to 1 is told as less than that."""
+    digits = f"{probability:#.3g}"
+    return ">0.999" if probability < 1 and digits == "1.00" else digits
 
 
 def _writable(text: str) -> bool:

@@ -15,7 +15,7 @@ from ..net.checkpoint import ClassName
 from ..net.geometry import Box
 from .display import patch_pixels
 from .fill import fill_pixels
-from .labels import label
+from .labels import label, share
 
 WIDTH, DPI = 13.8, 130
 SIDE = 3.5  # inches, of a picture or a map
@@ -126,7 +126,7 @@ def draw_predictions(
     ax.barh(range(len(shown)), [p.probability for p in shown], height=0.32, align="edge", color=BAR_COLOUR)
     for row, p in enumerate(shown):
         ax.text(0, row - 0.14, label(names, p.class_index), size=DETAIL, parse_math=False)
-        ax.text(1, row - 0.14, f"{p.probability:.3f}", size=DETAIL, ha="right")
+        ax.text(1, row - 0.14, share(p.probability), size=DETAIL, ha="right")
     ax.set(xlim=(0, 1), ylim=(len(shown) - 0.4, -0.6))
     ax.set_axis_off()
 

@@ -84,8 +84,8 @@ def _alternative(title: str, answer: Answer) -> str:
         )
         if contrast := answer["occlusion"].get("contrast"):
             found.append(
-                f"Against {contrast['label']} its log odds, {contrast['unoccluded']:.2f} nats, are lowest, "
-                "{log_odds:.2f}, at top {top}, left {left}.".format(**contrast["worst"])
+                f"Against {contrast['label']} its log odds, {contrast['unoccluded']:z.2f} nats, are lowest, "
+                "{log_odds:z.2f}, at top {top}, left {left}.".format(**contrast["worst"])
             )
     for layer in answer.get("deconv", {"layers": ()})["layers"]:
         strongest = max(layer["features"], key=lambda feature: feature["activation"])
@@ -108,7 +108,7 @@ def _occlusion(answer: Answer) -> Rows:
         ("Target", _class(answer["target"])),
         ("Probability, nothing covered", _percent(found["unoccluded"])),
         ("Lowest probability", _percent(worst["probability"])),
-        ("Largest drop", f"{100 * worst['drop']:.1f} points"),
+        ("Largest drop", f"{100 * max(0.0, worst['drop']):.1f} points"),
         ("Worst position", f"top {worst['top']}, left {worst['left']} (of the {found['window']}-pixel square)"),
         ("Highest probability", f"{_percent(best['probability'])}, at top {best['top']}, left {best['left']}"),
         ("The prediction changes", f"at {_percent(found['summary']['flipped_share'])} of the positions"),
@@ -125,8 +125,8 @@ def _contrast(target: Answer, found: Answer) -> Section:
     worst = other["worst"]
     rows = [
         ("Against", _class(other)),
-        ("Log odds, nothing covered", f"{other['unoccluded']:.2f} nats"),
-        ("Lowest log odds", f"{worst['log_odds']:.2f} nats, at top {worst['top']}, left {worst['left']}"),
+        ("Log odds, nothing covered", f"{other['unoccluded']:z.2f} nats"),
+        ("Lowest log odds", f"{worst['log_odds']:z.2f} nats, at top {worst['top']}, left {worst['left']}"),
         ("Most that a square takes", f"{max(0.0, other['unoccluded'] - worst['log_odds']):.2f} nats"),
     ]
     return Section(f"Why {target['label']} and not {other['label']}", rows)
@@ -245,4 +245,8 @@ def _class(entry: Answer) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    """With one decimal; what only rounds to nothing or to all is told as less than that."""
+    rounded = f"{100 * share:.1f}"
+    if share > 0 and rounded == "0.0":
+        return "<0.1 %"
+    return ">99.9 %" if share < 1 and rounded == "100.0" else f"{rounded} %"

@@ -75,6 +75,14 @@ def stamped(served: Served, request_id: str, seconds: Mapping[str, float], field
 
 def explanation(served: Served, picture: Picture, found: Explanation, images: bool) -> dict[str, Any]:
     """The JSON answer of /explanations, without the fields that belong to the request."""
+    answer = described(served, picture, found, images)
+    if found.occlusion is not None:
+        answer["occlusion"]["by_class"] = _by_class(served, found, found.occlusion)
+    return answer
+
+
+def described(served: Served, picture: Picture, found: Explanation, images: bool) -> dict[str, Any]:
+    """That answer without the grids of the predicted classes, which a report does not tell."""
     answer: dict[str, Any] = {
         "image": {
             "width": picture.width,
@@ -150,14 +158,6 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
         "target_probability": maps.target_probability,
         "unoccluded": maps.unoccluded,
         "most_probable_class": maps.most_probable_class,
-        "by_class": [
-            {
-                **served.class_names(p.class_index),
-                "unoccluded": p.probability,
-                "probability": maps.probability(p.class_index),
-            }
-            for p in found.predictions
-        ],
         "classes": [{**served.class_names(index), "positions": count} for index, count in class_counts(maps)],
         "summary": {
             "worst": {**_corner(maps.box(maps.worst)), "probability": worst, "drop": maps.unoccluded - worst},
@@ -177,6 +177,17 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
         height, width = found.pixels.shape[:2]
         answer["images"] = {name: _png(shown) for name, shown in occlusion_pixels(maps, height, width).items()}
     return answer
+
+
+def _by_class(served: Served, found: Explanation, maps: Occlusion) -> list[dict[str, Any]]:
+    return [
+        {
+            **served.class_names(p.class_index),
+            "unoccluded": p.probability,
+            "probability": maps.probability(p.class_index),
+        }
+        for p in found.predictions
+    ]
 
 
 def _contrast(served: Served, maps: Occlusion, contrast: Contrast) -> dict[str, Any]:

@@ -77,6 +77,7 @@ async function explain(signal) {
   showTarget(answer);
   show("take");
   markStale(false);
+  $("done").textContent = `Explained: ${answer.target.label}, ${percent(answer.target.probability)}`; // to a screen reader
 }
 
 function showTarget({ predictions, target }) {
@@ -143,9 +144,11 @@ function tick(elapsed) {
 function cancel() {
   current.waiting?.abort();
   show("stopped");
+  $("explain").focus(); // the button that had the focus is going
 }
 
 function clearMessages() {
+  $("done").textContent = "";
   show("stopped", false);
   show("error", false);
   markOption(null);

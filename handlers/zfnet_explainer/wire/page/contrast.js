@@ -41,7 +41,14 @@ function contrastInWords(row, col) {
 
 function readContrast(row, col) {
   $("contrast-here").textContent = contrastInWords(row, col);
-  $("standings").replaceChildren(...contrast.listed.map((map) => standing(map, map.probability[row][col])));
+  $("standings").replaceChildren(
+    ...contrast.listed.map((map) => (map.probability ? standing(map, map.probability[row][col]) : untold(map))),
+  );
+}
+
+/** A class of which the answer has odds alone. */
+function untold({ label }) {
+  return element("li", null, element("span", null, label), element("span", { className: "value quiet" }, "not in this answer"));
 }
 
 /** A class's bar under the square, a mark where it ends with nothing covered. */

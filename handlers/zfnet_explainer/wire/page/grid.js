@@ -13,7 +13,7 @@ function cellAt(edges, position) {
   return edges.slice(1, -1).filter((edge) => edge <= position).length;
 }
 
-/** In the answer's order, the prediction first; beyond the colours there are, one last entry holds all other classes. */
+/** In the answer's order, whose first is always the prediction; beyond the colours there are, one last entry holds all other classes. */
 function classLegend(classes, { classes: colours, other }) {
   const kept = classes.length <= colours.length ? classes : classes.slice(0, colours.length - 1);
   const entries = kept.map((c, i) => ({ colour: colours[i], label: c.label, positions: c.positions, indices: [c.class_index] }));

@@ -1,6 +1,7 @@
 // Classes against each other over the squares, from the probabilities that an answer has: no request is needed.
 
 const LEAST = 2 ** -149; // float32's smallest number: a probability that was rounded to zero is no more than this
+const NORMAL = 2 ** -126; // float32's smallest number with all its digits: one below it is too rough to reckon with
 const LEAST_REACH = 0.1; // nats, as in the server's figure: rounding alone is not drawn in full colour
 
 /**
@@ -11,36 +12,45 @@ function completed(answer) {
   const { occlusion, target } = answer;
   if (!occlusion) return answer;
   const { unoccluded, target_probability: probability, by_class: predicted } = occlusion;
-  const maps = [...predicted, { ...target, unoccluded, probability }];
+  const own = { ...target, unoccluded, probability };
   const contrast = occlusion.contrast && { ...occlusion.contrast, target: target.class_index };
-  if (contrast) {
-    const { log_odds: odds, unoccluded: clean, ...named } = contrast;
-    // Where the target's probability was rounded to zero, odds alone leave it open how probable the other is.
-    const against = (p, logOdds) => Math.min(1, Math.max(p, LEAST) * Math.exp(-logOdds));
-    maps.push({ ...named, unoccluded: against(unoccluded, clean), probability: pairwise(probability, odds, against) });
-  }
+  const maps = [...predicted, own, ...(contrast ? [contrasted(own, contrast)] : [])];
   const first = (map, i) => maps.findIndex(({ class_index: index }) => index === map.class_index) === i;
   return { ...answer, occlusion: { ...occlusion, by_class: maps.filter(first), contrast } };
+}
+
+/**
+ * The map of the class that the target was contrasted with, without probabilities where the target's are too small to
+ * tell them: odds alone leave it open how probable the two are.
+ */
+function contrasted({ unoccluded, probability }, { class_index, synset, label, unoccluded: clean, log_odds: odds }) {
+  const named = { class_index, synset, label };
+  const told = [unoccluded, ...probability.flat()].every((share) => share >= NORMAL);
+  if (!told) return { ...named, unoccluded: null, probability: null };
+  const against = (share, logOdds) => Math.min(1, share * Math.exp(-logOdds));
+  return { ...named, unoccluded: against(unoccluded, clean), probability: pairwise(probability, odds, against) };
 }
 
 /** A completed answer as it were for another class, or null where it has too little for that. */
 function answerFor(answer, index) {
   const { occlusion, predictions } = answer;
   const map = (occlusion?.by_class ?? predictions).find((one) => one.class_index === index);
-  if (!map) return null;
+  if (!map || map.probability === null) return null;
   const { class_index, synset, label } = map;
   const target = { class_index, synset, label, probability: occlusion ? map.unoccluded : map.probability };
   return occlusion ? { ...answer, target, occlusion: occlusionFor(occlusion, map) } : { ...answer, target };
 }
 
-function occlusionFor(occlusion, { unoccluded, probability }) {
+function occlusionFor(occlusion, { class_index, unoccluded, probability }) {
   const [worst, best] = [extreme(occlusion, probability, Math.min), extreme(occlusion, probability, Math.max)];
   const summary = {
     ...occlusion.summary,
     worst: { ...worst, drop: unoccluded - worst.probability },
     best: { ...best, rise: best.probability - unoccluded },
   };
-  return { ...occlusion, unoccluded, target_probability: probability, summary };
+  // A map without probabilities has odds against the contrasted target alone.
+  const comparable = occlusion.by_class.filter((one) => one.probability || class_index === occlusion.contrast.target);
+  return { ...occlusion, unoccluded, target_probability: probability, by_class: comparable, summary };
 }
 
 /** The square of the lowest or highest value, the first in reading order. */

@@ -1,7 +1,13 @@
 // Numbers and findings in words.
 
+const MANY = 1e6; // above it the ratio of two probabilities has too many digits to be read
+
+/** With one decimal; what only rounds to nothing or to all is told as less than that. */
 function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  const rounded = (100 * share).toFixed(1);
+  if (share > 0 && rounded === "0.0") return "<0.1 %";
+  if (share < 1 && rounded === "100.0") return ">99.9 %";
+  return `${rounded} %`;
 }
 
 function number(value) {
@@ -60,10 +66,16 @@ function shiftInWords(change, label, other) {
     : `Covering this square gives ${label} ${size} against ${other}.`;
 }
 
+/** How a class stands to one that is so many times rarer. */
+function timesAs(ratio) {
+  if (ratio > MANY) return `more than ${number(MANY)} times as probable as`;
+  return number(ratio) === "1" ? "about as probable as" : `${number(ratio)} times as probable as`;
+}
+
 /** Two classes with nothing covered, and what the square that takes most does to them. */
 function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, label, other) {
   const [likelier, rarer] = unoccluded < 0 ? [other, label] : [label, other];
-  const clean = `With nothing covered ${likelier} is ${number(Math.exp(Math.abs(unoccluded)))} times as probable as ${rarer}: ` +
+  const clean = `With nothing covered ${likelier} is ${timesAs(Math.exp(Math.abs(unoccluded)))} ${rarer}: ` +
     `log odds of ${nats(unoccluded)}.`;
   const least = values[worst.row][worst.col];
   const taken = nats(unoccluded - least);
@@ -86,7 +98,7 @@ function readings({ occlusion, target }, row, col) {
   return [
     ["Square", extent(top, left, window)],
     [`Layer ${feature.layer}, map ${feature.feature}`,
-      `${number(occlusion.feature_activity[row][col])} of ${number(feature.unoccluded)} unoccluded`],
+      `${number(occlusion.feature_activity[row][col])} (unoccluded ${number(feature.unoccluded)})`],
     [target.label, `${percent(probability)} (${points(probability - occlusion.unoccluded)})`],
     ["Most probable", occlusion.classes.find((c) => c.class_index === most).label],
   ];
