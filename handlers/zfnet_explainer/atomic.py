@@ -9,19 +9,32 @@ from pathlib import Path
 
 
 @contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """An OSError of the block names this file where it names none: a write that finds the disk full does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(target)
+        raise
+
+
+@contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """A path to write to; what is there when the block ends without an error appears as `target` at once.
 
-    Also where another process writes the same one. Whoever may read new files (umask) may read it. Raises OSError.
+    Also where another process writes the same one. Whoever may read new files (umask) may read it. Raises OSError,
+    which names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f".{secrets.token_hex(8)}.part")
     staged.touch(exist_ok=False)
     permissions = stat.S_IMODE(staged.stat().st_mode)
     try:
-        yield staged
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
+        with naming(target):
+            yield staged
+            with staged.open("rb") as file:
+                os.fsync(file.fileno())
         staged.chmod(permissions)  # safetensors writes through a private file of its own
         staged.replace(target)
     except BaseException:

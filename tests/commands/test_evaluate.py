@@ -25,6 +25,7 @@ from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
 
 from ..chains import named, plain, seeded
+from ..room import room_for
 from ..samples import noise
 
 SIDE = 64
@@ -116,6 +117,20 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     assert "| phases | side 32, epochs 1; side 64, epochs 2 |" in tables
     assert "| nesterov | yes |" in tables
     assert "| 2 | 64 | 1.235 | 50.0 % |" in tables
+
+
+@pytest.mark.parametrize(("size", "file"), [(200, "accuracy.json"), (2**13, "learning-curve.png")])
+def test_where_the_disk_is_full_what_was_measured_is_shown(
+    data: Path, weights: Path, tmp_path: Path, size: int, file: str
+) -> None:
+    with room_for(size):
+        result = evaluate(data, "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"error: {tmp_path / 'out' / file} cannot be written (File too large): make room there" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Reliability" in result.stdout
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == (set() if file == "accuracy.json" else {"accuracy.json", "accuracy.md"}), "whole files alone"
 
 
 def test_a_class_that_looks_like_markup_is_shown_as_it_is(data: Path, tmp_path: Path) -> None:

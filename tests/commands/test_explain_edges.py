@@ -1,7 +1,6 @@
 """`zfnet-explainer explain` where names, folders, options and the environment are not as they should be."""
 
 import os
-import resource
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from zfnet_explainer.commands.bulk import MADE_WITH
 from zfnet_explainer.commands.explain import explain
 
 from ..deploy.upstream import Reply, running_upstream
+from ..room import room_for
 from ..samples import encoded, noise
 
 NOWHERE = "http://zfnet.invalid"
@@ -33,6 +33,20 @@ def test_a_name_that_is_not_utf_8(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / f"{name}.png").exists()
 
 
+def test_a_name_that_looks_like_markup_is_told_as_it_is(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "[bold] :cat:"
+    (folder / "[b] :dog:.png").write_bytes(b"a picture")
+    with running_upstream() as upstream:
+        upstream.reply = lambda _: Reply(status=400 if len(upstream.seen) == 2 else 200)
+        with pytest.raises(typer.Exit):
+            explain([folder], out, url=f"http://{upstream.address}")
+    said = capsys.readouterr().err
+    assert f"{folder}/[b] :dog:.png: 400" in said
+    assert f"2 of 3 pictures explained, in {out}/" in said
+
+
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with running_upstream() as upstream:
@@ -44,15 +58,10 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(folder: Path, tmp_
 def test_a_disk_that_is_full_ends_the_run_and_leaves_what_was_whole(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with running_upstream() as upstream:
         upstream.reply = lambda _: Reply(body=b"x" * (2**20 if len(upstream.seen) == 1 + 2 else 2**10))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
-        try:
-            with pytest.raises(typer.Exit) as ended:
-                explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with room_for(2**16), pytest.raises(typer.Exit) as ended:
+            explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
         assert ended.value.exit_code == 1
         said = capsys.readouterr().err
         assert f"{tmp_path / 'out'} takes no more files (File too large" in said

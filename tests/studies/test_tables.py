@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.room import room_for
 from zfnet_explainer.studies.statistics import Estimate, interval, percent_interval
 from zfnet_explainer.studies.tables import Table, percent, rewrite
 
@@ -27,8 +28,11 @@ def test_a_page_keeps_all_but_its_sections(tmp_path: Path) -> None:
         f"# Title\n<!-- table: one -->\n{LINES}<!-- end -->\nbetween \\1\n<!-- table: two -->\nkept\n<!-- end -->\n"
     )
     assert page.read_text() == expected
-    rewrite(page, [TABLE])
+    link = tmp_path / "link.md"
+    link.symlink_to(page.name)
+    rewrite(link, [TABLE])
     assert page.read_text() == expected
+    assert link.is_symlink()
 
 
 def test_a_page_without_sections_is_left_alone(tmp_path: Path) -> None:
@@ -37,6 +41,14 @@ def test_a_page_without_sections_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no section <!-- table: NAME --> for any of one"):
         rewrite(page, [TABLE])
     assert "kept" in page.read_text()
+
+
+def test_a_page_that_there_is_no_room_for_is_left_as_it_was(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table: one -->\nold\n<!-- end -->\n")
+    with room_for(10), pytest.raises(OSError, match=r"page\.md"):
+        rewrite(page, [TABLE])
+    assert page.read_text() == "<!-- table: one -->\nold\n<!-- end -->\n"
 
 
 def test_numbers() -> None:

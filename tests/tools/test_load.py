@@ -47,6 +47,14 @@ def asker(upstream: Upstream) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_page_in_the_place_of_its_figures_is_refused(name: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(import_module(f"tools.load.{name}").app, ["--out", str(tmp_path / "page.json")])
+    assert done.exit_code == 2, done.exception
+    assert "where the figures go" in " ".join(done.output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def in_front_of(found: object, tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the tool measure this server instead of one that it starts."""
 

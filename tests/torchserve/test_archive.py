@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.pictures.atlases import write_atlas
+from tests.room import room_for
 from tests.samples import MODEL_STORE
 from zfnet_explainer.pictures.samples import load as load_samples
 from zfnet_explainer.torchserve.archive import (
@@ -204,6 +205,12 @@ def test_a_name_that_no_url_can_have_is_refused(tmp_path: Path, weights: Path, r
     with pytest.raises(ServingError, match=message):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
     assert not (tmp_path / "zfnet.mar").exists()
+
+
+def test_an_archive_that_there_is_no_room_for_is_named_and_leaves_nothing(tmp_path: Path, weights: Path) -> None:
+    with room_for(10), pytest.raises(OSError, match=r"store/zfnet\.mar"):
+        ensure_archive(tmp_path / "store" / "zfnet.mar", weights, WorkerOptions())
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_an_archive_where_nothing_can_be_written_is_refused(weights: Path) -> None:

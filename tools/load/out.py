@@ -9,7 +9,12 @@ from zfnet_explainer.commands.paths import writable
 
 
 def in_a_writable_folder(page: Path) -> Path:
-    """The page, whose folder is made where there is none. Raises typer.BadParameter where nothing can be written."""
+    """The page, whose folder is made where there is none.
+
+    Raises typer.BadParameter where nothing can be written, and for a page in the place of its figures.
+    """
+    if page == page.with_suffix(".json"):
+        raise typer.BadParameter(f"{page} is where the figures go: name the page .md")
     writable(page.parent)
     return page
 

@@ -47,7 +47,7 @@ def bench(
     asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
     names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")
     found = results.Results(machine.describe(where, tuple(asked)), repeats)
-    console.print(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}")
+    console.print(Text(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}"))
     cases = [occlusion.Case(net, *grid, p) for net, grid, p in product(names, _grids(grids), asked)]
     try:
         with Progress(console=console) as progress:
@@ -55,9 +55,8 @@ def bench(
             if requests:
                 _requests(found, weights, where, progress)
     finally:  # what took minutes to measure is not lost with what fails after it
-        saved = found.save(out)
         show(found.tables())
-        console.print(Text(f"numbers: {saved}"), soft_wrap=True)
+        console.print(Text(f"numbers: {found.save(out)}"), soft_wrap=True)
     for page in into or []:
         rewrite(page, found.tables())
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
+from ..atomic import whole, write_whole
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
-from .reading import Strict
+from .reading import Strict, tolerance
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from ..net.chain import Chain
@@ -58,7 +59,6 @@ def evaluate(
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
-    from ..pictures.stream import Tolerance
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
     from ..studies.tables import rewrite
@@ -76,8 +76,7 @@ def evaluate(
         record = checkpoint.record
         console = Console(stderr=True, soft_wrap=True)
         with console.status("reading the pictures"):
-            tolerance = Tolerance.of(strict, lambda line: console.print(Text(line)))
-            source, labels = validation_pictures(data, record, tolerance)
+            source, labels = validation_pictures(data, record, tolerance(strict, console))
             alike = places_of(None if classes is None else _parts(classes), labels, record)
     except (BadCheckpoint, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
@@ -114,14 +113,14 @@ def _accuracy(
         found = logits(chain, source, record.preprocessing, advance=lambda count: progress.advance(task, count))
     measured = accuracy(found, labels, record.temperature, seed)
     told = [*accuracy_tables(measured, record), *training_tables(record)]
+    show(told)
     tables = [*told, *card_tables(record, weights)]
     if out is not None:
         classes = [asdict(name) for name in record.classes]
         content = {"weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured)}
         _write(out, "accuracy", content, tables)
         if learned := log(record.training):  # an imported net has none
-            draw_learning_curve(learned).savefig(out / "learning-curve.png")
-    show(told)
+            _draw(out / "learning-curve.png", draw_learning_curve(learned))
     return tables
 
 
@@ -142,11 +141,11 @@ def _explanations(
             lambda count: progress.advance(curves, count), lambda count: progress.advance(shuffling, count),
         )  # fmt: skip
     tables = explanation_tables(found)
+    show(tables)
     if out is not None:
         content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
         _write(out, "explanations", content, tables)
-        draw_curves(found).savefig(out / "curves.png")
-    show(tables)
+        _draw(out / "curves.png", draw_curves(found))
     return tables
 
 
@@ -168,18 +167,24 @@ def _contrasts(
             chain, record.preprocessing, pictures, labels, fills, seed, lambda count: progress.advance(task, count)
         )
     tables = contrast_tables(found)
+    show(tables)
     if out is not None:
         classes = [record.classes[index].synset for index in found.classes]
         content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found), "classes": classes}
         _write(out, "contrast", content, tables)
-    show(tables)
     return tables
 
 
 def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:
     """The tables as Markdown, and what they were made from as JSON."""
-    (out / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{name}.md").write_text("\n".join(f"## {table.title}\n\n{table.markdown()}" for table in tables))
+    write_whole(out / f"{name}.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+    text = "\n".join(f"## {table.title}\n\n{table.markdown()}" for table in tables)
+    write_whole(out / f"{name}.md", text.encode())
+
+
+def _draw(picture: Path, figure: "Figure") -> None:
+    with whole(picture) as staged:
+        figure.savefig(staged, format="png")
 
 
 def _progress() -> Progress:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from ..atomic import write_whole
 from ..pictures.files import pictures_under
@@ -75,10 +76,10 @@ def explain(
             check_claim(out, made_with)
             statuses = _explain_all(todo, ask, out, made_with, console)
     except Aborted as error:
-        console.print(str(error), markup=False, highlight=False)
+        console.print(Text(str(error)))
         raise typer.Exit(error.exit_code) from error
     there = f"; {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""
-    console.print(f"{statuses.count(200)} of {len(todo)} pictures explained, in {out}/{there}", markup=False)
+    console.print(Text(f"{statuses.count(200)} of {len(todo)} pictures explained, in {out}/{there}"))
     if refused := [status for status in statuses if status != 200]:
         failed = any(status >= 500 or status in BUSY for status in refused)
         raise typer.Exit(1 if failed else os.EX_DATAERR)
@@ -109,7 +110,7 @@ def _explain_all(
             else:
                 if not claimed(out):  # options that were good for one picture are good for all
                     check_options(status, body)
-                console.print(f"{task.picture}: {status} {reason(body)}", markup=False)
+                console.print(Text(f"{task.picture}: {status} {reason(body)}"))
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
                 console.print(f"{len(statuses)} of {len(todo)} pictures asked")
     return statuses

@@ -9,17 +9,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..atomic import write_whole
+from ..atomic import whole, write_whole
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
-from .reading import Strict
+from .reading import Strict, tolerance
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.figure6.figure import Studied
 
 SIZE = 224
+PICTURES = (".png", ".webp")
 
 
 def figure6(
@@ -31,7 +32,9 @@ def figure6(
     filter_radius: Annotated[float | None, typer.Option(min=0, help="Of the two nets that are clipped.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
-    figure: Annotated[Path | None, typer.Option(help="The picture to write; figure6.png in OUT without it.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="The picture to write, .png or .webp; figure6.png in OUT without it.")
+    ] = None,
     strict: Strict = False,
     into: Pages = None,
     device: Where = Device.AUTO,
@@ -56,10 +59,12 @@ def figure6(
     process = Process(picked(device), Console())
     recipe = suited(recipe, process)
     picture = figure or out / "figure6.png"
+    if picture.suffix not in PICTURES:  # not after hours of training
+        raise typer.BadParameter(f"--figure {picture}: name a picture that ends in {' or '.join(PICTURES)}")
     for folder in {out, picture.parent}:
         writable(folder)
     try:
-        pictures, val = read_splits(data, SIZE, out, process, strict)
+        pictures, val = read_splits(data, SIZE, out, process, tolerance(strict, process.console))
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
         studied = []
         for contender in CONTENDERS:
@@ -67,13 +72,14 @@ def figure6(
             trained = train(contender, recipe, pictures, val, preprocessing, out, process)
             studied.append(study(trained, val, preprocessing))
         table = number_table(studied)
+        show([table])
         for page in into or []:
             rewrite(page, [table])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
-    Image.fromarray(draw(studied)).save(picture, optimize=True)
-    show([table])
+    with whole(picture) as staged:
+        Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
     process.console.print(Text(f"{picture}, {out / 'figure6.json'}"), soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..atomic import write_whole
 from ..pictures.atlas import FOLDER
 from .figure6 import figure6
 from .paths import WEIGHTS, writable
@@ -40,5 +41,5 @@ def figure_2(
         picture = draw(found, folder, record, seed)
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
-    out.write_bytes(picture)
+    write_whole(out, picture)
     Console().print(Text(f"{out}: {len(picture) / 1000:,.0f} kB"), soft_wrap=True)

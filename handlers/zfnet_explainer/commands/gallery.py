@@ -14,7 +14,7 @@ from ..pictures.atlas import FOLDER
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
-from .reading import Strict
+from .reading import Strict, tolerance
 from .tables import Pages, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -67,7 +67,7 @@ def gallery(
         writable(folder)
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             plan = Plan(None if all_maps else maps, seed, patches)
-            atlas = build(checkpoint, data, split, folder, plan, place, progress, strict)
+            atlas = build(checkpoint, data, split, folder, plan, place, progress, tolerance(strict, progress.console))
         size = sum(len(content) for content in atlas.files.values()) / 2**20
         pictures = atlas.index["made"]["count"]
         console.print(Text(f"{folder}: {pictures:,} pictures, {size:.2f} MiB"), soft_wrap=True)
@@ -95,7 +95,7 @@ def _notes(
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)
     tables = note_tables(found)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
-    write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
     show(tables)
+    write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
     for page in pages:
         rewrite(page, tables)

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
-from .reading import Strict
+from .reading import Strict, tolerance
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
@@ -99,10 +99,9 @@ def _imported(architecture: str, file: Path, labels: Path, name: str, licence: s
 
 def _opened(data: Path, record: "Record", strict: bool, console: Console) -> tuple["Source", "Tensor"]:
     """The pictures that the accuracy is measured on, and their labels. Raises ValueError for those of other classes."""
-    from ..pictures.stream import Tolerance
     from ..studies.faithfulness.sample import validation_pictures
 
-    return validation_pictures(data, record, Tolerance.of(strict, lambda line: console.print(Text(line))))
+    return validation_pictures(data, record, tolerance(strict, console))
 
 
 def _validated(

@@ -7,6 +7,7 @@ from .bench import bench
 from .crosscheck import crosscheck
 from .evaluate import evaluate
 from .explain import explain
+from .failure import WatchesTheDisk
 from .gallery import gallery
 from .import_net import import_net
 from .package import package
@@ -14,6 +15,7 @@ from .serve import serve
 from .train import train
 
 app = typer.Typer(
+    cls=WatchesTheDisk,
     help="ZFNet behind TorchServe: predictions, deconvnet projections and occlusion maps.",
     no_args_is_help=True,
     add_completion=False,

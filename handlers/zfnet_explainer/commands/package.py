@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.devices import Device
 from ..torchserve.errors import ServingError
+from .failure import failed
 from .paths import WEIGHTS
 
 DEFAULTS = WorkerOptions()
@@ -47,8 +49,7 @@ def package(
     try:
         built = ensure_archive(out, weights, options)
     except ServingError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise failed(error) from error
     size = out.stat().st_size / 2**20
     state = "built" if built else "up to date"
-    Console().print(f"{out}: {state}, {size:.1f} MiB", highlight=False, markup=False, soft_wrap=True)
+    Console().print(Text(f"{out}: {state}, {size:.1f} MiB"), soft_wrap=True)

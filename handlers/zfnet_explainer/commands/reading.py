@@ -1,9 +1,21 @@
-"""The option that commands share which read labelled pictures."""
+"""What commands share that read labelled pictures: the option --strict, and what it means."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
+    from ..pictures.stream import Tolerance
 
 Strict = Annotated[
     bool, typer.Option("--strict", help="Let no picture be unreadable; without it up to 1 % are named and left out.")
 ]
+
+
+def tolerance(strict: bool, console: Console) -> "Tolerance":
+    """What the option tolerates; names of files are printed as they are, whatever they look like."""
+    from ..pictures.stream import Tolerance
+
+    return Tolerance.of(strict, lambda line: console.print(Text(line), soft_wrap=True))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, allowed_origin, ensure_archive, model_of
 from ..torchserve.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
@@ -14,11 +16,12 @@ from ..torchserve.devices import Device, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
 from ..torchserve.server import RunningServer, running_server
+from .failure import failed
 from .paths import WEIGHTS
 
 SAMPLES = WEIGHTS.with_name("samples")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def serve(
@@ -68,7 +71,8 @@ def serve(
         Path | None, typer.Option(help="Serve this archive as it is, instead of building one.", show_default=False)
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help=f"The trained weights to serve. Default: {WEIGHTS}.", show_default=False)
+        Path | None,
+        typer.Option(help=f"The trained weights to serve. Default: {escape(str(WEIGHTS))}.", show_default=False),
     ] = None,
     _predictor_host: Annotated[
         str | None, typer.Option("--predictor_host", hidden=True, help="KServe tells explainers; ours predicts itself.")
@@ -107,8 +111,7 @@ def serve(
                 drain(server, settle_seconds, drain_seconds, progress)
         console.print("stopped")
     except ServingError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise failed(error) from error
     except KeyboardInterrupt:
         console.print("stopped")
 
@@ -129,7 +132,7 @@ class Progress:
     def __call__(self, step: str) -> None:
         """A step begins."""
         if console.is_terminal:
-            self._status.update(f"{step} ...")
+            self._status.update(Text(f"{step} ..."))  # a string would be read as markup
             self._status.start()
         else:
             console.print(step)
@@ -186,8 +189,8 @@ def _introduce(server: RunningServer, seconds: float) -> None:
     else:  # a browser sends no key
         lines = ["", *lines, f"page     {url}/explanations/{options.model}"]
     lines += [f"metrics  {server.metrics_url}/metrics", f"logs     {server.folder.logs}", "stop     Ctrl-C"]
-    console.print(f"[bold green]ready[/] after {seconds:.0f} s: {url}, on {device}")
-    console.print("\n".join(lines), markup=False)
+    console.print(Text.assemble(("ready", "bold green"), f" after {seconds:.0f} s: {url}, on {device}"))
+    console.print("\n".join(lines))
 
 
 def _how_to_get_the_key(server: RunningServer) -> list[str]:

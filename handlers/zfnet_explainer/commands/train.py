@@ -14,7 +14,7 @@ from ..torchserve.devices import Device
 from ..training.recipe import CROPS, RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
 from .device import Where, picked
 from .paths import writable
-from .reading import Strict
+from .reading import Strict, tolerance
 
 PHASE = re.compile(r"(?P<side>\d+):(?P<epochs>\d+)(:(?P<smallest>\d*\.?\d+)(-(?P<largest>\d*\.?\d+))?)?")
 
@@ -102,7 +102,7 @@ def train(
         writable(out)
         with joined(picked(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)
-            weights = run(data, out, suitable, about, process, start, strict)
+            weights = run(data, out, suitable, about, process, start, tolerance(strict, process.console))
             told = f"next: zfnet-explainer serve --weights {shlex.quote(str(weights))}"
             process.console.print(Text(told), soft_wrap=True)
     except ValueError as error:

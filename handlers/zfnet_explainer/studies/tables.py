@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import write_whole
+
 SECTION = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -45,7 +47,7 @@ def rewrite(page: Path, tables: Sequence[Table]) -> None:
     text = SECTION.sub(replaced, page.read_text())
     if not known.keys() & set(found):
         raise ValueError(f"{page} has no section <!-- table: NAME --> for any of {', '.join(known)}")
-    page.write_text(text)
+    write_whole(page.resolve(), text.encode())  # a link stays one
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ..atomic import naming
 from ..net.checks import check_name
 from ..pictures import samples
 from ..pictures.atlas import FOLDER, BadAtlas, load
@@ -30,7 +31,7 @@ MODEL_CONFIG = "model-config.yaml"
 MANIFEST = "MAR-INF/MANIFEST.json"
 
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
-# What a worker needs of the package to answer requests: this travels, and nothing else.
+# The rooms of the package that answer requests travel, each as a whole, and nothing else.
 FOR_WORKERS = {
     "__init__.py", "atomic.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service",
     "wire",
@@ -97,7 +98,7 @@ def model_config(options: WorkerOptions) -> str:
 
 def pack(members: dict[str, bytes], out: Path, model: str = MODEL) -> None:
     """Write an archive of these files with torch-model-archiver; `out` appears whole or not at all."""
-    with _folder_beside(out) as folder:
+    with naming(out), _folder_beside(out) as folder:
         staged, made = Path(folder, "staged"), Path(folder, "made")
         made.mkdir()
         for name, content in members.items():

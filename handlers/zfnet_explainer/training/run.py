@@ -45,14 +45,14 @@ class About:
 
 
 def run(
-    data: Path, out: Path, recipe: Recipe, about: About, process: Process, start: Path | None, strict: bool
+    data: Path, out: Path, recipe: Recipe, about: About, process: Process, start: Path | None, tolerance: Tolerance
 ) -> Path:
     """Train on `data` in the folder `out`, resuming what is there; the path of the checkpoint it ends with.
 
     Raises ValueError for data, labels that lack a class, a start or a folder that cannot be used.
     """
     check_shared_memory(recipe, process)
-    train, val = read_splits(data, recipe.phases[-1].side, out, process, strict)
+    train, val = read_splits(data, recipe.phases[-1].side, out, process, tolerance)
     names = class_names(train.classes, about.labels)
     preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
@@ -84,12 +84,11 @@ def suited(recipe: Recipe, process: Process) -> Recipe:
     return replace(recipe, precision=Precision.FLOAT32)
 
 
-def read_splits(data: Path, size: int, out: Path, process: Process, strict: bool) -> tuple[Source, Pictures]:
+def read_splits(data: Path, size: int, out: Path, process: Process, tolerance: Tolerance) -> tuple[Source, Pictures]:
     """The pictures to train on in the folder `out`, in memory where there is room, and those to validate on.
 
-    Raises ValueError for splits that hold different classes, or more than 1 % (`strict`: one) that cannot be read.
+    Raises ValueError for splits that hold different classes, or with more that cannot be read than are tolerated.
     """
-    tolerance = Tolerance.of(strict, lambda line: process.console.print(Text(line), soft_wrap=True))
     with process.console.status("reading the pictures"):
         train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours, tolerance)
         if isinstance(train, StoredPictures):

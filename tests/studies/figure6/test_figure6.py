@@ -90,6 +90,14 @@ def invoke(folder: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_a_picture_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:
+    arguments = ("figures", "6", str(tmp_path), "--out", str(tmp_path / "runs"), "--figure", "figure.svg")
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "--figure figure.svg: name a picture that ends in .png or .webp" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_nets_are_alike_but_for_what_is_compared(drawn: Path) -> None:
     states = {name: load_file(drawn / "runs" / name / "state.safetensors") for name in NETS}
     assert states["unclipped"]["net.conv1.weight"].shape == states["clipped"]["net.conv1.weight"].shape

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tests.pictures.atlases import write_atlas
+from tests.room import room_for
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.pictures.atlas import load
 from zfnet_explainer.studies.gallery.figure2 import figure_2
@@ -58,6 +60,27 @@ def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data:
     assert result.exit_code == 0, result.output
     with Image.open(out) as figure:
         assert (figure.format, figure.width) == ("WEBP", 1794)
+
+
+def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(
+    weights: Path, data: Path, tmp_path: Path
+) -> None:
+    out, picture = tmp_path / "atlas", tmp_path / "figure.webp"
+    command = ("gallery", data, "--weights", weights, "--maps", "3", "--device", "cpu", "--out", out)
+    for size, file in ((1000, r"search\.safetensors"), (2**12, r"layer\d\.webp")):
+        with room_for(size):
+            result = run(*command)
+        assert result.exit_code == 1
+        said = rf"error: {re.escape(str(out))}/unfinished/{file} cannot be written \(File too large\)"
+        assert re.search(said, result.stderr), result.stderr
+    assert run(*command).exit_code == 0
+    drawn = ("figures", "2", "--weights", weights, "--atlas", out, "--out", picture)
+    with room_for(1000):
+        result = run(*drawn)
+    assert result.exit_code == 1
+    assert f"error: {picture} cannot be written (File too large)" in result.stderr
+    assert not picture.exists()
+    assert run(*drawn).exit_code == 0
 
 
 def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp_path: Path) -> None:

@@ -43,13 +43,13 @@ class Plan:
 
 def build(
     checkpoint: Checkpoint, data: Path, split: str, out: Path, plan: Plan, device: torch.device, progress: Progress,
-    strict: bool,
+    tolerance: Tolerance,
 ) -> Atlas:  # fmt: skip
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures or with too many that cannot be read
-    (`strict`: with one), for a device that rounds float32, ChangedPictures.
+    one with others begins anew. Raises ValueError for a folder without pictures or with more that cannot be read than
+    are tolerated, for a device that rounds float32, ChangedPictures.
     """
     checkpoint.chain.placed(device)
     if not keeps_float32(device):
@@ -58,7 +58,7 @@ def build(
     made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
     there = _there(out, checkpoint)
     if there is None or there.index["made"] != made:
-        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, strict)
+        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, tolerance)
         _publish(work.index(), out)
         there = load(out, checkpoint.record.weights_sha256)
     if there is None:
@@ -81,12 +81,12 @@ class _Work:
 
     def __init__(
         self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, found: Listing,
-        made: dict[str, Any], progress: Progress, strict: bool,
+        made: dict[str, Any], progress: Progress, tolerance: Tolerance,
     ) -> None:  # fmt: skip
         self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
         self.plan, self.found, self.made, self.progress = plan, found, made, progress
         self.unreadable = ""  # the last picture of which that was told
-        self.tolerance = Tolerance.of(strict, lambda line: progress.console.print(line, markup=False, highlight=False))
+        self.tolerance = tolerance
 
     def index(self) -> dict[str, Any]:
         """The atlas's index; its sheets lie in the work's folder."""

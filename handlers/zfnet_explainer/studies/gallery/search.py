@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
-from ...atomic import whole
+from ...atomic import write_whole
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
 from ...pictures.atlas import NINE
@@ -49,8 +49,8 @@ class Search:
         tensors = {f"values.{i}": v for i, v in enumerate(self.values)}
         tensors |= {f"pictures.{i}": p for i, p in enumerate(self.pictures)}
         about = {"key": key, "files": self.files, "classes": self.classes}
-        with whole(path) as staged:
-            save_file({name: t.contiguous() for name, t in tensors.items()}, staged, {"search": json.dumps(about)})
+        content = serialised({name: t.contiguous() for name, t in tensors.items()}, {"search": json.dumps(about)})
+        write_whole(path, content)
 
     @classmethod
     def load(cls, path: Path, key: dict[str, Any]) -> "Search | None":

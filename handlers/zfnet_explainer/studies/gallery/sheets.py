@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...atomic import naming
 from ...explanation import Pixels
 from ...net.geometry import Box
 from ...pictures.atlas import Layout
@@ -44,5 +45,6 @@ class DrawnSheet:
         of four or more, which then is the smaller file too.
         """
         lossless = self.layout.tile >= 4 * self.layout.field
-        Image.fromarray(self.pixels).save(path, "WEBP", quality=QUALITY, method=6, lossless=lossless)
+        with naming(path):
+            Image.fromarray(self.pixels).save(path, "WEBP", quality=QUALITY, method=6, lossless=lossless)
         return hashlib.sha256(path.read_bytes()).hexdigest()

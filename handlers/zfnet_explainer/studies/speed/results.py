@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from ...atomic import write_whole
 from ..tables import Table
 from .machine import Machine
 from .occlusion import Case, Row
@@ -54,9 +55,8 @@ class Results:
 
     def save(self, folder: Path) -> Path:
         """Write the numbers as JSON into the folder, named after the time; the path."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        write_whole(path, f"{json.dumps(asdict(self), indent=1)}\n".encode())
         return path
 
     def tables(self) -> list[Table]:

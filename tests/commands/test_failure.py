@@ -1,0 +1,53 @@
+"""A command that finds the disk full, from a device that always is."""
+
+import errno
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from zfnet_explainer.atomic import naming
+from zfnet_explainer.commands.failure import WatchesTheDisk
+
+FULL = Path("/dev/full")
+app = typer.Typer(cls=WatchesTheDisk)
+
+
+@app.command()
+def named() -> None:
+    with naming(Path("a [/b]/:cat:")):
+        FULL.write_bytes(b"x")
+
+
+@app.command()
+def unnamed() -> None:
+    FULL.write_bytes(b"x")
+
+
+@app.command()
+def copied() -> None:
+    """As `shutil.copyfile` raises it."""
+    raise OSError(errno.EDQUOT, "No space left on device", "what is read", None, "what is written")
+
+
+@app.command()
+def denied() -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "a file")
+
+
+@pytest.mark.parametrize(
+    ("command", "file"), [("named", "a [/b]/:cat:"), ("unnamed", "a file"), ("copied", "what is written")]
+)
+def test_is_one_line_that_names_the_file_and_ends_with_1(command: str, file: str) -> None:
+    done = CliRunner().invoke(app, [command])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {file} cannot be written (No space left on device): make room there and give the same command "
+        "again: it goes on where it was, or begins anew\n"
+    )
+
+
+def test_another_error_is_left_as_it_is() -> None:
+    done = CliRunner().invoke(app, ["denied"])
+    assert isinstance(done.exception, PermissionError)
