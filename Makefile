@@ -17,14 +17,16 @@ ifneq ($(shell $(BIN)/python -c 'print("runs")' 2> /dev/null),runs)
 $(shell rm -f $(BIN)/python $(INSTALLED) $(INSTALLED_TEST))
 endif
 
-.PHONY: help serve accuracy bench gpu install test tests check coverage container floors audit clean
+.PHONY: help serve accuracy bench gpu install test tests slow whole check coverage container floors audit clean
 
 help:
 	@echo "make serve      install what is missing and start the server; ARGS=\"--port 9090\" passes options"
 	@echo "make accuracy DATA=folder   measure the shipped weights on folder/val/CLASS/* or tar shards of it"
 	@echo "make bench      time explanations on this machine; ARGS=\"--grids 32/8\" for less"
 	@echo "make gpu        on a machine with a GPU: test and measure all of it, eight minutes; docs/gpu.md"
-	@echo "make test       what is checked, and all tests; ARGS=\"-k occlusion\" for some"
+	@echo "make test       what is checked, and all tests but the slow ones; ARGS=\"-k occlusion\" for some"
+	@echo "make slow       the tests in which servers break and start anew, examples run and commands measure"
+	@echo "make whole      all tests, as CI runs them"
 	@echo "make check      ruff, mypy and the page's syntax: before a commit"
 	@echo "make coverage   all tests, and which lines and branches they reach"
 	@echo "make container  the tests of the image, which is built first: docs/deployment.md"
@@ -51,8 +53,16 @@ test: check tests
 
 # A thread each: on two cores two processes are a third faster than one with two threads. Tests that share a server
 # stay together, and what starts servers comes first (tests/conftest.py).
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+
 tests: $(INSTALLED_TEST)
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m "not slow and not container" $(ARGS)
+
+slow: $(INSTALLED_TEST)
+	$(PYTEST) -m slow $(ARGS)
+
+whole: $(INSTALLED_TEST)
+	$(PYTEST) $(ARGS)
 
 check: $(INSTALLED_TEST)
 	$(BIN)/ruff check .
@@ -62,7 +72,7 @@ check: $(INSTALLED_TEST)
 	$(BIN)/mypy
 
 coverage: ARGS += --cov --cov-report term --cov-report html:build/coverage
-coverage: tests
+coverage: whole
 
 container: $(INSTALLED_TEST)
 	$(BIN)/pytest -m container tests/deploy/test_container.py

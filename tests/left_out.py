@@ -9,8 +9,8 @@ import pytest
 
 from .needs import HARDWARE
 
-# Tests that have to be asked for, and how.
-OPT_IN = {"container": "make container"}
+# Tests that have to be asked for by their mark: which they are, and how.
+OPT_IN = {"container": ("of the container", "make container"), "slow": ("that take seconds each", "make slow")}
 
 
 class LeftOut:
@@ -43,9 +43,8 @@ class LeftOut:
         for reason, count in sorted(self.skipped.items()):
             terminalreporter.write_line(f"not run: {count} {'test' if count == 1 else 'tests'}: {reason}")
         for mark, count in sorted(self.unasked.items()):
-            terminalreporter.write_line(
-                f"not run: {count} {'test' if count == 1 else 'tests'} of the {mark}: {OPT_IN[mark]}"
-            )
+            which, how = OPT_IN[mark]
+            terminalreporter.write_line(f"not run: {count} {'test' if count == 1 else 'tests'} {which}: {how}")
         if self.failures():
             terminalreporter.write_line(
                 "CI runs every test that the machine is built for: this run has failed", red=True

@@ -89,6 +89,7 @@ def bench(tmp_path: Path, weights: Path, *options: str) -> tuple[Result, dict[st
     return result, json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_everything_is_measured_shown_and_saved(tmp_path: Path, weights: Path, handlers: list[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)

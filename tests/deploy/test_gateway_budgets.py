@@ -75,6 +75,7 @@ def test_a_crowd_in_turn_has_a_budget_each(troubled: Gateway, pools: Pools) -> N
     assert len(pools["explain"].seen) == SMALL_BUDGET * len(CROWD)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pools")
 def test_servers_that_are_dead_or_slow_and_clients_that_are_slow(troubled: Gateway) -> None:
     with troubled.client() as alice:

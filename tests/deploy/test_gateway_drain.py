@@ -18,7 +18,7 @@ from ..torchserve.running import ask, serve, started
 from ..waiting import PATIENCE_S, wait_for
 from .gateway import EXPLAIN, PREDICT, Config, Discovery, Gateway, routes_of, running_gateway, without_budgets
 
-pytestmark = needs("envoy")
+pytestmark = [pytest.mark.slow, needs("envoy")]
 
 
 @dataclass

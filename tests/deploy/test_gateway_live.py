@@ -116,6 +116,7 @@ def test_a_form_that_breaks_torchserve_is_the_clients_fault(
     assert "curl -T FILE, or -H 'Content-Type: image/jpeg' --data-binary @FILE" in answer.text
 
 
+@pytest.mark.slow
 def test_a_full_queue_and_a_dead_worker(tmp_path: Path) -> None:
     archive = one_worker(tmp_path / "waiting.mar", WAITING, "jobQueueSize: 1\n")
     with running_server(archive, tmp_path / "run") as server:

@@ -25,6 +25,8 @@ from ..chains import seeded
 from ..samples import SAMPLE
 from ..waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 CLASSES = [ClassName(f"n{number:02}", f'猫 قطة "{number}" é') for number in range(12)]
 PIPELINE = Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
 CHEAP = {"window": "112", "stride": "112", "features": "2"}

@@ -23,6 +23,8 @@ from zfnet_explainer.torchserve.config import free_ports
 from ..samples import MODEL_STORE, SAMPLE, encoded, noise
 from ..waiting import PATIENCE_S, wait_for
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 WORKERS = 2
 LOGGED = re.compile(r"\bW-(?P<worker>\d+)-\S+ MODEL_LOG - (?P<text>.*)$", re.MULTILINE)

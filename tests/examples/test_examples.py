@@ -18,6 +18,8 @@ from zfnet_explainer.torchserve.server import RunningServer
 
 from ..chromium import running_chromium
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 EXAMPLES = PROJECT / "examples"
 SAMPLE = PROJECT / "model_store" / "samples" / "dingo.jpg"

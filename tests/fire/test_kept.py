@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_nothing_is_kept() -> None:
     """Six rounds keep less than the smallest body of one, and no round's bytes outside of Python's memory."""
     command = [sys.executable, "-m", "tests.fire.kept"]

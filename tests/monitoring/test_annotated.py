@@ -16,7 +16,7 @@ from ..waiting import wait_for
 from .boards import DEPLOY
 from .prometheus import Prometheus, config_of, running_prometheus
 
-pytestmark = needs("prometheus")
+pytestmark = [pytest.mark.slow, needs("prometheus")]
 
 SERVICE = yaml.safe_load((DEPLOY / "kserve" / "base" / "inferenceservice.yaml").read_text())
 META = "__meta_kubernetes_"

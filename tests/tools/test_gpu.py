@@ -61,6 +61,7 @@ def test_rivals_and_projections(task: Task) -> None:
     assert len(found["projections"]) == 1
 
 
+@pytest.mark.slow
 def test_every_kind_of_answer(task: Task, server: RunningServer) -> None:
     found = serving.answers(server.inference_url, task)
     assert {one["answer"] for one in found} >= {"predictions", *serving.FORMS, "V1 explain", "V2 infer"}
@@ -78,6 +79,7 @@ def test_an_answer_that_is_refused_is_a_failure(task: Task, server: RunningServe
     assert not task.file.exists()
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_costs_no_other_ones_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_stage_that_fails_costs_no_other_ones_figures(
     assert "failed: served\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ends", "seconds", "error"),
     [

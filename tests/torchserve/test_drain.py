@@ -17,6 +17,8 @@ from ..waiting import PATIENCE_S, wait_for
 from .archives import one_worker
 from .running import ask
 
+pytestmark = pytest.mark.slow
+
 # Answers one request and counts it. The next never comes to be in its hands, for all that it tells, and is answered
 # when `go` is there. A request may end the worker; where `gone` is no other starts.
 ANSWERS_ONE = """

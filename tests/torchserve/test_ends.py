@@ -19,6 +19,8 @@ from ..waiting import PATIENCE_S, wait_for
 from .archives import tiny_archive
 from .running import processes_of, serve, serving, started
 
+pytestmark = pytest.mark.slow
+
 
 def lost(answer: Future[httpx.Response]) -> bool:
     """Whether a request's connection broke before its answer."""

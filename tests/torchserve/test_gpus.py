@@ -14,6 +14,8 @@ from zfnet_explainer.torchserve.server import running_server
 from ..waiting import PATIENCE_S, wait_for
 from .archives import packed
 
+pytestmark = pytest.mark.slow
+
 GPUS = 3
 SAYS_ITS_GPU = b"""
 class SaysItsGpu:

@@ -19,6 +19,8 @@ from zfnet_explainer.torchserve.run_folder import claimed
 from ..waiting import PATIENCE_S, wait_for
 from .running import SETTLE_S, Serving, ask, processes_of, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:

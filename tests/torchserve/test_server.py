@@ -17,6 +17,7 @@ from .archives import tiny_archive
 from .running import processes_of
 
 
+@pytest.mark.slow
 def test_a_handler_that_raises_is_the_cause(tmp_path: Path) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar", initialize="raise ValueError('no such layer: conv9')")
     options = ServerOptions.on_free_ports()
@@ -30,6 +31,7 @@ def test_a_handler_that_raises_is_the_cause(tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) == {"tiny.mar", "run"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_always_dies_without_a_word_is_given_up(tmp_path: Path) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar", initialize="import os; os._exit(1)")
     with (

@@ -38,6 +38,7 @@ def out(launched: tuple[Path, "subprocess.CompletedProcess[str]"]) -> Path:
     return launched[0]
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(out: Path, tmp_path: Path) -> None:
     alone = trainer(tmp_path, PLAIN, count=COUNT)
     alone.run()

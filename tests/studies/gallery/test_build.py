@@ -161,6 +161,7 @@ def killed(weights: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) 
     return out / "0", out / "1"
 
 
+@pytest.mark.slow
 def test_killed_while_it_searches_and_while_it_projects_it_goes_on(
     weights: Path, data: Path, whole: Path, killed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

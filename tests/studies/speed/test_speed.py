@@ -126,6 +126,7 @@ def test_the_floor_is_that_of_the_peak_in_the_cases_precision(monkeypatch: pytes
     assert 1e-5 < row.logit_deviation < 0.1
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_work_alone_in_a_process_of_its_own(tmp_path: Path) -> None:
     grid = squares(32, 32, 8, 3)
     found = of_first_map(partial(peaks.wide, tmp_path / "steps.json"), grid, CPU, torch.float32)
