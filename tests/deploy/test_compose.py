@@ -1,5 +1,6 @@
 """deploy/compose.yaml: closed but for the gateway, and in agreement with the programs it starts."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,28 @@ def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], nam
     assert options["open_"]
     grace = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert options["drain_seconds"] + 20 < grace
+
+
+def test_the_guide_makes_what_every_command_needs(tmp_path: Path) -> None:
+    [line] = re.findall(
+        r"^    (.+ > deploy/\.env\))$", (DEPLOY.parent / "docs" / "gateway.md").read_text(), re.MULTILINE
+    )
+    (tmp_path / "deploy").mkdir()
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True, timeout=10)
+    made = tmp_path / "deploy" / ".env"
+    values = dict(entry.split("=", 1) for entry in made.read_text().splitlines())
+    assert (values["ZFNET_UID"], values["ZFNET_GID"]) == (str(os.getuid()), str(os.getgid()))
+    assert len(values["GRAFANA_PASSWORD"]) == 24
+    assert set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text())) <= set(values)
+    assert made.stat().st_mode & 0o077 == 0
+    assert subprocess.run(["git", "check-ignore", "--quiet", DEPLOY / ".env"], cwd=DEPLOY).returncode == 0
+
+
+def test_every_command_of_the_guides_names_the_file() -> None:
+    guides = [DEPLOY.parent / "README.md", *(DEPLOY.parent / "docs").glob("*.md")]
+    commands = [found for guide in guides for found in re.findall(r"docker compose\b.*", guide.read_text())]
+    assert len(commands) >= 4
+    assert [one for one in commands if not one.startswith("docker compose -f deploy/compose.yaml ")] == []
 
 
 def test_the_gateway_is_the_only_way_in() -> None:

@@ -159,24 +159,27 @@ def test_autoscalers_ask_for_metrics_that_the_adapter_supplies(cpu: list[Manifes
 
 
 def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) -> None:
-    matchers, by = 'namespace="zfnet",pod=~"a|b"', "pod"
+    matchers, by = 'namespace="zfnet",pod=~"a|b|c"', "pod"
     expressions = {
         rule["name"]["as"]: rule["metricsQuery"].replace("<<.LabelMatchers>>", matchers).replace("<<.GroupBy>>", by)
         for rule in _adapter_rules()
     }
     samples: dict[str, dict[str, float]] = {
-        "zfnet_worker_utilization": {"a": 0.4, "b": 0},
-        "zfnet_requests_waiting": {"a": 2, "b": 0},
+        "zfnet_worker_utilization": {"a": 0.4, "b": 0, "c": 0},
+        "zfnet_requests_waiting": {"a": 2, "b": 0, "c": 0},
     }
-    # A scrape every 15 s. Pod a is 6 of them busy, and 30 s of waiting are added: 2 requests at a time. Nobody asks b.
+    # A scrape every 15 s. Pod a is 6 of them busy, and 30 s of waiting are added: 2 requests at a time. Nobody
+    # asks b any more, and nobody has asked c: it has the series by which the adapter finds pods, and no other.
     labels = '{job="zfnet", namespace="zfnet", %s}'
     series = {
+        **{"zfnet_model_info" + labels % f'pod="{name}", version="1.0.0"': "1x40" for name in "abc"},
         "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="predict"': "0+2x40",
         "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "0+4x40",
         "zfnet_request_duration_seconds_sum" + labels % 'pod="b", endpoint="explain"': "7x40",
         "ts_queue_latency_microseconds" + labels % 'pod="a", model_name="zfnet"': "0+30000000x40",
         "ts_queue_latency_microseconds" + labels % 'pod="b", model_name="zfnet"': "1000x40",
     }
+    assert {rule["seriesQuery"] for rule in _adapter_rules()} == {'zfnet_model_info{namespace!="",pod!=""}'}
     tests = {
         "tests": [
             {

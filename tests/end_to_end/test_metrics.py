@@ -38,18 +38,20 @@ def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx
     assert client.post("/predictions/zfnet", files=picture).status_code == 200
     assert client.post("/explanations/zfnet", files=picture, data=ASKED).status_code == 200
     assert client.post("/explanations/zfnet", content=b"nothing").status_code == 415
+    assert client.get("/explanations/zfnet", headers={"accept": "text/html"}).status_code == 200
     requests = 'zfnet_requests_total{endpoint="%s",protocol="%s",methods="%s",status="%s"'
     for labels in (
         ("predict", "plain", "none", "200"),
         ("explain", "plain", "deconv+occlusion", "200"),
         ("explain", "unread", "none", "415"),
+        ("page", "page", "none", "200"),
     ):
         assert grown(server, before, requests % labels) == 1
     assert grown(server, before, 'zfnet_errors_total{endpoint="explain",code="unsupported_image"') == 1
     assert grown(server, before, "zfnet_occlusion_positions_total") == 4
     assert grown(server, before, "zfnet_occlusion_drop_ratio_count") == 1
     assert grown(server, before, "zfnet_prediction_confidence_ratio_count") == 2
-    assert grown(server, before, "zfnet_batch_size_requests_count") == 3
+    assert grown(server, before, "zfnet_batch_size_requests_count") == 4
     assert grown(server, before, 'zfnet_crosschecks_total{method="deconv"') == 1
     for stage in ("decode", "predict", "deconv", "occlusion", "crosscheck", "encode"):
         assert grown(server, before, f'zfnet_stage_duration_seconds_sum{{endpoint="explain",stage="{stage}"') > 0

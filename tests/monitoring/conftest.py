@@ -13,9 +13,9 @@ from .prometheus import Prometheus, config_of, running_prometheus
 
 # The last of each group that a server on a CPU fills: groups are evaluated apart, the rules of one in their order.
 LAST_RECORDED = (
-    "instance_endpoint_stage:zfnet_stage_duration_seconds:p99_5m",
+    "instance_endpoint_stage:zfnet_stage_duration_seconds:p95_5m",
     "instance:zfnet_occlusion_positions:rate5m",
-    "instance:zfnet_occlusion_drop_ratio:mean1d",
+    "pool:zfnet_occlusion_drop_ratio:mean1d",
 )
 
 

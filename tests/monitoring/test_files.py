@@ -91,6 +91,13 @@ def test_only_metrics_that_exist_are_asked_for() -> None:
     assert asked <= known
 
 
+def test_every_recording_rule_is_read() -> None:
+    queries = [rule["expr"] for name in ("rules.yaml", "alerts.yaml") for rule in rules(name)]
+    queries += [query for panel in panels() for query in panel.queries]
+    read = {word for query in queries for word in WORDS.findall(query)}
+    assert {rule["record"] for rule in rules("rules.yaml")} <= read
+
+
 @needs("promtool")
 def test_workers_that_are_gone_are_not_counted(tmp_path: Path) -> None:
     """Worker 9000 was scaled away, its series stays; 9001 and 9002 spend 1.5 s a second on batches of two requests."""

@@ -65,9 +65,10 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
         sent({"body": json.dumps(v1).encode()}, explain=False, kserve=True),
         sent({"data": PNG, "stride": "0"}, explain=True),
         sent({"body": b"nothing"}, explain=True),
+        sent({"body": b""}, explain=True, accept="text/html"),
     ]
-    answers = observed.answer(rows, list("abcde"))
-    assert [answer.status for answer in answers] == [200, 200, 200, 400, 415]
+    answers = observed.answer(rows, list("abcdef"))
+    assert [answer.status for answer in answers] == [200, 200, 200, 400, 415, 200]
     found = totals(batch_samples(notebook.batch, notebook.seconds, observed.served))
     requests = {labels[1:]: value for labels, value in found.items() if labels[0] == REQUESTS.name}
     assert requests == {
@@ -76,8 +77,11 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
         ("predict", "v1", "none", "200"): 1,
         ("explain", "plain", "none", "400"): 1,
         ("explain", "unread", "none", "415"): 1,
+        ("page", "page", "none", "200"): 1,
     }
-    assert found["zfnet_batch_size_requests",] == 5
+    timed = [labels for labels in found if labels[0] == "zfnet_request_duration_seconds"]
+    assert {endpoint for _, endpoint in timed} == {"predict", "explain", "page"}
+    assert found["zfnet_batch_size_requests",] == 6
     assert found["zfnet_errors_total", "predict", "unsupported_image"] == 1
     assert found["zfnet_errors_total", "explain", "unsupported_image"] == 1
     assert found["zfnet_errors_total", "explain", "invalid_option"] == 1

@@ -80,7 +80,7 @@ class Service:
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
         """Answer a batch in order, one answer a request; its predictions share one pass through the net."""
         start = time.perf_counter()
-        seen = [Observation("explain" if one.explain else "predict") for one in incoming]
+        seen = [Observation(endpoint(one)) for one in incoming]
         requests = [attempt(i, s, partial(self._read, one, s)) for one, i, s in zip(incoming, ids, seen, strict=True)]
         scores = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
         answers = [
@@ -189,6 +189,13 @@ class Service:
                 f"{self.limits.max_response_bytes:,}: ask for {too_large}"
             )
         return answer
+
+
+def endpoint(incoming: Incoming) -> str:
+    """What was asked for, as it is counted: the page is at the address of explanations, and none."""
+    if incoming.wants_page:
+        return "page"
+    return "explain" if incoming.explain else "predict"
 
 
 def device_name(device: torch.device) -> str:
