@@ -20,40 +20,20 @@ from zfnet_explainer.methods.deconvnet import project, strongest
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record, load
+from zfnet_explainer.net.checkpoint import Checkpoint, load
 from zfnet_explainer.net.precision import PRECISIONS, supported_precisions
 from zfnet_explainer.pictures.decode import centre_square
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.threads import OneThread, Priority
 
 from .chains import like_zfnet, plain
+from .explained import OPTIONS, SIDE, record
 from .needs import hardware
 from .rounded import TensorFloat32
 from .samples import MODEL_STORE, noise
 
-SIDE = 37
 CPU = torch.device("cpu")
-OPTIONS = Options(
-    top_k=3,
-    methods=frozenset({"deconv", "occlusion"}),
-    target=None,
-    layers=(1, 3),
-    features=2,
-    feature=None,
-    others=0,
-    window=13,
-    stride=6,
-    fill="gray",
-    precision="float32",
-    crosscheck=False,
-)
 BFLOAT16 = hardware("bfloat16" in supported_precisions(CPU), "a processor with bfloat16")
-
-
-def record(classes: int, size: int) -> Record:
-    names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(classes))
-    preprocessing = Preprocessing(size, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-    return Record("small", "small", names, preprocessing, {}, {}, "Apache-2.0", "ab" * 32)
 
 
 @pytest.fixture

@@ -1,18 +1,25 @@
-"""Everything a request can have wrong with it, each with its HTTP status and code."""
+"""Everything a request can have wrong with it, each with its HTTP status and code; and names in messages."""
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 QUOTE = reprlib.Repr()  # short and printable, however long, deep or strange the value is
 QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
 QUOTE.maxlevel = 3
+SHOWN = 5  # names in a message
 
 
 def printable(name: str) -> str:
     """A name that a client sent, as it may stand in a message: at most 60 characters, none of them control."""
     return QUOTE.repr(name[:61])[1:-1]
+
+
+def some(names: Sequence[str]) -> str:
+    """At most five names for a message, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 class RequestError(Exception):
@@ -71,7 +78,7 @@ class MalformedBody(RequestError):
 
 
 class InvalidOption(RequestError):
-    """An option that is unknown, given twice, of the wrong type or out of range."""
+    """An option of the wrong type or out of range."""
 
     code = "invalid_option"
 
@@ -81,7 +88,7 @@ class InvalidOption(RequestError):
 
 
 class UnusableOption(RequestError):
-    """An option that does not exist, or that does not belong to what was asked."""
+    """An option that does not exist, is given twice, or does not belong to what was asked."""
 
     code = "invalid_option"
 

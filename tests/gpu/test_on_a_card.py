@@ -31,13 +31,14 @@ from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.training.process import Process
+from zfnet_explainer.training.recipe import Recipe
 
 from ..chains import SMALL, like_zfnet, picture
+from ..explained import OPTIONS, SIDE, record
 from ..needs import hardware, need_hardware
 from ..samples import encoded, noise
 from ..served import SMALL as LITTLE
 from ..served import checkpoint, sent
-from ..test_explainer import OPTIONS, SIDE, record
 from ..training.runs import PREPROCESSING, RECIPE, pictures, trainer
 
 CPU = torch.device("cpu")
@@ -213,6 +214,24 @@ def test_an_evaluation_at_another_size(card: torch.device) -> None:
         logits(like_zfnet(size=(3, 29, 29)).placed(device), pictures(7), PREPROCESSING, 29, 3) for device in (card, CPU)
     )
     close(found, expected)
+
+
+@a_real_card
+@pytest.mark.parametrize(
+    "recipe", [RECIPE, replace(RECIPE, filter_radius=0.1, averaging=0)], ids=["averaged", "clipped"]
+)
+def test_a_training_step_waits_for_nothing(recipe: Recipe, card: torch.device, tmp_path: Path) -> None:
+    """The second and later ones: the first makes what the optimiser and the libraries keep."""
+    trained = trainer(tmp_path, replace(recipe, mixing=0.8), process=Process(card, Console(quiet=True), loaders=0))
+    batch = pictures(recipe.batch)
+    images, labels = batch.images.pin_memory(), batch.labels.pin_memory()
+    trained._step(images, labels)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(8):
+            trained._step(images, labels)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_training_run(card: torch.device, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 
 from ..chains import like_zfnet
+from ..explained import SIDE, record
 from ..samples import encoded, noise
 from ..served import sent
-from ..test_explainer import SIDE, record
 
 OPTIONS = {"precision": "float16", "window": "18", "stride": "18", "layer": "3"}
 

@@ -1,12 +1,14 @@
 """What the drawn curves show."""
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import ArrayLike
 
 from zfnet_explainer.studies.charts import draw_curves, draw_learning_curve
 from zfnet_explainer.studies.faithfulness.curves import CENTRE, MAP, PROJECTION, RANDOM, Curves, Protocol, faithfulness
 from zfnet_explainer.studies.faithfulness.study import Explanations
+from zfnet_explainer.training.log import Row
 
 
 def values(data: ArrayLike) -> list[float]:
@@ -38,12 +40,28 @@ def test_curves_lie_over_the_share_of_the_picture() -> None:
         assert top > 0.875, "insertion passes what both curves begin or end with, and both panels have its scale"
 
 
-def test_the_learning_curve_marks_where_crops_grow() -> None:
-    axes = draw_learning_curve([[1, 128, 2.5, 0.25], [2, 128, 2.0, 0.5], [3, 224, 1.5, 0.75]]).axes[0]
+def rows(name: str, *epochs: tuple[int, int, float]) -> list[Row]:
+    return [{"epoch": epoch, "side": side, "loss": 1.0, name: share} for epoch, side, share in epochs]
+
+
+@pytest.mark.parametrize(("name", "title"), [("val_top1", "validation top-1"), ("held_back_top1", "held-back top-1")])
+def test_the_learning_curve_says_what_it_was_measured_on_and_marks_where_crops_grow(name: str, title: str) -> None:
+    axes = draw_learning_curve(rows(name, (1, 128, 0.25), (2, 128, 0.5), (3, 224, 0.75))).axes[0]
     assert values(axes.lines[0].get_xdata()) == [1, 2, 3]
     assert values(axes.lines[0].get_ydata()) == [0.25, 0.5, 0.75]
     assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [("128 px", 0.6), ("224 px", 2.6)]
+    assert axes.get_ylabel() == title
+    assert axes.get_legend() is None
 
 
-def test_no_log_no_curve() -> None:
-    assert values(draw_learning_curve([]).axes[0].lines[0].get_xdata()) == []
+def test_two_measures_are_two_curves() -> None:
+    """A run that held pictures back, between two that did not."""
+    log = [*rows("val_top1", (1, 64, 0.25)), *rows("held_back_top1", (2, 64, 0.5)), *rows("val_top1", (3, 64, 0.75))]
+    axes = draw_learning_curve(log).axes[0]
+    assert axes.get_ylabel() == "validation top-1, held-back top-1"
+    first, second = (line for line in axes.lines if not str(line.get_label()).startswith("_"))
+    assert (first.get_label(), second.get_label()) == ("validation top-1", "held-back top-1")
+    assert first.get_color() != second.get_color()
+    np.testing.assert_equal(values(first.get_ydata()), [0.25, np.nan, 0.75])
+    np.testing.assert_equal(values(second.get_ydata()), [np.nan, 0.5, np.nan])
+    assert axes.get_legend() is not None

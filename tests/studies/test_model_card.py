@@ -1,5 +1,6 @@
 """What is said of a net that nobody has trained or measured here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ def test_the_cost_of_storage_is_there_and_no_learning_curve(record: Record) -> N
     difference = record.storage["largest_logit_difference"]
     assert difference > 0
     assert said(storage) == {"precision": "float16", "largest difference of a logit": f"{difference:g}"}
+
+
+def test_the_learning_curve_keeps_the_name_of_what_was_measured(record: Record) -> None:
+    """Alone, and after a run that was measured on other pictures."""
+    row = {"epoch": 1, "side": 32, "loss": 1.5, "images_per_s": 7.0}
+    first = {"log": [row | {"val_top1": 0.25}]}
+    last = {"log": [row | {"held_back_top1": 0.5}, row | {"epoch": 2, "held_back_top1": 0.625}]}
+    alone = training_tables(replace(record, training=last))[1]
+    assert alone.columns == ("epoch", "pixels", "loss", "held-back top-1")
+    assert alone.rows == (("1", "32", "1.500", "50.0 %"), ("2", "32", "1.500", "62.5 %"))
+    both = training_tables(replace(record, training=last | {"start": first}))[1]
+    assert both.columns[3:] == ("validation top-1", "held-back top-1")
+    assert [(line[0], *line[3:]) for line in both.rows] == [
+        ("1", "25.0 %", "–"), ("2", "–", "50.0 %"), ("3", "–", "62.5 %"),
+    ]  # fmt: skip
 
 
 def test_the_card_names_the_net(record: Record, weights: Path) -> None:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from zfnet_explainer.studies.statistics import Estimate, correlation, mean_estimate, rank_correlation, share_estimate
+from zfnet_explainer.studies.statistics import (
+    Estimate,
+    correlation,
+    mean_estimate,
+    mean_share,
+    rank_correlation,
+    share_estimate,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
@@ -35,6 +42,21 @@ def test_wilsons_interval(count: int, of: int) -> None:
     half = z / (1 + z**2 / of) * math.sqrt(p * (1 - p) / of + z**2 / (4 * of**2))
     found = share_estimate(count, of)
     assert (found.mean, found.low, found.high) == pytest.approx((p, centre - half, centre + half), abs=1e-6)
+
+
+@pytest.mark.parametrize("always", [0.0, 1.0])
+def test_what_was_never_or_always_so_in_twenty_pictures_has_an_interval(always: float) -> None:
+    z = 1.959964
+    width = z**2 / (20 + z**2)  # of Wilson's interval at the end of the scale: 16 %
+    found = mean_share(np.full(20, always), seed=0)
+    low, high = (0, width) if always == 0 else (1 - width, 1)
+    assert (found.mean, found.low, found.high) == pytest.approx((always, low, high), abs=1e-6)
+
+
+def test_shares_of_several_draws_are_resampled() -> None:
+    values = np.array([0.25, 0.0, 1.0, 0.5])
+    assert mean_share(values, seed=3) == mean_estimate(values, seed=3)
+    assert mean_share(values.round(), seed=3) == share_estimate(1, 4)
 
 
 def test_correlations_by_hand() -> None:

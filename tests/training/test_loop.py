@@ -2,8 +2,6 @@
 
 import json
 import math
-import re
-import resource
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +24,7 @@ from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 from zfnet_explainer.training.state import About, save_state
 
 from ..chains import like_zfnet, plain
+from ..room import room_for
 from .runs import HERE, PREPROCESSING, RECIPE, SIDE, log, pictures, trainer
 
 Hook = Callable[[torch.optim.Optimizer, tuple[object, ...], dict[str, object]], None]
@@ -87,6 +86,15 @@ def test_a_run_changes_every_weight(whole: Path, tmp_path: Path) -> None:
     for name, value in start.items():
         if not name.endswith("num_batches_tracked"):
             assert not torch.equal(state[f"net.{name}"], value), name
+
+
+def test_training_computes_in_float32_whatever_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32 is torch's default for the convolutions of a card, and its environment's may be for matrix products."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    trainer(tmp_path)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def after_each_step(follow: Callable[[], None]) -> Hook:
@@ -266,14 +274,9 @@ def test_a_state_of_another_program_is_refused(tmp_path: Path, metadata: dict[st
 def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(whole: Path, tmp_path: Path) -> None:
     log_fits = 2**15
     assert (whole / "state.safetensors").stat().st_size > log_fits > (whole / "log.csv").stat().st_size
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     run = trainer(tmp_path)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (log_fits, before[1]))
-    try:
-        with pytest.raises(ValueError, match=rf"epoch 1 cannot be saved in {re.escape(str(tmp_path))} .*: make room"):
-            run.run()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with room_for(log_fits), pytest.raises(OSError, match=r"File too large: '.*state\.safetensors'"):
+        run.run()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"], "no half of a state"
     trainer(tmp_path).run()
     assert_same_state(tmp_path, whole)

@@ -14,18 +14,30 @@ from zfnet_explainer.accuracy.logits import logits
 from zfnet_explainer.training.recipe import Recipe
 
 from ..chains import like_zfnet
-from ..gpu.fakes import GPU, on_a_card
+from ..gpu.fakes import GPU, on_a_card, ones
 from .runs import PREPROCESSING, RECIPE, SIDE, pictures, trainer
 
 
-class Count(int):
-    """How many steps an average has seen, which torch counts on the CPU: its value may be asked for there alone."""
+class NothingMadeHere(TorchFunctionMode):
+    """A tensor made of Python's numbers for a GPU is made on the CPU, and copying it there makes the GPU wait."""
 
-    def to(self, device: torch.device) -> Tensor:
-        return torch.full((), int(self), device=device)
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.tensor, torch.as_tensor, Tensor.new_tensor):
+            assert made.device != GPU, func
+        return made
 
-    def __add__(self, more: int) -> "Count":
-        return Count(int(self) + more)
+
+def test_what_is_made_here_for_a_card_is_an_error() -> None:
+    """Or the next test could not fail."""
+    with on_a_card(nn.Sequential()), NothingMadeHere():
+        assert torch.tensor([1.0]).device != GPU
+        with pytest.raises(AssertionError, match="tensor"):
+            torch.tensor([1.0], device=GPU)
+        with pytest.raises(AssertionError, match="new_tensor"):
+            ones(2).new_tensor(3.0)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +60,16 @@ def test_a_training_step_stays_there_and_waits_for_nothing(
     average = trained.average.module if trained.average else nn.Sequential()
     if trained.average:
         assert trained.average._buffers.pop("n_averaged") == torch.zeros((), device="cpu")
-        monkeypatch.setattr(trained.average, "n_averaged", Count(0), raising=False)
+        monkeypatch.setattr(trained.average, "n_averaged", 0, raising=False)  # a value that may be asked for
     images, labels = torch.zeros(4, 3, SIDE, SIDE, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
     with on_a_card(trained.net), on_a_card(average):
         there = dict(trained.net.named_parameters())
         for group in trained.optimiser.param_groups:
             group["params"] = [there[names[id(weight)]] for weight in group["params"]]
         trained.process, trained.shift = replace(trained.process, device=GPU), trained.shift.to(GPU)
-        for _ in range(2):
-            assert trained._step(images, labels).device == GPU
+        with NothingMadeHere():
+            for _ in range(2):
+                assert trained._step(images, labels).device == GPU
 
 
 class Fetched(TorchFunctionMode):

@@ -60,8 +60,13 @@ class Preprocessing:
 
     def standardise(self, pixels: Tensor) -> Tensor:
         """Values 0 to 255 [..., 3, h, w] -> float32 of the same shape."""
-        mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std))
+        mean, std = (_channels(values, pixels.device) for values in (self.mean, self.std))
         return (pixels.float() / 255 - mean) / std
+
+
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """float32 [channels, 1, 1], filled on the device: for a tensor that is copied there, a GPU's work is waited for."""
+    return torch.stack([torch.full((1, 1), value, dtype=torch.float32, device=device) for value in values])
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Record:
     """What the weights are.
 
     `validation`, measured on the weights as read back, has at least top1 and images, and is None where nobody has
-    measured; an export also writes top5, calibration, accuracy by class and what storing cost (`training.accuracy`,
+    measured; an export also writes top5, calibration, accuracy by class and what storing cost (`accuracy.accuracy`,
     `training.export`). `layers` describe a net that `ARCHITECTURES` does not know (`net.described`), and `storage`
     says what storing an imported one cost (`net.own`).
     """

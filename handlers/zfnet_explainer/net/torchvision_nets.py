@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..errors import some
 from .record import BadCheckpoint, Preprocessing
 
 # What torchvision's weights were trained with: a shorter side of 256 pixels and the 224 in the centre.
@@ -27,7 +28,6 @@ VGG = {
 NAMES = ("alexnet", *VGG, *(f"{name}_bn" for name in VGG))
 CLASSIFIER = "classifier.6.weight"
 COUNTER = ".num_batches_tracked"  # of a batch normalisation: older files lack it, and nothing needs it
-SHOWN = 3
 _unpickled = partial(torch.load, map_location="cpu", weights_only=True)
 READERS: dict[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pth": _unpickled, ".pt": _unpickled}
 
@@ -77,9 +77,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _tensors(found: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not all(_is_entry(*item) for item in found.items()):
-        holds = (
-            f"a dict of {', '.join(map(str, list(found)[:SHOWN]))}" if isinstance(found, Mapping) else "something else"
-        )
+        holds = f"a dict of {some(list(map(str, found)))}" if isinstance(found, Mapping) else "something else"
         raise BadCheckpoint(f"{path} holds {holds}, not a state dict alone: save `net.state_dict()`")
     return dict(found)
 
@@ -100,12 +98,7 @@ def _differences(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tu
         "unexpected": [key for key in given if key not in expected],
         "of another shape": other,
     }
-    return "; ".join(f"{what}: {_some(keys)}" for what, keys in found.items() if keys)
-
-
-def _some(keys: list[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
+    return "; ".join(f"{what}: {some(keys)}" for what, keys in found.items() if keys)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -1,7 +1,7 @@
 """Labelled pictures from a `split/CLASS/*` tree, in a folder or in tar shards: in memory, or decoded when drawn."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import some
 from .decode import View, as_view
 from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, pixels
@@ -18,7 +19,6 @@ from .stream import Tolerance, decoded_batches, pixels
 MEMORY_LIMIT = 8 * 2**30
 SAMPLE = 4096
 BATCH = 256
-SHOWN = 5  # names in a message
 ENDINGS = ", ".join(sorted(SUFFIXES))
 STRICT = Tolerance(0, lambda _: None)
 
@@ -143,12 +143,6 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     mean = (share * values).sum(1)
     std = ((share * values**2).sum(1) - mean**2).sqrt()
     return tuple(round(m, 4) for m in mean.tolist()), tuple(round(s, 4) for s in std.tolist())
-
-
-def some(names: Sequence[str]) -> str:
-    """At most five names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance) -> Pictures:

@@ -1,15 +1,18 @@
 """Pictures of a study's curves."""
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ..training.log import Row, accuracies
 from .faithfulness.curves import CENTRE, MAP, PROJECTION, RANDOM, Faithfulness
 from .faithfulness.study import Explanations
 
 STYLES = {MAP: ("#d55e00", "-"), PROJECTION: ("#0072b2", "-"), CENTRE: ("#666666", "--"), RANDOM: ("#666666", ":")}
+COLOURS = ("#0072b2", "#d55e00")
 
 
 def draw_curves(found: Explanations) -> Figure:
@@ -26,16 +29,22 @@ def draw_curves(found: Explanations) -> Figure:
     return figure
 
 
-def draw_learning_curve(log: Sequence[Sequence[float]]) -> Figure:
-    """Validation top-1 by epoch; where the side of the crops changes, a line says so."""
+def draw_learning_curve(log: Sequence[Row]) -> Figure:
+    """Top-1 by epoch, on what the axis names; where the side of the crops changes, a line says so."""
     figure = Figure(figsize=(6.4, 3.1), dpi=110, layout="constrained")
     axes = figure.subplots()
-    axes.plot([row[0] for row in log], [row[3] for row in log], color="#0072b2", marker="o", markersize=3)
+    epochs, measured = [row["epoch"] for row in log], accuracies(log)
+    for (name, title), colour in zip(measured.items(), COLOURS, strict=False):
+        shares = [row.get(name, math.nan) for row in log]  # no line leads over the epochs that lack it
+        axes.plot(epochs, shares, color=colour, marker="o", markersize=3, label=title)
     for before, row in zip([None, *log], log, strict=False):
-        if before is None or before[1] != row[1]:
-            axes.axvline(row[0] - 0.5, color="#cccccc", linewidth=1)
-            axes.text(row[0] - 0.4, 0.02, f"{row[1]} px", color="#666666", transform=axes.get_xaxis_transform())
-    _finish(axes, "epoch", "validation top-1")
+        if before is None or before["side"] != row["side"]:
+            axes.axvline(row["epoch"] - 0.5, color="#cccccc", linewidth=1)
+            text = f"{row['side']} px"
+            axes.text(row["epoch"] - 0.4, 0.02, text, color="#666666", transform=axes.get_xaxis_transform())
+    if len(measured) > 1:
+        axes.legend(frameon=False, fontsize="small")
+    _finish(axes, "epoch", ", ".join(measured.values()))
     return figure
 
 

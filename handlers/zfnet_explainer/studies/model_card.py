@@ -1,12 +1,12 @@
 """Tables of how accurate a net is, and of what its record says about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..accuracy.accuracy import VIEW, Accuracy
 from ..net.checkpoint import Record
-from ..training.log import RECORDED
+from ..training.log import Row, accuracies
 from .statistics import percent_interval, share_estimate
 from .tables import Table, percent
 
@@ -45,12 +45,20 @@ def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
 def training_tables(record: Record) -> list[Table]:
     """What the record says of the training: cost of storage, and the learning curve of a net that was trained here."""
     storage = _imported(record.storage) if record.storage else _exported(record.validation or {})
+    rows = log(record.training)
+    return [storage, *([_learning_curve(rows)] if rows else [])]
+
+
+def _learning_curve(epochs: Sequence[Row]) -> Table:
+    """Each accuracy that was measured has its column: one run may hold pictures back, and the next one not."""
+    measured = accuracies(epochs)
     rows = tuple(
-        (f"{epoch}", f"{side}", f"{loss:.3f}", percent(share)) for epoch, side, loss, share in log(record.training)
+        (f"{row['epoch']}", f"{row['side']}", f"{row['loss']:.3f}", *(percent(row.get(name)) for name in measured))
+        for row in epochs
     )
-    columns = ("epoch", "pixels", "loss", "validation top-1")
+    columns = ("epoch", "pixels", "loss", *measured.values())
     note = "The loss is the mean over the epoch, label smoothing and dropout included."
-    return [storage, *([Table("learning-curve", "Learning curve", columns, rows, note)] if rows else [])]
+    return Table("learning-curve", "Learning curve", columns, rows, note)
 
 
 def _exported(validation: Mapping[str, Any]) -> Table:
@@ -91,13 +99,12 @@ def card_tables(record: Record, weights: Path) -> list[Table]:
     ]  # fmt: skip
 
 
-def log(training: Mapping[str, Any]) -> list[list[float]]:
-    """Epoch, pixels of the crops, loss and top-1 of every epoch, those of the run that it started from first."""
-    rows: list[list[float]] = []
+def log(training: Mapping[str, Any]) -> list[Row]:
+    """The row of every epoch, numbered through, those of the run that it started from first."""
+    rows: list[Row] = []
     for run in _runs(training):
-        before = rows[-1][0] if rows else 0
-        found = ([row[name] for name in RECORDED if name in row] for row in run.get("log", ()))
-        rows += [[before + epoch, *rest] for epoch, *rest in found]
+        before = rows[-1]["epoch"] if rows else 0
+        rows += [row | {"epoch": before + row["epoch"]} for row in run.get("log", ())]
     return rows
 
 

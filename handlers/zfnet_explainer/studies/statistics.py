@@ -30,6 +30,16 @@ def mean_estimate(values: Sequence[float] | NDArray[np.float64], seed: int) -> E
     return Estimate(float(np.mean(values)), float(found.low), float(found.high))
 
 
+def mean_share(values: NDArray[np.float64], seed: int) -> Estimate:
+    """The mean of at least two shares, each of one picture: Wilson's interval where all are 0 or 1, else bootstrapped.
+
+    Resamples of what was never so, or always, are all alike: an interval of no width.
+    """
+    if np.isin(values, (0, 1)).all():
+        return share_estimate(int(values.sum()), len(values))
+    return mean_estimate(values, seed)
+
+
 def share_estimate(count: int, of: int) -> Estimate:
     """The share count / of and Wilson's interval."""
     interval = stats.binomtest(count, of).proportion_ci(0.95, method="wilson")

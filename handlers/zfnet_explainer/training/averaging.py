@@ -1,8 +1,8 @@
 """A running average of the weights, and the statistics that BatchNorm needs beside it."""
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from ..accuracy.logits import inputs
 from ..net.checkpoint import Preprocessing
@@ -11,21 +11,29 @@ from ..pictures.labelled import Source
 MEASURED = 512
 BATCH = 64
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
+
+class RunningAverage(AveragedModel):
+    """The average of a net's weights: `share` of the past at each step, and less in the first."""
+
+    def __init__(self, net: nn.Module, share: float) -> None:
+        super().__init__(net)
+        self.share = share
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Torch's copies the count of the steps to a GPU, which has to be waited for: here it stays on the CPU."""
+        seen = int(self.n_averaged)
+        past = min(self.share, (1 + seen) / (10 + seen)) if seen else 0.0
+        for average, weight in zip(self.module.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, 1 - past)
+        for ours, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
+            ours.copy_(theirs)
+        self.n_averaged += 1
 
 
-def running_average(net: nn.Sequential, share: float) -> AveragedModel | None:
-    """The average of a net's weights, that share of the past at each step and less in the first; None for 0."""
-    if not share:
-        return None
-
-    def follow(average: Tensors, current: Tensors, there: Tensor | int) -> None:
-        seen = int(followed.n_averaged)  # the same as `there`, which a GPU would have to be waited for
-        past = min(share, (1 + seen) / (10 + seen))
-        get_ema_multi_avg_fn(past)(average, current, there)  # type: ignore[no-untyped-call]
-
-    followed = AveragedModel(net, multi_avg_fn=follow)
-    return followed
+def running_average(net: nn.Sequential, share: float) -> RunningAverage | None:
+    """The average of a net's weights; None for a share of 0."""
+    return RunningAverage(net, share) if share else None
 
 
 def measure_statistics(average: AveragedModel, pictures: Source, preprocessing: Preprocessing, side: int) -> None:

@@ -1,6 +1,7 @@
 """The learning curve of a run: `log.csv` and TensorBoard's events."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
@@ -8,7 +9,8 @@ from tensorboardX import SummaryWriter
 from ..atomic import whole
 
 Row = dict[str, float]
-RECORDED = ("epoch", "side", "loss", "val_top1", "held_back_top1")  # what a record keeps; of the last two one is there
+ACCURACIES = {"val_top1": "validation top-1", "held_back_top1": "held-back top-1"}  # a run has one of the two
+RECORDED = ("epoch", "side", "loss", *ACCURACIES)  # what a record keeps of a row
 
 
 def read_log(out: Path) -> list[Row]:
@@ -18,6 +20,11 @@ def read_log(out: Path) -> list[Row]:
         return []
     with path.open(newline="") as file:
         return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def accuracies(rows: Sequence[Row]) -> dict[str, str]:
+    """What was measured after each epoch of some rows, and what it is called; several where runs differ in it."""
+    return {name: title for name, title in ACCURACIES.items() if any(name in row for row in rows)}
 
 
 class Log:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..accuracy.logits import top1
 from ..net.chain import Chain
 from ..net.checkpoint import Preprocessing
+from ..net.device import compute_in_float32
 from ..pictures.labelled import Pictures, Source
 from .averaging import measure_statistics, running_average
 from .bar import Bar
@@ -43,6 +43,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         _check_batch(len(train), len(val), recipe.batch, process.world)
         torch.manual_seed(recipe.seed)
+        compute_in_float32()
         self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
         self.out, self.process = out, process
         self.val, self.val_count = val.share(process.rank, process.world), len(val)
@@ -96,14 +97,8 @@ class Trainer:
 
     def _save(self, log: Log, row: Row) -> None:
         """The row first: what a log has beyond its state is cut off when the run goes on."""
-        try:
-            log.add(row)
-            save_state(self.out, self.net, self.optimiser, self.average, self.about)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(
-                f"epoch {self.epoch} cannot be saved in {self.out} ({error}): make room there, and the same command "
-                "goes on from the epoch before"
-            ) from error
+        log.add(row)
+        save_state(self.out, self.net, self.optimiser, self.average, self.about)
 
     def trained(self) -> nn.Sequential:
         """The net as trained so far (the average where there is one), a form of its own on the CPU."""
@@ -160,7 +155,7 @@ class Trainer:
         if self.average:
             self.average.update_parameters(self.net)
         right = (logits.argmax(1) == majority(labels)).sum()
-        return torch.stack([loss.detach() * len(labels), right, right.new_tensor(len(labels))]).double()
+        return torch.stack([loss.detach() * len(labels), right, torch.full_like(right, len(labels))]).double()
 
     def _validated(self) -> float:
         """Share of the pictures to validate on that the net is right about."""

@@ -61,7 +61,7 @@ class Recipe:
     follows the convolution that reads a normalised map, and takes out again nearly all that the normalisation
     does (a scale): epochs without it are a fifth quicker.
     `filter_radius`: a convolution's filter whose root mean square is over it is scaled down to it after each
-    step (section 3.1 of the paper); 0 leaves filters alone.
+    step (section 3 of the paper); 0 leaves filters alone.
     `scale_inputs`: pixels are (value - mean) / deviation; without it value - mean, in about [-128, 128], as
     in the paper. Its radius of 1e-1 is meant for those: on scaled ones the first layer's filters are
     larger by the deviation, about 70.

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ..errors import QUOTE
+from ..errors import QUOTE, some
 from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.class_names import read_json
 from ..net.precision import supported_precisions
@@ -20,7 +20,6 @@ from ..pictures.labelled import (
     channel_statistics,
     open_split,
     read_split,
-    some,
 )
 from ..pictures.stream import Tolerance
 from .export import export

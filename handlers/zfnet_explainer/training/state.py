@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ..atomic import whole
+from ..atomic import write_whole
 
 STATE = "state.safetensors"
 
@@ -28,8 +28,7 @@ def save_state(
     if average:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     metadata = {name: json.dumps(value) for name, value in about.items()}
-    with whole(out / STATE) as staged:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, staged, metadata)
+    write_whole(out / STATE, serialised({name: value.contiguous() for name, value in tensors.items()}, metadata))
 
 
 def read_about(out: Path) -> About:

@@ -46,7 +46,7 @@ def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
 
 @torch.no_grad()
 def clip_filters(net: nn.Sequential, radius: float) -> None:
-    """Scale each filter of a convolution whose root mean square is over `radius` down to it (paper, section 3.1)."""
+    """Scale each filter of a convolution whose root mean square is over `radius` down to it (paper, section 3)."""
     for layer in net:
         if isinstance(layer, nn.Conv2d):
             size = layer.weight.square().mean((1, 2, 3), keepdim=True).sqrt()

@@ -20,8 +20,8 @@ from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint
 
 from ...chains import SMALL, like_zfnet, picture
+from ...explained import OPTIONS, SIDE, record
 from ...samples import noise
-from ...test_explainer import OPTIONS, SIDE, record
 
 CPU = torch.device("cpu")
 

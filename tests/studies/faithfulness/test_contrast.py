@@ -26,6 +26,7 @@ from zfnet_explainer.studies.faithfulness.contrast import (
 from zfnet_explainer.studies.faithfulness.curves import Protocol
 from zfnet_explainer.studies.faithfulness.subject import subject
 from zfnet_explainer.studies.faithfulness.tables import contrast_tables
+from zfnet_explainer.studies.statistics import mean_estimate, share_estimate
 
 from ...chains import like_zfnet, named, plain
 
@@ -182,6 +183,19 @@ def test_sums_and_differences_by_hand() -> None:
         assert -1 <= one.log_odds.low < 1 < one.log_odds.high <= 3
 
 
+def overtaken(share: float) -> list[dict[str, Move]]:
+    return [dict.fromkeys((CONTRAST, PLAIN, MIDDLE, CHANCE), Move(1, 0.5, share))] * 20
+
+
+def test_an_other_class_that_never_or_always_wins_has_an_interval() -> None:
+    for share in (0, 1):
+        for move in result(overtaken(share), seed=0).moves.values():
+            assert move.overtaken == share_estimate(20 * share, 20)
+            assert move.overtaken.low < move.overtaken.high
+    drawn = [*overtaken(0.25), *overtaken(0)]
+    assert result(drawn, seed=0).moves[CHANCE].overtaken == mean_estimate([0.25, 0] * 20, seed=0), "means of draws"
+
+
 def values_of_means(move: object) -> tuple[float, ...]:
     return tuple(estimate.mean for estimate in vars(move).values())
 
@@ -201,7 +215,9 @@ def test_tables() -> None:
     by_hand = contrast_tables(replace(found, results={"blur": dict(zip((SECOND, TRUE), again, strict=True))}))
     move, difference = (table.rows[0] for table in by_hand)
     assert move[:2] == difference[:2] == ("blur", "the second class, 2 pictures")
-    assert move[3:] == ("2.00 (1.50 to 2.50)", "0.500 (0.500 to 0.500)", "100.0 % (100.0 to 100.0)")
+    assert move[3:] == ("2.00 (1.50 to 2.50)", "0.500 (0.500 to 0.500)", "100.0 % (34.2 to 100.0)"), (
+        "Wilson's, of 2 of 2"
+    )
     assert difference[3:] == ("1.00 (0.50 to 1.50)", "100 %", "0 %")
     assert by_hand[1].rows[3][1:] == (
         *("the true class, 2 wrong pictures", "contrast map − plain map"),

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.studies.figure6.figure import number_table
 from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, high_share, numbers, project_peaks, seen
+from zfnet_explainer.studies.tables import percent
 
 from ...chains import like_zfnet
 
@@ -45,10 +47,11 @@ def test_high_share_of_known_waves(pattern: Tensor, share: float) -> None:
 
 
 def test_high_share_of_noise_does_not_depend_on_the_filters_size() -> None:
+    expected = 1 - (31 / 64) ** 2  # of 64 frequencies an axis, 31 are below a quarter of a cycle
     for side in (7, 11):
         noise = torch.randn(400, 3, side, side, generator=torch.Generator().manual_seed(0))
-        # Of 64 frequencies an axis, 31 are below a quarter of a cycle.
-        assert float(high_share(noise).mean()) == pytest.approx(1 - (31 / 64) ** 2, abs=0.01)
+        assert float(high_share(noise).mean()) == pytest.approx(expected, abs=0.003)
+    assert number_table([]).note.endswith(f"white noise has {percent(expected, 0)}.")
 
 
 def test_high_share_equals_the_slow_transform() -> None:

@@ -30,11 +30,6 @@ PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_pictures(tmp_path_factory.mktemp("data"), PICTURES)
 

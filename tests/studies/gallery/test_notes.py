@@ -75,10 +75,10 @@ def test_chance_is_what_counting_all_draws_gives(a: int, b: int) -> None:
 # Invariance
 
 
-def ramp(size: int = 8) -> Tensor:
+def ramp() -> Tensor:
     """Values that say their row (first channel) and column (second), measured from the picture's middle."""
-    middle = torch.arange(size) - (size - 1) / 2
-    return torch.stack([middle[:, None].expand(size, size), middle.expand(size, size)])[None]
+    middle = torch.arange(8) - 3.5
+    return torch.stack([middle[:, None].expand(8, 8), middle.expand(8, 8)])[None]
 
 
 @pytest.mark.parametrize(("change", "amount"), [("shift", 0), ("scale", 1.0), ("rotation", 0)])

@@ -42,10 +42,10 @@ def write_weights(folder: Path) -> Path:
     return folder / "tiny.safetensors"
 
 
-def write_pictures(data: Path, count: int, split: str = "val") -> Path:
-    """Pictures `split/n0/00.png`, `split/n1/01.png`, ... of two sizes, of five classes in turn."""
+def write_pictures(data: Path, count: int) -> Path:
+    """Pictures `val/n0/00.png`, `val/n1/01.png`, ... of two sizes, of five classes in turn."""
     for i in range(count):
-        file = data / split / f"n{i % 5}" / f"{i:02}.png"
+        file = data / "val" / f"n{i % 5}" / f"{i:02}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise(SIDE, SIDE + 7 * (i % 2), seed=i)).save(file)
     return data

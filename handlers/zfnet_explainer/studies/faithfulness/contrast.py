@@ -9,13 +9,14 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...methods.incremental.occluder import Occluder
 from ...methods.squares import spread
 from ...net.chain import Chain
 from ...net.checkpoint import Preprocessing
-from ..statistics import Estimate, mean_estimate
+from ..statistics import Estimate, mean_estimate, mean_share
 from .cells import cell_means, closeness, cover, largest_share
 from .curves import Protocol
 from .subject import Subject, filled, occluded, subject
@@ -157,10 +158,16 @@ def second(logits: Tensor) -> int:
 def result(found: Sequence[dict[str, Move]], seed: int) -> Result:
     """Sum up at least two pictures; `seed` draws the resamples of the intervals."""
     values = {name: np.array([astuple(moves[name]) for moves in found]) for name in found[0]}
-    moves = {name: MeanMove(*(mean_estimate(column, seed) for column in rows.T)) for name, rows in values.items()}
+    moves = {name: _mean_move(rows, seed) for name, rows in values.items()}
     advantages = []
     for baseline in (PLAIN, MIDDLE, CHANCE):
         gained = values[CONTRAST][:, 0] - values[baseline][:, 0]
         more, fewer = (float(share.mean()) for share in (gained > 0, gained < 0))
         advantages.append(Advantage(baseline, mean_estimate(gained, seed), more, fewer))
     return Result(len(found), moves, tuple(advantages))
+
+
+def _mean_move(rows: NDArray[np.float64], seed: int) -> MeanMove:
+    """From the values of `Move` [pictures, 3]."""
+    log_odds, probability, overtaken = rows.T
+    return MeanMove(mean_estimate(log_odds, seed), mean_estimate(probability, seed), mean_share(overtaken, seed))

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...errors import some
 from ...net.checkpoint import Record
-from ...pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split, some
+from ...pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split
 from ...pictures.stream import Tolerance
 
 

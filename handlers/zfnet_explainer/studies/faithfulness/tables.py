@@ -10,54 +10,8 @@ ROWS = {SECOND: "the second class, {} pictures", TRUE: "the true class, {} wrong
 
 
 def explanation_tables(found: Explanations) -> list[Table]:
-    tables = [
-        Table(
-            "areas", "Areas under the deletion and insertion curves", ("fill", "order", "deletion", "insertion"),
-            tuple(
-                (fill, order, interval(result.deletion), interval(result.insertion))
-                for fill, one in found.faithfulness.items()
-                for order, result in one.orders.items()
-            ),
-            f"{found.images} pictures, {found.protocol.steps} steps. Deletion: lower is better; insertion: higher is "
-            "better. In brackets: the 95 % interval.",
-        ),
-        Table(
-            "differences", "Against orders that do not look at the net",
-            ("fill", "order minus baseline", "deletion", "better in", "insertion", "better in"),
-            tuple(
-                (
-                    fill, f"{one.order} − {one.baseline}",
-                    interval(one.deletion), percent(one.deletion_better, 0),
-                    interval(one.insertion), percent(one.insertion_better, 0),
-                )
-                for fill, result in found.faithfulness.items()
-                for one in result.differences
-            ),
-            "Differences of areas, picture by picture. Better: lower deletion, higher insertion.",
-        ),
-        Table(
-            "falls", "What the strongest map loses", ("fill", "covered", "at its cell", "largest value", "sum"),
-            tuple(
-                (fill, region, *map(percent_interval, (fall.at_cell, fall.largest, fall.total)))
-                for fill, regions in found.falls.items()
-                for region, fall in regions.items()
-            ),
-            f"{found.images} pictures; a tenth of the receptive field is covered each time.",
-        ),
-        Table(
-            "randomisation", "Explanations of a net whose layers are shuffled",
-            ("shuffled", "projection", "projection, ranks", "occlusion map, ranks"),
-            tuple(
-                (
-                    f"{stage.layer}" if i == 0 else f"and {stage.layer}",
-                    *(interval(e, 2) for e in (stage.projection, stage.projection_ranks, stage.occlusion_ranks)),
-                )
-                for i, stage in enumerate(found.randomisation)
-            ),
-            f"Correlation with the trained net's explanation, {found.randomised_images} pictures; 1: unchanged.",
-        ),
-    ]  # fmt: skip
-    return [*tables, *(_curves(fill, one) for fill, one in found.faithfulness.items())]
+    curves = (_curves(fill, one) for fill, one in found.faithfulness.items())
+    return [_areas(found), _differences(found), _falls(found), _randomisation(found), *curves]
 
 
 def contrast_tables(found: Contrasts) -> list[Table]:
@@ -98,6 +52,63 @@ def contrast_tables(found: Contrasts) -> list[Table]:
             "Differences picture by picture; in the rest of the pictures both choices do the same.",
         ),
     ]  # fmt: skip
+
+
+def _areas(found: Explanations) -> Table:
+    """Areas under the curves, for each fill and order."""
+    rows = tuple(
+        (fill, order, interval(result.deletion), interval(result.insertion))
+        for fill, one in found.faithfulness.items()
+        for order, result in one.orders.items()
+    )
+    note = (
+        f"{found.images} pictures, {found.protocol.steps} steps. Deletion: lower is better; insertion: higher is "
+        "better. In brackets: the 95 % interval."
+    )
+    columns = ("fill", "order", "deletion", "insertion")
+    return Table("areas", "Areas under the deletion and insertion curves", columns, rows, note)
+
+
+def _differences(found: Explanations) -> Table:
+    """Areas of an order less those of a baseline, and in how many pictures the order is the better one."""
+    rows = tuple(
+        (
+            fill, f"{one.order} − {one.baseline}",
+            interval(one.deletion), percent(one.deletion_better, 0),
+            interval(one.insertion), percent(one.insertion_better, 0),
+        )
+        for fill, result in found.faithfulness.items()
+        for one in result.differences
+    )  # fmt: skip
+    columns = ("fill", "order minus baseline", "deletion", "better in", "insertion", "better in")
+    note = "Differences of areas, picture by picture. Better: lower deletion, higher insertion."
+    return Table("differences", "Against orders that do not look at the net", columns, rows, note)
+
+
+def _falls(found: Explanations) -> Table:
+    """What the strongest map loses when a part of its receptive field is covered."""
+    rows = tuple(
+        (fill, region, *map(percent_interval, (fall.at_cell, fall.largest, fall.total)))
+        for fill, regions in found.falls.items()
+        for region, fall in regions.items()
+    )
+    columns = ("fill", "covered", "at its cell", "largest value", "sum")
+    note = f"{found.images} pictures; a tenth of the receptive field is covered each time."
+    return Table("falls", "What the strongest map loses", columns, rows, note)
+
+
+def _randomisation(found: Explanations) -> Table:
+    """How like the trained net's the explanations stay, layer by layer."""
+    rows = tuple(
+        (
+            f"{stage.layer}" if i == 0 else f"and {stage.layer}",
+            *(interval(e, 2) for e in (stage.projection, stage.projection_ranks, stage.occlusion_ranks)),
+        )
+        for i, stage in enumerate(found.randomisation)
+    )
+    columns = ("shuffled", "projection", "projection, ranks", "occlusion map, ranks")
+    note = f"Correlation with the trained net's explanation, {found.randomised_images} pictures; 1: unchanged."
+    return Table("randomisation", "Explanations of a net whose layers are shuffled", columns, rows, note)
 
 
 def _curves(fill: str, result: Faithfulness) -> Table:

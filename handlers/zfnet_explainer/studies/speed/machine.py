@@ -42,7 +42,9 @@ def describe(device: torch.device, precisions: tuple[str, ...]) -> Machine:
     compute_in_float32()
     keeps_float32(device)
     return Machine(
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        device=torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{processor()}, {usable_cores()} cores",
         driver=_driver() if device.type == "cuda" else None,
         threads=torch.get_num_threads(),
         system=platform.platform(),
@@ -106,9 +108,9 @@ def _driver() -> str:
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]  # noqa: S603
 
 
-def _processor() -> str:
-    """The processor's name and how many of its cores this process may use."""
+def processor() -> str:
+    """The processor's name as Linux knows it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{name or platform.machine()}, {usable_cores()} cores"
+    return name or platform.machine()

@@ -1,0 +1,26 @@
+"""Options and a record for explanations of a small net."""
+
+from zfnet_explainer.explanation import Options
+from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
+
+SIDE = 37
+OPTIONS = Options(
+    top_k=3,
+    methods=frozenset({"deconv", "occlusion"}),
+    target=None,
+    layers=(1, 3),
+    features=2,
+    feature=None,
+    others=0,
+    window=13,
+    stride=6,
+    fill="gray",
+    precision="float32",
+    crosscheck=False,
+)
+
+
+def record(classes: int, size: int) -> Record:
+    names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(classes))
+    preprocessing = Preprocessing(size, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
+    return Record("small", "small", names, preprocessing, {}, {}, "Apache-2.0", "ab" * 32)
