@@ -30,8 +30,8 @@ def ask(fields: Mapping[str, Any], kserve: bool = False, headers: Mapping[str, s
     return read(sent(fields, True, kserve, **headers or {}), SIZE)
 
 
-def ask_json(document: Any, kserve: bool = True) -> Request:
-    return ask({"body": bytearray(json.dumps(document).encode())}, kserve)
+def ask_json(document: Any) -> Request:
+    return ask({"body": bytearray(json.dumps(document).encode())}, kserve=True)
 
 
 def refusal(fields: Mapping[str, Any], kserve: bool = False) -> RequestError:
@@ -41,9 +41,9 @@ def refusal(fields: Mapping[str, Any], kserve: bool = False) -> RequestError:
     return caught.value
 
 
-def malformed(document: Any, kserve: bool = True) -> str:
+def malformed(document: Any) -> str:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    error = refusal({"body": bytearray(body)}, kserve)
+    error = refusal({"body": bytearray(body)}, kserve=True)
     assert type(error) is MalformedBody
     assert (error.status, error.code) == (400, "malformed_body")
     return error.message
@@ -308,3 +308,11 @@ def test_headers_in_any_case() -> None:
 )
 def test_an_id_is_taken_over_where_a_log_can_hold_it(sent_id: str, kept: bool) -> None:
     assert Incoming({}, {"X-REQUEST-id": sent_id}, True, False).sent_id == (sent_id if kept else None)
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t\r\n"])
+def test_a_long_run_of_blanks_is_an_empty_picture_at_once(blanks: str) -> None:
+    """A pattern that is tried anew from each of them takes an hour."""
+    (found,) = ask_json({"instances": [{"data": {"b64": blanks * 2**20}}]}).pictures
+    assert isinstance(found, MalformedBody)
+    assert found.message.startswith("the picture is empty")

@@ -25,7 +25,7 @@ def from_base64(text: Any) -> bytes:
     """The bytes of base64: wrapped, URL-safe, unpadded, or in a data URL. Raises MalformedBody."""
     if not isinstance(text, str):
         raise MalformedBody("a picture is not valid base64: it is not a string")
-    digits = DATA_URL.sub("", text, count=1).translate(PLAIN).rstrip("=")
+    digits = _without_url(text).translate(PLAIN).rstrip("=")
     if strange := NO_BASE64.search(digits):
         raise MalformedBody(
             f"a picture is not valid base64: `{ascii(strange[0])[1:-1]}` after {strange.start():,} characters"
@@ -40,7 +40,12 @@ def from_binary(element: bytes) -> bytes:
 
     Clients that make binary data of a request in JSON send such text. No picture begins as base64 of one does.
     """
-    digits = DATA_URL.sub("", element[:HEAD].decode("latin-1"), count=1).translate(PLAIN)[:16]
+    digits = _without_url(element[:HEAD].decode("latin-1")).translate(PLAIN)[:16]
     if NO_BASE64.search(digits) or not SIGNATURES.match(base64.b64decode(digits[: len(digits) // 4 * 4])):
         return element
     return from_base64(element.decode("latin-1"))
+
+
+def _without_url(text: str) -> str:
+    url = DATA_URL.match(text)  # at the start alone: a search would go through a run of blanks from each one of them
+    return text[url.end() :] if url else text

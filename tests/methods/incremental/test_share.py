@@ -1,20 +1,24 @@
 """Incremental or in full, by how much of the picture a square changes: exact either way."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from zfnet_explainer.methods.incremental import occluder
 from zfnet_explainer.methods.incremental.occluder import Occluder
+from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.occlusion import occlude_full
-from zfnet_explainer.methods.squares import Squares
-from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.methods.squares import Squares, squares
+from zfnet_explainer.net.chain import Chain, as_chain
 from zfnet_explainer.net.checkpoint import load
 
-from ...chains import picture
+from ...chains import picture, seeded
 from ...samples import MODEL_STORE, SAMPLE
 
 
@@ -58,3 +62,35 @@ def test_squares_that_change_nearly_all_go_through_the_whole_net(
     monkeypatch.setattr(occluder, "occlude_full", noting)
     Occluder(random_zfnet, memory=30 << 20)(image, clean, fill, grid, "relu5", 0)
     assert batches == ([3] if in_full else []), "conv1 gives 4.5 MiB a picture, and is held twice"
+
+
+class Largest(TorchFunctionMode):
+    """Notes the bytes of the largest tensor that a function gives."""
+
+    nbytes = 0
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.nbytes = max(self.nbytes, found.nbytes)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("stem", "window", "way"),
+    [((3, 1), 8, Way.ONE_GROUP), ((16, 16), 40, Way.FULL)],
+    ids=["a last map as large as the picture", "pictures larger than every map"],
+)
+def test_memory_is_bounded_where_a_net_pools_little(stem: tuple[int, int], window: int, way: Way) -> None:
+    """However many squares there are, what is written out for them is no more than the bound."""
+    net = nn.Sequential(nn.Conv2d(3, 4, *stem), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    net(torch.zeros(1, 3, 64, 64))
+    chain = as_chain(seeded(net, 0), (3, 64, 64))
+    image, fill, grid = picture(chain, 1), picture(chain, 2), squares(64, 64, window, 2)
+    clean = chain.run(image[None])
+    memory = 1 << 20
+    one = Occluder(chain, memory)
+    assert one.way_for(grid) is way
+    with Largest() as largest:
+        one(image, clean, fill, grid, chain.features[-1], 0)
+    assert memory // 4 < largest.nbytes <= memory

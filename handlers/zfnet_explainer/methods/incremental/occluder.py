@@ -71,7 +71,7 @@ class Occluder:
         squares there are, a layer holds about `memory` bytes at a time.
         """
         if self.way_for(squares) is Way.FULL:
-            held = 2 * max(clean.outputs[name].nbytes for name in self.chain.axes)
+            held = 2 * max(image.nbytes, *(clean.outputs[name].nbytes for name in self.chain.axes))
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
         read = CleanMaps(self.chain, image, clean)
         grid = len(squares.tops), len(squares.lefts)
@@ -85,9 +85,11 @@ class Occluder:
     def _recompute(self, group: Group, clean: CleanMaps, fill: Tensor, layer: str, feature: int) -> OcclusionMaps:
         """The maps of squares that are recomputed alike."""
         sweep = Sweep(self.chain, group, self._filters, clean, fill, self._workspace)
-        size = max(1, self.memory // (group.values * fill.element_size()))
+        whole = 2 * clean.maps[self.chain.spatial[-1]].nbytes  # a square's last map, before and after it is flattened
+        size = max(1, self.memory // max(group.values * fill.element_size(), whole))
+        waiting = min(DENSE_BATCH, self.memory // whole)
         batches = sweep.batches(size, layer, feature)
-        chunks = iter(lambda: list(islice(batches, ceil(DENSE_BATCH / size))), [])
+        chunks = iter(lambda: list(islice(batches, max(1, ceil(waiting / size)))), [])
         logits, activity = zip(*map(self._scored, chunks), strict=True)
         return as_maps(group.squares, torch.cat(logits), torch.cat(activity))
 
