@@ -33,10 +33,8 @@ class EchoOrWait:
 """
 
 
-def tiny_archive(
-    out: Path, initialize: str = "pass", handle: str = 'return ["ok"] * len(rows)', config: str = ""
-) -> Path:
-    """Pack a handler that answers `ok`, or one with these statements as its initialize() and handle().
+def tiny_archive(out: Path, initialize: str = "pass", config: str = "") -> Path:
+    """Pack a handler that answers `ok`, with these statements as its initialize().
 
     `config` is what its model-config.yaml has beside the number of workers.
     """
@@ -46,7 +44,7 @@ class Tiny:
         {initialize}
 
     def handle(self, rows, context):
-        {handle}
+        return ["ok"] * len(rows)
 """
     return one_worker(out, handler.encode(), config)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from .management import described
+from .management import NotHealthy, described
 from .server import RunningServer
 
 # The handler's: docs/metrics.md. TorchServe itself tells of the requests that wait, and of no others.
@@ -35,7 +35,10 @@ def activity(server: RunningServer) -> Activity:
     """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell."""
     waiting = described(server.folder)["jobQueueStatus"]["pendingRequests"]
     told = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
-    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+    try:
+        samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+    except ValueError as error:
+        raise NotHealthy(f"its metrics cannot be read: {error}") from error
 
     def total(name: str) -> int:
         """Of all series of a metric; 0 where it has none yet."""

@@ -56,7 +56,7 @@ class _Watch:
         try:
             self._check()
             self.well = now
-        except (NotHealthy, OSError, ValueError, httpx.HTTPError) as error:
+        except (NotHealthy, httpx.HTTPError) as error:
             if now > self.well + UNWELL_S:
                 logs = self.server.folder.logs
                 cause = f": {diagnosis.worker_cause(logs)}" if diagnosis.worker_died(logs) else ""

@@ -1,6 +1,8 @@
 """TorchServe's management API, asked from beside the server; imports little, since probes ask every few seconds."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -24,15 +26,17 @@ def described(folder: RunFolder) -> dict[str, Any]:
         status, said = _get(folder, address, f"/models/{model}", "management")
     if status != 200:
         raise NotHealthy(f"TorchServe does not know the model: {status} {said}")
-    model_now: dict[str, Any] = json.loads(said)[0]
+    with _readable("TorchServe's answer"):
+        model_now: dict[str, Any] = json.loads(said)[0]
     return model_now
 
 
 def _get(folder: RunFolder, address: str, path: str, key: str) -> tuple[int, str]:
     headers = {}
     if folder.key_file.exists():  # it asks for tokens
-        keys = json.loads(folder.key_file.read_text())
-        headers["Authorization"] = f"Bearer {keys[key]['key']}"
+        with _readable(folder.key_file):  # it may just be written anew
+            keys = json.loads(folder.key_file.read_text())
+            headers["Authorization"] = f"Bearer {keys[key]['key']}"
     connection = HTTPConnection(address, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers=headers)
@@ -42,6 +46,14 @@ def _get(folder: RunFolder, address: str, path: str, key: str) -> tuple[int, str
         raise NotHealthy(f"TorchServe does not answer: {error}") from error
     finally:
         connection.close()
+
+
+@contextmanager
+def _readable(what: object) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise NotHealthy(f"{what} cannot be read: {error}") from error
 
 
 def _properties(path: Path) -> dict[str, str]:
