@@ -107,15 +107,19 @@ def test_everything_is_measured_shown_and_saved(tmp_path: Path, weights: Path, h
     assert "old" not in page.read_text()
 
 
-def test_what_was_measured_is_saved_whatever_fails_after_it(tmp_path: Path) -> None:
-    """Whole requests need weights, which lack their record here."""
+@pytest.mark.parametrize(
+    ("name", "message"), [("alone", "cannot read the record"), ("none", "cannot read the weights")]
+)
+def test_weights_that_cannot_be_served_are_told_before_anything_is_measured(
+    tmp_path: Path, name: str, message: str
+) -> None:
     (tmp_path / "alone.safetensors").touch()
-    result, saved = bench(tmp_path, tmp_path / "alone.safetensors")
-    assert result.exit_code != 0
-    assert [row["case"]["stride"] for row in saved["occlusion"]] == [4, 8]
-    assert len(saved["projections"]) == 1
-    assert saved["requests"] == []
-    assert "Occlusion maps" in result.output
+    out = tmp_path / "results"
+    found = CliRunner().invoke(app, ["bench", "--weights", str(tmp_path / f"{name}.safetensors"), "--out", str(out)])
+    assert found.exit_code == 1
+    assert message in found.stderr
+    assert "--no-requests needs no weights" in found.stderr
+    assert not out.exists()
 
 
 def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +142,6 @@ def test_maps_are_kept_where_a_later_one_fails(tmp_path: Path, monkeypatch: pyte
         (["--grids", "32/8,8/0"], "stride must be 1 to 8 pixels (the window), got 0"),
         (["--repeats", "0"], "--repeats"),
         (["--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
-        (["--weights", "nowhere.safetensors"], "--weights nowhere.safetensors: there is no such file"),
     ],
 )
 def test_what_cannot_be_measured(options: list[str], message: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 from typer.testing import CliRunner, Result
 
+from zfnet_explainer import explainer
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.methods import deconvnet
 from zfnet_explainer.methods.incremental.occluder import Occluder
@@ -114,6 +115,13 @@ def test_what_does_not_agree_ends_with_1_and_says_where(
         assert least <= float(differences[wrong]) <= 0.011
         assert float(differences[1 - wrong]) <= 1e-4
         assert agrees == "NO"
+
+
+def test_what_a_device_rounds_is_no_disagreement(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explainer, "keeps_float32", lambda _: False)
+    result = crosscheck(folder)
+    assert result.exit_code == 0, result.output
+    assert [said for *_, said in cells(result).values()] == ["rounded", "rounded"]
 
 
 def test_the_squares_are_the_server_s_own_where_none_are_asked_for(folder: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_net_that_started_from_another_run() -> None:
         "start": None,
     }
     last = {"images": 7, "recipe": {"batch": 8}, "log": [row(1, 64, 1.0, 0.75)], "start": {"sha256": "ab", **first}}
-    assert log(last) == [[1, 32, 2.0, 0.25], [2, 64, 1.5, 0.5], [3, 64, 1.0, 0.75]]
+    assert log(last) == [row(1, 32, 2.0, 0.25), row(2, 64, 1.5, 0.5), row(3, 64, 1.0, 0.75)]
     recipe = card_tables(replace(RECORD, training=last), Path(__file__))[1]
     assert recipe.columns == ("", "run 1", "run 2")
     assert recipe.rows == (
@@ -287,7 +287,9 @@ def test_pictures_of_another_net_are_refused(weights: Path, tmp_path: Path) -> N
     assert "val/n09 is no class of this net, which knows n02, n01, n03" in result.output
 
 
-@pytest.mark.parametrize(("content", "message"), [("# Nothing\n", "has no section"), (None, "does not exist")])
+@pytest.mark.parametrize(
+    ("content", "message"), [("# Nothing\n", "has no section <!-- table: NAME -->"), (None, "does not exist")]
+)
 def test_pages_that_cannot_be_written(
     data: Path, weights: Path, tmp_path: Path, content: str | None, message: str
 ) -> None:

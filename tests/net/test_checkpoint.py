@@ -21,6 +21,7 @@ from zfnet_explainer.net.thin import linear
 from zfnet_explainer.net.zfnet import zfnet
 
 from ..chains import named, seeded
+from ..room import room_for
 
 RECORD = Record(
     name="tiny",
@@ -260,11 +261,17 @@ def test_whoever_may_read_new_files_may_read_the_weights(tmp_path: Path) -> None
 
 def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BadCheckpoint, match=r"cannot write .*net\.safetensors: "):
+    with pytest.raises(FileExistsError, match=r"file"):
         save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "file" / "net.safetensors")
     (tmp_path / "net.json").mkdir()
-    with pytest.raises(BadCheckpoint, match=r"cannot write .*net\.json: Is a directory"):
+    with pytest.raises(IsADirectoryError, match=r"net\.json"):
         save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "net.safetensors")
+
+
+def test_a_full_disk_is_the_error_of_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    with room_for(100), pytest.raises(OSError, match=r"File too large: '.*net\.safetensors'"):
+        save(seeded(tiny(3, {}), 0), RECORD, tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_net_whose_layers_do_not_fit_is_not_loaded(tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from ..torchserve.archive import WorkerOptions, archive_members, ensure_archive
 from ..torchserve.devices import Device
+from ..torchserve.errors import ServingError
 from .device import Where, picked
-from .paths import WEIGHTS
-from .tables import Pages, show
+from .failure import failed
+from .paths import WEIGHTS, writable
+from .tables import Pages, put, show
 
 if TYPE_CHECKING:
     import torch
@@ -39,16 +42,18 @@ def bench(
         occlusion,
         results,
     )
-    from ..studies.tables import rewrite
+    from ..studies.speed.nets import NETS
 
-    if requests and not weights.exists():  # not after minutes of measuring
-        raise typer.BadParameter(f"--weights {weights}: there is no such file; --no-requests needs none")
     console, where = Console(), picked(device)
     asked = _choices(precisions, ("float32", "bfloat16", "float16"), "--precisions")
-    names = _choices(nets, ("zfnet", "alexnet", "vgg16"), "--nets")
+    names = _choices(nets, NETS, "--nets")
+    squares = _grids(grids)
+    if requests:
+        _check(weights)
+    writable(out)
     found = results.Results(machine.describe(where, tuple(asked)), repeats)
     console.print(Text(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}"))
-    cases = [occlusion.Case(net, *grid, p) for net, grid, p in product(names, _grids(grids), asked)]
+    cases = [occlusion.Case(net, *grid, p) for net, grid, p in product(names, squares, asked)]
     try:
         with Progress(console=console) as progress:
             _nets(found, cases, where, progress)
@@ -57,8 +62,15 @@ def bench(
     finally:  # what took minutes to measure is not lost with what fails after it
         show(found.tables())
         console.print(Text(f"numbers: {found.save(out)}"), soft_wrap=True)
-    for page in into or []:
-        rewrite(page, found.tables())
+    put(into, found.tables())
+
+
+def _check(weights: Path) -> None:
+    """That there is an archive of them: not after minutes of measuring."""
+    try:
+        archive_members(weights, WorkerOptions())
+    except ServingError as error:
+        raise failed(f"{error}; --no-requests needs no weights") from error
 
 
 def _nets(found: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:
@@ -83,7 +95,6 @@ def _requests(found: "Results", weights: Path, device: "torch.device", progress:
     from tempfile import TemporaryDirectory
 
     from ..studies.speed import requests, start
-    from ..torchserve.archive import WorkerOptions, ensure_archive
     from ..torchserve.server import running_server
     from .local import local_service
 

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..atomic import whole, write_whole
+from ..pictures.fill import FILLS
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
 from .reading import Strict, tolerance
-from .tables import Pages, show
+from .tables import Pages, put, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def evaluate(
         typer.Option(help="Classes to study contrasts on, by folder; commas between several. Default: all."),
     ] = None,
     fill: Annotated[
-        str, typer.Option(help="What covers a picture: gray, mean, black, white, blur; commas between several.")
+        str, typer.Option(help=f"What covers a picture: {', '.join(FILLS)}; commas between several.")
     ] = "gray",
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")] = 0,
     out: Annotated[
@@ -61,7 +62,6 @@ def evaluate(
     from ..net.checkpoint import BadCheckpoint, load
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
-    from ..studies.tables import rewrite
 
     if classes is not None and only not in (None, Study.CONTRAST):
         raise typer.BadParameter(
@@ -93,11 +93,7 @@ def evaluate(
             tables += _contrasts(served, record, *contrasted, fills, seed, out)
         else:
             console.print("no contrasts: this net knows one class, and a contrast is between two")
-    for page in into or []:
-        try:
-            rewrite(page, tables)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+    put(into, tables)
 
 
 def _accuracy(

@@ -14,7 +14,7 @@ from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
 from .reading import Strict, tolerance
-from .tables import Pages, show
+from .tables import Pages, put, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.figure6.figure import Studied
@@ -47,7 +47,6 @@ def figure6(
 
     from ..studies.figure6.comparison import CONTENDERS, RECIPE, train
     from ..studies.figure6.figure import draw, number_table, study
-    from ..studies.tables import rewrite
     from ..training.process import Process
     from ..training.recipe import Phase, with_options
     from ..training.run import preprocessing_of, read_splits, suited
@@ -71,16 +70,15 @@ def figure6(
             process.console.print(contender.title)
             trained = train(contender, recipe, pictures, val, preprocessing, out, process)
             studied.append(study(trained, val, preprocessing))
-        table = number_table(studied)
-        show([table])
-        for page in into or []:
-            rewrite(page, [table])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    tables = [number_table(studied)]
+    show(tables)
     write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
     with whole(picture) as staged:
         Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
     process.console.print(Text(f"{picture}, {out / 'figure6.json'}"), soft_wrap=True)
+    put(into, tables)
 
 
 def _numbers(studied: "list[Studied]", recipe: dict[str, object]) -> dict[str, object]:

@@ -15,7 +15,7 @@ from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
 from .reading import Strict, tolerance
-from .tables import Pages, show
+from .tables import Pages, put, show
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
@@ -72,21 +72,20 @@ def gallery(
         pictures = atlas.index["made"]["count"]
         console.print(Text(f"{folder}: {pictures:,} pictures, {size:.2f} MiB"), soft_wrap=True)
         if notes:
-            _notes(atlas, checkpoint, data, split, folder, sample, seed, into or [], place)
+            _notes(atlas, checkpoint, data, split, folder, sample, seed, into, place)
     except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:
         raise typer.BadParameter(str(error)) from error
 
 
 def _notes(
     atlas: "Atlas", checkpoint: "Checkpoint", data: Path, split: str, folder: Path, sample: int, seed: int,
-    pages: list[Path], device: "torch.device",
+    pages: list[Path] | None, device: "torch.device",
 ) -> None:  # fmt: skip
     from ..atomic import write_whole
     from ..explainer import Explainer
     from ..pictures.files import listing
     from ..pictures.stream import sampled
     from ..studies.gallery.notes import note_tables, take_notes
-    from ..studies.tables import rewrite
 
     with Console(stderr=True).status("taking the notes"):
         pictures = sampled(data, split, listing(data, split), sample, seed, checkpoint.record.preprocessing)
@@ -97,5 +96,4 @@ def _notes(
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
     show(tables)
     write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
-    for page in pages:
-        rewrite(page, tables)
+    put(pages, tables)

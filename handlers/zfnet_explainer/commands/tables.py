@@ -1,6 +1,6 @@
 """Measured tables on the terminal, and the option that puts them into pages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +11,45 @@ from rich.console import Console
 from rich.table import Table as Shown
 from rich.text import Text
 
+from .failure import failed
+
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.tables import Table
 
 GAP = 2  # between columns
 
+
+def _with_sections(pages: list[Path] | None) -> list[Path] | None:
+    """Asked before any work, which such a page would get nothing of."""
+    from ..studies.tables import SECTION
+
+    for page in pages or ():
+        if not SECTION.search(page.read_text()):
+            raise typer.BadParameter(f"{page} has no section <!-- table: NAME --> ... <!-- end --> for a table")
+    return pages
+
+
 Pages = Annotated[
     list[Path] | None,
     typer.Option(
+        callback=_with_sections,
         exists=True,
         dir_okay=False,
         writable=True,
         help="A page whose sections <!-- table: NAME --> get the new tables; repeat for more.",
     ),
 ]
+
+
+def put(pages: Iterable[Path] | None, tables: "Sequence[Table]") -> None:
+    """Put the tables into their sections of the pages; the command fails at one without a section of theirs."""
+    from ..studies.tables import rewrite
+
+    for page in pages or ():
+        try:
+            rewrite(page, tables)
+        except ValueError as error:
+            raise failed(error) from error
 
 
 def show(tables: Iterable["Table"]) -> None:

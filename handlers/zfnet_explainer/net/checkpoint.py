@@ -38,19 +38,19 @@ def save(chain: Chain, record: Record, path: Path, full: bool = False) -> Record
     """Write `path` (.safetensors) and the record beside it (.json): weights in half precision, biases in single.
 
     `full` keeps all in single precision. The record is completed by the hash of the weights' file. Raises
-    BadCheckpoint for weights that are not finite as they would be stored, and where nothing can be written.
+    BadCheckpoint for weights that are not finite as they would be stored, OSError where nothing can be written.
     """
     weights = serialised(storable(chain, full))
     complete = replace(record, weights_sha256=hashlib.sha256(weights).hexdigest())
     text = _text(complete)  # what can go wrong with it does so before anything is written
-    _write(path, weights)
-    _write(path.with_suffix(".json"), text)
+    write_whole(path, weights)
+    write_whole(path.with_suffix(".json"), text)
     return complete
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write the record of the weights `path` beside them. Raises BadCheckpoint where that cannot be written."""
-    _write(path.with_suffix(".json"), _text(record))
+    """Write the record of the weights `path` beside them. Raises OSError."""
+    write_whole(path.with_suffix(".json"), _text(record))
 
 
 def storable(chain: Chain, full: bool) -> dict[str, Tensor]:
@@ -60,13 +60,6 @@ def storable(chain: Chain, full: bool) -> dict[str, Tensor]:
 
 def _text(record: Record) -> bytes:
     return f"{json.dumps(asdict(record), indent=1, ensure_ascii=False)}\n".encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise BadCheckpoint(f"cannot write {path}: {error.strerror}") from error
 
 
 def _storable(key: str, value: Tensor, full: bool) -> Tensor:
