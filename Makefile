@@ -26,9 +26,9 @@ help:
 	@echo "make gpu        on a machine with a GPU: test and measure all of it, eight minutes; docs/gpu.md"
 	@echo "make test       what is checked, and all tests but the slow ones; ARGS=\"-k occlusion\" for some"
 	@echo "make slow       the tests in which servers break and start anew, examples run and commands measure"
-	@echo "make whole      all tests, as CI runs them"
+	@echo "make whole      all tests but the container's, as CI runs them"
 	@echo "make check      ruff, mypy and the page's syntax: before a commit"
-	@echo "make coverage   all tests, and which lines and branches they reach"
+	@echo "make coverage   the same, and which lines and branches they reach"
 	@echo "make container  the tests of the image, which is built first: docs/deployment.md"
 	@echo "make floors     the mathematics', the wire's and the commands' tests with the lowest and the newest packages"
 	@echo "make audit      look for known holes in the pinned packages; needs the network"
@@ -71,7 +71,7 @@ check: $(INSTALLED_TEST)
 	  for script in $(PAGE)/*.js; do node --check $$script || exit 1; done
 	$(BIN)/mypy
 
-coverage: ARGS += --cov --cov-report term --cov-report html:build/coverage
+coverage: override ARGS += --cov --cov-report term --cov-report html:build/coverage
 coverage: whole
 
 container: $(INSTALLED_TEST)

@@ -10,7 +10,7 @@ import pytest
 from .needs import HARDWARE
 
 # Tests that have to be asked for by their mark: which they are, and how.
-OPT_IN = {"container": ("of the container", "make container"), "slow": ("that take seconds each", "make slow")}
+OPT_IN = {"container": ("of the container", "make container"), "slow": ("of the slow ones", "make slow")}
 
 
 class LeftOut:
@@ -18,15 +18,17 @@ class LeftOut:
 
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
-        self.unasked: dict[str, int] = {}
+        self.unasked: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and isinstance(report.longrepr, tuple):
             self.skipped[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        if items[0].config.option.keyword:
+            return  # somebody asked for a part
         marks = Counter(mark for item in items for mark in OPT_IN if item.get_closest_marker(mark))
-        self.unasked |= marks
+        self.unasked.update(marks)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -83,3 +83,8 @@ def test_accuracy_takes_a_folder_with_a_space_and_asks_for_one_that_is_missing(f
     missing = make(folder, "accuracy")
     assert missing.returncode == 2
     assert "make accuracy DATA=folder" in missing.stderr
+
+
+def test_coverage_is_measured_of_some_tests_too(folder: Path) -> None:
+    said = make(folder, "--dry-run", "coverage", "ARGS=-k occlusion").stdout
+    assert " -k occlusion --cov " in said
