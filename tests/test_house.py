@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from zfnet_explainer.torchserve.archive import FOR_WORKERS
+
 HANDLERS = Path(__file__).parents[1] / "handlers"
 PACKAGE = "zfnet_explainer"
 # Rooms from the ground up: a room imports from those of lower floors alone.
@@ -99,6 +101,15 @@ def test_pictures_and_the_explainer_know_no_http() -> None:
 
 def test_the_door_alone_imports_ts() -> None:
     assert [name for name, packages in of(*FLOOR) if "ts" in packages] == ["zfnet_handler"]
+
+
+def test_what_travels_needs_nothing_that_stays() -> None:
+    """A worker has the rooms that its archive holds, and no others."""
+    travels = {Path(member).stem for member in FOR_WORKERS} - {"__init__"}
+    assert travels <= set(FLOOR)
+    for name in INSIDE:
+        if room(name) in travels:
+            assert {room(other) for other in imported(name) if other in MODULES} <= travels, name
 
 
 def test_the_tracked_tree_is_small() -> None:

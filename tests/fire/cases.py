@@ -88,3 +88,8 @@ def workers(server: RunningServer) -> list[int]:
     """The process ids of the server's workers."""
     [model] = httpx.get(f"{server.management_url}/models/zfnet", trust_env=False).json()
     return [worker["pid"] for worker in model["workers"]]
+
+
+def probabilities(said: Any) -> dict[str, float]:
+    """Of an answer's predictions, by label."""
+    return {entry["label"]: entry["probability"] for entry in said["predictions"]}

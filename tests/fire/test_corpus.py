@@ -16,7 +16,7 @@ from zfnet_explainer.torchserve.server import RunningServer
 
 from ..samples import encoded
 from . import messages, odd_pictures
-from .cases import PREDICT, V2_EXPLAIN, V2_PREDICT, Case, workers
+from .cases import PREDICT, V2_EXPLAIN, V2_PREDICT, Case, probabilities, workers
 from .corpus import HTTP, judge, judge_instances, one_of_each_class
 from .messages import Raw
 
@@ -43,10 +43,6 @@ def before(target: RunningServer, attacker: httpx.Client) -> Before:
 def plain(attacker: httpx.Client) -> dict[str, float]:
     """Probabilities of the picture that odd files hold."""
     return probabilities(attacker.post(PREDICT, content=encoded(odd_pictures.PIXELS)).json())
-
-
-def probabilities(said: Any) -> dict[str, float]:
-    return {entry["label"]: entry["probability"] for entry in said["predictions"]}
 
 
 def send(client: httpx.Client, case: Case) -> httpx.Response:

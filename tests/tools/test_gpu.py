@@ -19,6 +19,7 @@ from tools.gpu.task import Task
 from zfnet_explainer.studies.speed import contenders, machine, occlusion
 from zfnet_explainer.torchserve.server import RunningServer
 from zfnet_explainer.training.recipe import Precision
+from zfnet_explainer.wire.accept import MEDIA_TYPES
 
 from ..waiting import wait_for
 
@@ -64,7 +65,7 @@ def test_rivals_and_projections(task: Task) -> None:
 @pytest.mark.slow
 def test_every_kind_of_answer(task: Task, server: RunningServer) -> None:
     found = serving.answers(server.inference_url, task)
-    assert {one["answer"] for one in found} >= {"predictions", *serving.FORMS, "V1 explain", "V2 infer"}
+    assert {one["answer"] for one in found} >= {"predictions", *MEDIA_TYPES, "V1 explain", "V2 infer"}
     assert [one["exact"] for one in found if "exact" in one] == [True, True]
     with pytest.raises(RuntimeError, match="predictions: computed on cpu, not on cuda"):
         serving.answers(server.inference_url, replace(task, device=torch.device("cuda")))

@@ -4,14 +4,13 @@ One of each class is sent to a server too, in tests/fire/test_corpus.py.
 """
 
 import json
-from typing import Any
 
 import pytest
 import torch
 from PIL import ImageFile
 
 from tests.fire import odd_pictures
-from tests.fire.cases import Case, good
+from tests.fire.cases import Case, good, probabilities
 from tests.fire.corpus import CASES, MODULES, READ, incoming, judge, judge_instances
 from tests.samples import MODEL_STORE
 from zfnet_explainer.explainer import Explainer
@@ -37,10 +36,6 @@ def served() -> Service:
 def ask(served: Service, case: Case) -> Answer:
     [answer] = served.answer([incoming(case)], ["id"])
     return answer
-
-
-def probabilities(said: Any) -> dict[str, float]:
-    return {entry["label"]: entry["probability"] for entry in said["predictions"]}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -20,10 +20,10 @@ from zfnet_explainer.studies.speed.results import Results
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import running_server
+from zfnet_explainer.wire.accept import MEDIA_TYPES
 
 from .task import Task
 
-FORMS = {"json": "application/json", "png": "image/png", "npz": "application/x-npz", "html": "text/html"}
 TINY = {"window": "112", "stride": "112", "layer": "1", "features": "1"}
 WORKERS = 1, 4
 
@@ -63,8 +63,15 @@ def answers(url: str, task: Task) -> list[dict[str, object]]:
     files = {"data": PICTURE}
     calls: dict[str, tuple[str, str, Mapping[str, Any]]] = {
         "predictions": (PREDICT, "application/json", {"files": files}),
-        **{form: (EXPLAIN, kind, {"files": files, "data": options | {"format": form}}) for form, kind in FORMS.items()},
-        "checked by Captum": (EXPLAIN, FORMS["json"], {"files": files, "data": options | {"crosscheck": "captum"}}),
+        **{
+            form: (EXPLAIN, kind, {"files": files, "data": options | {"format": form}})
+            for form, kind in MEDIA_TYPES.items()
+        },
+        "checked by Captum": (
+            EXPLAIN,
+            MEDIA_TYPES["json"],
+            {"files": files, "data": options | {"crosscheck": "captum"}},
+        ),
         "V1 predict": ("/v1/models/zfnet:predict", "application/json", {"json": v1}),
         "V1 explain": ("/v1/models/zfnet:explain", "application/json", {"json": v1 | {"parameters": options}}),
         "V2 infer": ("/v2/models/zfnet/infer", "application/json", {"json": v2}),

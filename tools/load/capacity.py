@@ -24,12 +24,13 @@ import yaml
 from tests.samples import MODEL_STORE
 
 from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device, visible_gpus
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
-from .clients import EXPLAIN, PREDICT, at_once, in_turn, processor
+from .clients import EXPLAIN, PREDICT, at_once, in_turn
 from .out import Out
 from .plan import Machine, Prices, replicas_table
 

@@ -1,14 +1,12 @@
 """Clients that ask again as soon as they are answered, and what they see."""
 
 import os
-import platform
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median, quantiles
 
 import httpx
@@ -39,32 +37,30 @@ class Seen:
         return quantiles(self.seconds, n=100, method="inclusive")[98]
 
 
-def ask(client: httpx.Client, path: str, options: Mapping[str, str]) -> float:
+def ask(client: httpx.Client, path: str) -> float:
     """Seconds of one answer; a refusal is an error."""
     start = time.perf_counter()
-    answer = client.post(path, files={"data": PICTURE}, data=dict(options))
+    answer = client.post(path, files={"data": PICTURE})
     if answer.status_code != 200:
         raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:200]}")
     return time.perf_counter() - start
 
 
-def in_turn(client: httpx.Client, path: str, count: int, options: Mapping[str, str] | None = None) -> Seen:
+def in_turn(client: httpx.Client, path: str, count: int) -> Seen:
     """So many answers to one client."""
     start = time.perf_counter()
-    seconds = [ask(client, path, options or {}) for _ in range(count)]
+    seconds = [ask(client, path) for _ in range(count)]
     return Seen(seconds, time.perf_counter() - start)
 
 
-def at_once(
-    client: httpx.Client, path: str, clients: int, seconds: float, options: Mapping[str, str] | None = None
-) -> Seen:
+def at_once(client: httpx.Client, path: str, clients: int, seconds: float) -> Seen:
     """What so many clients get that begin new requests for so many seconds."""
     start = time.perf_counter()
 
     def loop(_: int) -> list[float]:
         taken = []
         while time.perf_counter() - start < seconds:
-            taken.append(ask(client, path, options or {}))
+            taken.append(ask(client, path))
         return taken
 
     with ThreadPoolExecutor(clients) as executor:
@@ -87,7 +83,7 @@ def asking(client: httpx.Client, path: str) -> Iterator[Background]:
 
     def loop() -> None:
         while not background.stop.is_set():
-            background.seconds.append(ask(client, path, {}))
+            background.seconds.append(ask(client, path))
             first.set()
 
     with ThreadPoolExecutor(1) as executor:
@@ -110,9 +106,3 @@ def on_cores(cores: set[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def processor() -> str:
-    """The processor's name as Linux knows it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

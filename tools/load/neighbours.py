@@ -18,8 +18,9 @@ import httpx
 import typer
 
 from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.studies.speed.machine import processor
 
-from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, processor
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn
 from .out import Out
 from .service import served
 

@@ -22,12 +22,13 @@ from tests.deploy.gateway import Config, routes_of, running_gateway, without_bud
 from tests.samples import MODEL_STORE
 
 from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import running_server
 
-from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, processor
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores
 from .drained import Stop, drained_stop, paragraph
 from .out import Out
 

@@ -22,8 +22,9 @@ import typer
 from tests.samples import encoded, noise
 
 from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.studies.speed.machine import processor
 
-from .clients import EXPLAIN, PICTURE, PREDICT, processor
+from .clients import EXPLAIN, PICTURE, PREDICT
 from .out import Out
 from .service import Held, held, served, worker_pids
 

@@ -1,4 +1,4 @@
-"""The squares of an occlusion map: where they stand and what fills them."""
+"""The squares of an occlusion map: where they stand."""
 
 from dataclasses import dataclass
 

@@ -188,9 +188,14 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
     return Chain(layers, input_size).eval()
 
 
+def children(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    """A module's own, one that comes again included, which `named_children` passes over."""
+    modules = net.named_modules(remove_duplicate=False)
+    return [(name, layer) for name, layer in modules if name and "." not in name]
+
+
 def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    children = net.named_modules(remove_duplicate=False)  # named_children() passes over a module that comes again
-    for name, layer in ((name, child) for name, child in children if name and "." not in name):
+    for name, layer in children(net):
         if isinstance(layer, nn.Sequential):
             yield from _leaves(layer, f"{prefix}{name}.")
         else:

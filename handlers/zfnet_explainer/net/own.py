@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from .chain import Chain, as_chain
+from .chain import Chain, as_chain, children
 from .checkpoint import Checkpoint, filled, save, storable
 from .checks import check_name, check_weights_path
 from .described import describe
@@ -101,7 +101,7 @@ def _check_runs_as_built(name: str, module: nn.Module) -> None:
 def folded(net: nn.Sequential) -> nn.Sequential:
     """The net with each BatchNorm folded into the convolution or linear layer right before it, in eval mode."""
     layers: list[tuple[str, nn.Module]] = []
-    for name, layer in _children(net):
+    for name, layer in children(net):
         before = layers[-1][1] if layers else None
         if isinstance(layer, nn.Sequential):
             layers.append((name, folded(layer)))
@@ -112,12 +112,6 @@ def folded(net: nn.Sequential) -> nn.Sequential:
         else:
             layers.append((name, layer))
     return nn.Sequential(OrderedDict(layers))
-
-
-def _children(net: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """With a module that comes again, which `named_children` passes over."""
-    modules = net.named_modules(remove_duplicate=False)
-    return [(name, layer) for name, layer in modules if name and "." not in name]
 
 
 def _foldable(name: str, norm: Norm, width: int) -> Norm:

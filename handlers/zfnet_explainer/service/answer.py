@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 import torch
 
 from ..errors import InternalError, RequestError
+from ..wire.accept import MEDIA_TYPES
 from ..wire.response import json_bytes
 from .observation import Observation
 
 log = logging.getLogger(__name__)
 
-JSON, BINARY = "application/json", "application/octet-stream"
+JSON, BINARY = MEDIA_TYPES["json"], "application/octet-stream"
 T = TypeVar("T")
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 

@@ -10,6 +10,7 @@ from ..errors import InvalidOption, RequestError, UnusableOption, of_picture
 from ..explanation import Explanation, Options
 from ..pictures.decode import Picture
 from ..wire import kserve, response
+from ..wire.accept import MEDIA_TYPES
 from ..wire.arrays import npz
 from ..wire.options import Rules, refuse_without_place
 from ..wire.outputs import check_outputs
@@ -19,7 +20,7 @@ from ..wire.sizes import bound_json, bound_npz, bound_tensors
 from .answer import Answer, in_json, in_tensors, refusal
 from .observation import Observation
 
-PNG, NPZ, HTML = "image/png", "application/x-npz", "text/html; charset=utf-8"
+HTML = f"{MEDIA_TYPES['html']}; charset=utf-8"
 NUMBERS = ("top_k", "images")  # options that arrays and tensors have no place for
 
 
@@ -156,8 +157,8 @@ IN_TENSORS = "fewer pictures, `features` or `layer`s, a larger `stride`, or name
 
 RENDERERS: Mapping[tuple[str, str], Renderer] = {
     ("plain", "json"): Renderer(_plain, _check_json, IN_JSON),
-    ("plain", "npz"): Renderer(partial(_file, NPZ, _npz), _check_npz, "fewer `features` or `layer`s"),
-    ("plain", "png"): Renderer(partial(_file, PNG, _png), _check_drawn, MAPS),
+    ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), _check_npz, "fewer `features` or `layer`s"),
+    ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _check_drawn, MAPS),
     ("plain", "html"): Renderer(partial(_file, HTML, _html), _check_drawn, MAPS),
     ("v1", "json"): Renderer(_v1, _check_json, IN_JSON),
     ("v2", "json"): Renderer(_v2, _check_tensors, IN_TENSORS),

@@ -138,7 +138,7 @@ def predict_options(given: Mapping[str, Any], rules: Rules) -> int:
 
 
 def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tuple[Options, Presentation]:
-    """Check an explanation's options and fill in the defaults of http-api's table.
+    """Check an explanation's options and fill in the defaults of `OPTIONS`.
 
     Raises UnusableOption for one that is unknown or belongs to a method not asked for, InvalidOption
     for a value, TooMuchWork for more squares or projections than the bounds.
