@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,22 @@ def encoded(pixels: NDArray[np.uint8], file_format: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def tiff(bits: int, samples: int, data: bytes) -> bytes:
-    """An uncompressed little-endian TIFF of 4 x 4 pixels: grey, or grey with premultiplied alpha."""
-    entries = [(256, 4), (257, 4), (258, bits), (259, 1), (262, 1), (273, 0), (277, samples), (278, 4)]
-    entries += [(279, len(data)), *([(338, 1)] if samples == 2 else [])]
-    start = 8 + 2 + 12 * len(entries) + 4
-    directory = b""
-    for tag, value in entries:
-        values = {258: [bits] * samples, 273: [start]}.get(tag, [value])
-        directory += struct.pack("<HHI", tag, 3, len(values)) + struct.pack(f"<{len(values)}H", *values).ljust(4, b"\0")
-    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + data
+def tiff(bits: int, samples: int, data: bytes, more: Mapping[int, Sequence[int] | bytes] | None = None) -> bytes:
+    """An uncompressed little-endian TIFF of 4 x 4 pixels: grey, or grey with premultiplied alpha.
+
+    The pixels begin at byte 8. `more` is entries of its directory, besides those or in their place.
+    """
+    entries: dict[int, Sequence[int] | bytes] = {
+        256: [4], 257: [4], 258: [bits] * samples, 259: [1], 262: [1], 273: [8], 277: [samples], 278: [4],
+        279: [len(data)], **({338: [1]} if samples == 2 else {}), **(more or {}),
+    }  # fmt: skip
+    start = 8 + len(data)
+    directory, values = struct.pack("<H", len(entries)), b""
+    end = start + 2 + 12 * len(entries) + 4
+    for tag, told in sorted(entries.items()):
+        kind, form = (1, "B") if isinstance(told, bytes) else (3, "H") if max(told) < 2**16 else (4, "L")
+        value = struct.pack(f"<{len(told)}{form}", *told)
+        if len(value) > 4:
+            value, values = struct.pack("<L", end + len(values)), values + value
+        directory += struct.pack("<HHL", tag, kind, len(told)) + value.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<L", start) + data + directory + bytes(4) + values

@@ -105,6 +105,9 @@ def _bombs() -> Iterator[Case]:
         yield body(f"JPEG header of {side:,} x {side:,}", bytes(jpeg), 413, "too_large")
     yield body("WEBP header of 16,383 x 16,383", _webp(16_383), 413, "too_large")
     yield body("TIFF of 64 megapixels in a few bytes", _tiff_of_64_megapixels, 413, "too_large")
+    tile = tiff(8, 1, zlib.compress(bytes(1000)), {256: [1], 257: [1], 259: [8], 322: [16_384], 323: [16_384]})
+    told = "the picture has tiles of 16384 x 16384 pixels; at most 50 megapixels are read: send a smaller one"
+    yield body("TIFF of one pixel in a tile of 268 megapixels", tile, 413, "too_large", says=told)
     yield body("PNG of 50 megapixels that are not there", _png(8000, 6250, idat, end), 422, "undecodable_image")
     yield body("zip of death", _zip_of_death(), 415, "unsupported_image")
     for length in (2**32 - 1, 2**31 - 1, 2**31):
@@ -114,6 +117,13 @@ def _bombs() -> Iterator[Case]:
     yield body("PNG whose text has 4 GB", _png(9, 9, text, idat, end), 422, "undecodable_image")
     many = idat + png_chunk(b"tEXt", b"") * 100_000
     yield body("PNG of 100,000 texts", _png(9, 9, many, end), 422, "undecodable_image", says="the PNG picture has more")
+    many = b"\xff\xe1\0\x13Exif\0\0abcdefghijk" * 200_000
+    hurt = SOUND["JPEG"][:2] + many + SOUND["JPEG"][2:]
+    yield body("JPEG of 200,000 EXIFs", hurt, 422, "undecodable_image", says="the JPEG picture has more")
+    hurt = SOUND["JPEG"][:2] + b"\xff\xdb\0\2" * 10_000 + SOUND["JPEG"][2:]
+    yield body("JPEG of 10,000 tables", hurt, 422, "undecodable_image", says="the JPEG picture has more")
+    strips = tiff(8, 1, bytes(16), {273: [8] * 100_001})
+    yield body("TIFF of 100,001 strips", strips, 422, "undecodable_image", says="the TIFF picture has more")
     yield body("PNG without data", _png(9, 9, end), 422, "undecodable_image")
     yield body("PNG of size 0", _png(0, 0, idat, end), 422, "undecodable_image")
     yield body("JPEG of endless scans", _endless_scans, 422, "undecodable_image")
@@ -165,6 +175,10 @@ def _damaged() -> Iterator[Case]:
         hurt = bytearray(SOUND[name])
         hurt[12:40] = b"\xff" * 28
         yield body(f"{name} with a header of ones", bytes(hurt), 422, "undecodable_image")
+    tile, says = tiff(8, 1, bytes(16), {322: b"\x10", 323: b"\x10"}), "the size of the TIFF picture's tiles"
+    yield body("TIFF whose tiles' sides are bytes", tile, 422, "undecodable_image", says=says)
+    large, says = b"MM\0+\0\x08\0\0" + bytes(100), "a BigTIFF whose bytes"
+    yield body("BigTIFF, big-endian", large, 422, "undecodable_image", says=says)
     yield body("32 bits a channel", saved(Image.new("I", (9, 9)), "TIFF"), 415, "unsupported_image")
     yield body("floating point", saved(Image.new("F", (9, 9)), "TIFF"), 415, "unsupported_image")
     yield body("12 bits a channel", tiff(12, 1, bytes(24)), 415, "unsupported_image")

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin, TiffTags
 
 from ..samples import noise
 from .cases import Case, good
@@ -113,6 +113,21 @@ def _metadata() -> Iterator[Case]:
         "an animation of no frames": png_chunk(b"acTL", bytes(8)),
     }.items():
         yield good(f"PNG with {name}", partial(_with, chunks), alike=True)
+    huge = Image.Exif()
+    huge[0x0112], huge[0x010F] = 6, "m" * 2**20
+    for name in ("PNG", "WEBP"):
+        options = {"lossless": True} if name == "WEBP" else {}
+        yield good(f"{name} with an EXIF of a mebibyte", later(PICTURE, name, exif=huge, **options), alike=True)
+    for name, entries in {
+        "an XMP of numbers": {700: [1, 2, 3]},
+        "6,000 entries": {key: [1] for key in range(900, 6900)},
+    }.items():
+        yield good(f"TIFF with {name}", later(PICTURE, "TIFF", tiffinfo=_entries(entries)), alike=True)
+    yield good("BigTIFF", later(PICTURE, "TIFF", big_tiff=True, compression="tiff_lzw"), alike=True)
+    yield good("JPEG with 9,000 comments", lambda: _behind(2, b"\xff\xfe\0\5abc" * 9000, saved(PICTURE, "JPEG")))
+    yield good("JPEG with rubbish in its header", lambda: _behind(2, b"\xff" * 99 + bytes(99), saved(PICTURE, "JPEG")))
+    comment = b"!\xfe" + b"\2ab" * 300_000 + b"\0"
+    yield good("GIF with a comment of 300,000 blocks", lambda: _behind(13 + 768, comment, saved(PICTURE, "GIF")))
 
 
 def _unfolding(kind: bytes, start: bytes, mebibytes: int) -> bytes:
@@ -120,8 +135,19 @@ def _unfolding(kind: bytes, start: bytes, mebibytes: int) -> bytes:
 
 
 def _with(chunks: bytes) -> bytes:
-    plain = saved(PICTURE, "PNG")
-    return plain[:33] + chunks + plain[33:]  # behind the signature and the header
+    return _behind(33, chunks, saved(PICTURE, "PNG"))  # the signature and the header
+
+
+def _behind(at: int, more: bytes, file: bytes) -> bytes:
+    return file[:at] + more + file[at:]
+
+
+def _entries(values: dict[int, list[int]]) -> TiffImagePlugin.ImageFileDirectory_v2:
+    entries = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in values.items():
+        entries.tagtype[tag] = TiffTags.SHORT
+        entries[tag] = value
+    return entries
 
 
 def _modes() -> Iterator[Case]:

@@ -40,10 +40,9 @@ def pixels_of(data: bytes, size: int = SIZE) -> Pixels:
     return found
 
 
-def chunk(kind: bytes, data: bytes, length: int | None = None) -> bytes:
-    """A PNG chunk, whose length may be a lie."""
-    told = len(data) if length is None else length
-    return struct.pack(">I", told) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A PNG chunk."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(width: int, height: int, data: bytes = b"", extra: bytes = b"", bits: int = 8, colour: int = 2) -> bytes:
@@ -274,7 +273,8 @@ def text(kind: bytes, name: bytes, value: bytes) -> bytes:
 
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-PROFILE = b"\nexif\n      34\n" + b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0".hex().encode()
+SIX = b"MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # an EXIF of orientation 6
+PROFILE = b"\nexif\n      34\n" + (b"Exif\0\0" + SIX).hex().encode()
 TURNED = np.rot90(PICTURE, -1)
 
 
@@ -374,19 +374,46 @@ for path in sys.argv[1:]:
 """
 
 
+def mebibytes(folder: Path, plain: bytes, *files: bytes) -> float:
+    """What white pictures cost more than the plain one, at most, in a process that does nothing else."""
+    paths = []
+    for number, data in enumerate((plain, *files)):
+        paths.append(folder / str(number))
+        paths[-1].write_bytes(data)
+    done = subprocess.run([sys.executable, "-c", PEAK, *paths], capture_output=True, text=True, check=True)
+    base, *_, peak = map(int, done.stdout.split())
+    return (peak - base) / 1024
+
+
+TURN = chunk(b"eXIf", SIX)
+
+
 @hardware(Path("/proc/self/status").exists(), "peak memory is read from Linux's /proc")
 def test_a_small_file_of_49_megapixels_costs_less_than_half_a_gigabyte(tmp_path: Path) -> None:
-    """Against the same for a file of one pixel, in a process that does nothing else."""
-    paths = []
+    """Grey with alpha and to be turned: picture, turned copy, RGBA and white ground are not in memory all at once."""
+    files = []
     for side in (1, 7_000):
         rows = zlib.compressobj(1)
-        data = b"".join(rows.compress(bytes(1 + 4 * side)) for _ in range(side)) + rows.flush()
-        header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0))
-        paths.append(tmp_path / f"{side}.png")
-        paths[-1].write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b""))
-    done = subprocess.run([sys.executable, "-c", PEAK, *paths], capture_output=True, text=True, check=True)
-    base, large = map(int, done.stdout.split())
-    assert 49 * 1024 < large - base < 500 * 1024, "the picture was decoded, at that price"
+        data = b"".join(rows.compress(bytes(1 + 2 * side)) for _ in range(side)) + rows.flush()
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 4, 0, 0, 0))
+        files.append(b"\x89PNG\r\n\x1a\n" + header + TURN + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    assert 49 < mebibytes(tmp_path, *files) < 500, "the picture was decoded, at that price"
+
+
+@hardware(Path("/proc/self/status").exists(), "peak memory is read from Linux's /proc")
+def test_metadata_cost_little_memory(tmp_path: Path) -> None:
+    """Of a megapixel: what Pillow would make Python's numbers and strings of."""
+    white = Image.new("L", (1000, 1000), 255)
+    rationals = struct.pack("<HHHLL", 1, 274, 5, 500_000, 26) + bytes(4) + struct.pack("<LL", 7, 3) * 500_000
+    gif = file_of(white, "GIF")
+    screen = 13 + (3 << (gif[10] & 7) + 1)
+    files = [
+        file_of(white, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
+        file_of(white, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
+        gif[:screen] + b"!\xfe" + b"\2ab" * 2_000_000 + b"\0" + gif[screen:],
+        tiff(8, 1, b"\xff" * 16 + rationals.replace(struct.pack("<L", 26), struct.pack("<L", 42), 1), {34665: [24]}),
+    ]
+    assert mebibytes(tmp_path, file_of(white), *files) < 60
 
 
 def test_pillows_settings_and_the_warning_filters_stay_as_they_are() -> None:

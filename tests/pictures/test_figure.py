@@ -371,7 +371,7 @@ def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     assert made.endswith("bfloat16, at most 0.003 from float32 where compared")
 
 
-def contrasted(window: int, stride: int, other: int = 1, lowest: float = -3, highest: float = 1) -> Occlusion:
+def contrasted(window: int, stride: int, lowest: float = -3, highest: float = 1) -> Occlusion:
     """The target against another class, whose log odds go from highest at the first square to lowest at the last.
 
     Unoccluded they are 0.5.
@@ -380,8 +380,8 @@ def contrasted(window: int, stride: int, other: int = 1, lowest: float = -3, hig
     rows, cols = found.flipped.shape
     shift = np.linspace(highest, lowest, rows * cols, dtype=np.float32).reshape(rows, cols)
     logits, clean = np.full((rows, cols, 20), -9, np.float32), np.full(20, -9, np.float32)
-    logits[..., 0], logits[..., other], clean[0], clean[other] = shift, 0, 0.5, 0
-    return replace(found, logits=logits, logits_unoccluded=clean, contrast_class=other)
+    logits[..., 0], logits[..., 1], clean[0], clean[1] = shift, 0, 0.5, 0
+    return replace(found, logits=logits, logits_unoccluded=clean, contrast_class=1)
 
 
 @pytest.mark.parametrize("layers", [(), (5,)], ids=["alone", "beside projections"])

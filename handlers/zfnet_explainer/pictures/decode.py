@@ -11,7 +11,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import TooLarge, UndecodableImage, UnsupportedImage
 from ..explanation import Pixels
-from .png import without_metadata
+from . import gif, jpeg, png, tiff
+from .rgb import WHITE_IS_ZERO, as_rgb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 20 * 2**20
@@ -20,7 +21,7 @@ MAX_SCANNED_PIXELS = 5_000_000_000  # 100 scans of a progressive JPEG of 50 mega
 SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
 )
-WHITE_IS_ZERO = "white is zero"
+MAX_EXIF = 2**20  # bytes that are searched for how the picture is turned
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 MAX_RESIZED = 16_000_000  # pixels of a whole resized picture, 64 MB: its sides are then as 240 to 1
 UPRIGHT = {
@@ -119,8 +120,7 @@ def centre_square(image: Image.Image, size: int, interpolation: str = "bicubic")
     """Cut the centre square, as RGB, and resize it (antialiased) where it is not `size` already."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image if image.width == image.height else image.crop((left, top, left + side, top + side))
-    square = _rgb(square)
+    square = as_rgb(image, (left, top, left + side, top + side))
     if side != size:
         square = square.resize((size, size), INTERPOLATIONS[interpolation])
     return square, Crop(top, left, side, side)
@@ -138,15 +138,17 @@ def _centre_crop(image: Image.Image, view: View) -> tuple[Image.Image, Crop]:
     across, down = image.width / width, image.height / height
     seen = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     if width * height <= MAX_RESIZED:
-        square = _rgb(image).resize((width, height), method).crop(box)
+        square = as_rgb(image).resize((width, height), method).crop(box)
     else:
-        square = _rgb(image).resize((view.size, view.size), method, box=seen)
+        square = as_rgb(image).resize((view.size, view.size), method, box=seen)
     first, last = (round(seen[0]), round(seen[1])), (round(seen[2]), round(seen[3]))
     return square, Crop(first[1], first[0], max(1, last[1] - first[1]), max(1, last[0] - first[0]))
 
 
 def _open(encoded: bytes) -> Image.Image:
-    pixels = without_metadata(encoded)
+    pixels = encoded
+    for of_format in (jpeg, png, gif, tiff):
+        pixels = of_format.without_metadata(pixels)
     try:
         return Image.open(io.BytesIO(pixels), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -168,10 +170,22 @@ def _bound(image: Image.Image, encoded: bytes) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise _too_many_pixels(f"{image.width} x {image.height} pixels")
-    if image.format in ("JPEG", "MPO") and pixels * encoded.count(b"\xff\xda") > MAX_SCANNED_PIXELS:
+    tile_width, tile_height = _tile(image)
+    if tile_width * tile_height > MAX_PIXELS:
+        raise _too_many_pixels(f"tiles of {tile_width} x {tile_height} pixels")
+    if image.format == "JPEG" and pixels * encoded.count(b"\xff\xda") > MAX_SCANNED_PIXELS:
         raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
     if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):
         raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")
+
+
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """Width and height of what libtiff decodes as a whole, however little of it is the picture."""
+    tags = getattr(image, "tag_v2", {})
+    sides = tags.get(ExifTags.Base.TileWidth, 1), tags.get(ExifTags.Base.TileLength, 1)
+    if not all(isinstance(side, int) for side in sides):
+        raise UndecodableImage("the size of the TIFF picture's tiles cannot be read: save it again")
+    return sides
 
 
 def _complete_info(image: Image.Image, encoded: bytes) -> None:
@@ -195,30 +209,20 @@ def _too_many_pixels(size: str) -> TooLarge:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says; as it is where that is damaged."""
+    """The picture turned as its EXIF says, for which the other is given up; as it is where that is damaged."""
     image.load()
+    orientation = _orientation(image)
+    if orientation not in UPRIGHT:
+        return image
+    turned = image.transpose(UPRIGHT[orientation])
+    image.close()
+    return turned
+
+
+def _orientation(image: Image.Image) -> object:
+    if len(image.info.get("exif", b"")) > MAX_EXIF:
+        return None
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged metadata is no damage to the pixels
-        orientation = None
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB, transparency over white; makes no more copies than it must, as pictures may be large."""
-    if image.mode.startswith("I;16"):
-        table = (np.arange(65536) / 257).round().astype(np.uint8)
-        if image.info.get(WHITE_IS_ZERO):
-            table = table[::-1].copy()
-        transparent = image.info.get("transparency")
-        if isinstance(transparent, int):
-            table[transparent] = 255
-        return Image.fromarray(table[np.asarray(image)]).convert("RGB")
-    if image.mode == "La":
-        image = image.convert("LA")
-    if image.has_transparency_data:
-        picture = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=picture)
-        return white
-    return image if image.mode == "RGB" else image.convert("RGB")
+        return None

@@ -1,0 +1,54 @@
+"""JPEG files without the segments that say nothing of pixels."""
+
+import re
+from collections.abc import Iterator
+
+from ..errors import UndecodableImage
+
+SIGNATURE, START = b"\xff\xd8\xff", b"\xff\xd8"
+MARKER = re.compile(rb"\xff([\x01-\xfe])")  # after rubbish and fill bytes, which decoders pass over too
+MAX_SEGMENTS = 10_000  # before the first scan; 20 MiB of full ones are 320
+START_OF_SCAN = 0xDA
+METADATA = {*range(0xE0, 0xF0), 0xFE}  # what applications say, and comments
+WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
+# What colours and orientation are read from all the same, the first of each.
+KEPT = {0xE0: (b"JFIF",), 0xE1: (b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"), 0xEE: (b"Adobe",)}
+
+
+def without_metadata(encoded: bytes) -> bytes:
+    """The file without profiles, comments and the like before its first scan; as it is where it is no JPEG.
+
+    Raises UndecodableImage for too many segments, or where they end before a scan.
+    """
+    if not encoded.startswith(SIGNATURE):
+        return encoded
+    kept: list[bytes | memoryview] = [START]
+    view, seen = memoryview(encoded), set[bytes]()
+    for marker, start, end in _segments(encoded):
+        name = next((name for name in KEPT.get(marker, ()) if encoded.startswith(name, start + 4)), b"")
+        if marker not in METADATA or (name and name not in seen):
+            kept.append(view[start:end])
+        seen.add(name)
+    return b"".join(kept)
+
+
+def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, beginning and end of every whole segment before the scans, then the scans to the file's end as one."""
+    at = len(START)
+    for _ in range(MAX_SEGMENTS):
+        found = MARKER.search(encoded, at)
+        if found is None:
+            break
+        marker, start, at = found[1][0], found.start(), found.end()
+        if marker == START_OF_SCAN:
+            yield marker, start, len(encoded)
+            return
+        if marker not in WITHOUT_LENGTH:
+            length = int.from_bytes(encoded[at : at + 2], "big")
+            at += length
+            if length < 2 or at > len(encoded):
+                break
+            yield marker, start, at
+    else:
+        raise UndecodableImage(f"the JPEG picture has more than {MAX_SEGMENTS:,} segments: save it again")
+    raise UndecodableImage("the JPEG picture's header cannot be read: is it complete?")

@@ -1,0 +1,151 @@
+"""What is left of a file once its metadata are dropped, as Pillow sees it."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from tests.samples import noise, tiff
+from zfnet_explainer.errors import UndecodableImage
+from zfnet_explainer.pictures import gif, jpeg
+from zfnet_explainer.pictures import tiff as cleaned_tiff
+from zfnet_explainer.pictures.decode import decode
+
+PICTURE = Image.fromarray(noise(64, 64))
+XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
+
+
+def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def opened(data: bytes) -> Any:
+    return Image.open(io.BytesIO(data))
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def exif(orientation: int) -> bytes:
+    found = Image.Exif()
+    found[ExifTags.Base.Orientation] = orientation
+    return found.tobytes()
+
+
+PLAIN = saved(PICTURE, "JPEG")
+
+
+def with_segments(*segments: bytes) -> bytes:
+    return PLAIN[:2] + b"".join(segments) + PLAIN[2:]
+
+
+def test_of_a_jpegs_metadata_the_first_that_may_turn_it_are_kept() -> None:
+    others = [
+        segment(0xE1, b"FLIR\0"),
+        segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(99)),
+        segment(0xED, b"Photoshop 3.0\0"),
+    ]
+    first, xmp = segment(0xE1, exif(6)), segment(0xE1, XMP % 6)
+    later = [segment(0xE1, exif(3)), segment(0xE1, XMP % 3), segment(0xFE, b"a comment")]
+    found = opened(jpeg.without_metadata(with_segments(*others, first, xmp, *later)))
+    assert [name for name, _ in found.applist] == ["APP1", "APP1", "APP0"]
+    assert found.info["exif"] == exif(6)
+    assert found.info["xmp"].endswith(XMP.partition(b"\0")[2] % 6)
+    assert (np.array(found) == np.array(opened(PLAIN))).all()
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [segment(0xE1, exif(6))],
+        [segment(0xE1, XMP % 6)],
+        [segment(0xE1, exif(6)), segment(0xE1, exif(3))],
+        [segment(0xE3, b"")] * 5000 + [segment(0xE1, exif(6))],
+    ],
+    ids=["exif", "xmp", "two", "late"],
+)
+def test_a_jpeg_is_turned_as_its_metadata_say(segments: list[bytes]) -> None:
+    turned = opened(PLAIN).transpose(Image.Transpose.ROTATE_270)
+    assert (decode(with_segments(*segments), 64).pixels == np.array(turned)).all()
+
+
+def test_an_adobe_segment_says_how_a_jpegs_colours_are_stored() -> None:
+    bare = PLAIN[:2] + PLAIN[20:]  # without JFIF, which says it too
+    said = bare[:2] + segment(0xEE, b"Adobe\0\x64\0\0\0\0\0") + bare[2:]
+    assert (decode(said, 64).pixels == np.array(opened(said))).all()
+    assert (decode(said, 64).pixels != decode(PLAIN, 64).pixels).any()
+
+
+@pytest.mark.parametrize("cut", [3, 4, 12, 300])
+def test_a_jpeg_whose_header_is_cut_is_refused(cut: int) -> None:
+    with pytest.raises(UndecodableImage, match="header cannot be read: is it complete"):
+        jpeg.without_metadata(PLAIN[:cut])
+
+
+def test_a_jpegs_scans_are_left_alone() -> None:
+    scans = PLAIN[PLAIN.index(b"\xff\xda") :] + segment(0xFE, b"behind the pixels")
+    assert jpeg.without_metadata(PLAIN[: PLAIN.index(b"\xff\xda")] + scans).endswith(scans)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        saved(PICTURE, "TIFF", description="a text", exif=exif(1)),
+        saved(PICTURE, "TIFF", description="a text", compression="tiff_lzw", big_tiff=True),
+        saved(Image.frombytes("I;16B", (4, 4), bytes(range(32))), "TIFF", description="a text"),
+    ],
+    ids=["little-endian", "BigTIFF", "big-endian"],
+)
+def test_of_a_tiffs_entries_those_of_the_pixels_are_kept(data: bytes) -> None:
+    found = opened(cleaned_tiff.without_metadata(data))
+    assert set(opened(data).tag_v2) - set(found.tag_v2) == {ExifTags.Base.ImageDescription}
+    assert (np.array(found) == np.array(opened(data))).all()
+
+
+def test_a_tiffs_other_pages_and_directories_are_dropped() -> None:
+    sub = struct.pack("<HHHLL", 1, 33434, 5, 1, 0) + bytes(4)
+    data = tiff(8, 1, bytes(16) + sub, {34665: [24], 282: [1]})
+    assert opened(data).getexif().get_ifd(34665)
+    assert not opened(cleaned_tiff.without_metadata(data)).getexif().get_ifd(34665)
+    pages = saved(PICTURE, "TIFF", save_all=True, append_images=[PICTURE, PICTURE])
+    assert (opened(pages).n_frames, opened(cleaned_tiff.without_metadata(pages)).n_frames) == (3, 1)
+
+
+def test_a_tiff_is_turned_as_its_xmp_says() -> None:
+    data = tiff(8, 1, bytes(range(16)), {700: XMP % 6})
+    upright = np.rot90(np.arange(16).reshape(4, 4), -1)
+    assert (decode(data, 4).pixels == upright[..., None]).all()
+
+
+def test_of_a_tiff_that_says_a_thing_twice_the_first_counts() -> None:
+    data = tiff(8, 1, bytes(16), {323: [4], 322: [4]})
+    at = data.index(struct.pack("<HHL", 323, 3, 1))
+    twice = data[:at] + struct.pack("<HHLL", 322, 4, 1, 2**20) + data[at + 12 :]
+    found = opened(cleaned_tiff.without_metadata(twice))
+    assert found.tag_v2[322] == 4
+    assert twice.count(struct.pack("<HHL", 322, 4, 1)) == 1
+
+
+def test_a_gif_is_transparent_where_its_last_control_says() -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    data = saved(image, "GIF", transparency=1, comment=b"a comment")
+    at = data.index(b"!\xf9")
+    earlier = b"!\xf9\4\1\0\0\0\0" + b"!\xfe\2ab\1c\0" + b"!\1\0"
+    found = gif.without_metadata(data[:at] + earlier + data[at:])
+    assert b"ab" not in found
+    assert b"a comment" not in found
+    assert (decode(data[:at] + earlier + data[at:], 8).pixels == 255).all()
+    assert (decode(data.replace(b"!\xf9\4\1", b"!\xf9\4\0"), 8).pixels == [0, 0, 255]).all()
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8", b"no picture", bytes(99)])
+def test_what_is_no_such_file_stays_as_it_is(data: bytes) -> None:
+    for module in (gif, jpeg, cleaned_tiff):
+        assert module.without_metadata(data) == data
