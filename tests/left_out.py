@@ -33,11 +33,11 @@ class LeftOut:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Another process of this run has ended: all of them have deselected the same."""
-        self.unasked |= getattr(node, "workeroutput", {}).get("unasked", {})
+        self.unasked = Counter(getattr(node, "workeroutput", {}).get("unasked", self.unasked))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if hasattr(session.config, "workeroutput"):
-            session.config.workeroutput["unasked"] = self.unasked
+            session.config.workeroutput["unasked"] = dict(self.unasked)  # execnet knows no Counter
         elif self.failures() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -27,19 +27,20 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "container:")
     config.pluginmanager.register(LeftOut())
 """
+BOTH = ["1 test of the container: make container", "1 test of the slow ones: make slow"]
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("-m", "not slow and not container"), ["1 test of the container: make container",
-                                                "1 test of the slow ones: make slow"]),
+        (("-m", "not slow and not container"), BOTH),
+        (("-p", "xdist", "-n", "2", "-m", "not slow and not container"), BOTH),
         (("-m", "not container"), ["1 test of the container: make container"]),
         (("-m", "not slow", "-k", "three"), []),
         ((), []),
     ],
-    ids=["quick", "whole", "a part", "all"],
-)  # fmt: skip
+    ids=["quick", "quick in two processes", "whole", "a part", "all"],
+)
 def test_tests_that_nobody_asked_for_are_told(tmp_path: Path, options: tuple[str, ...], told: list[str]) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     (tmp_path / "conftest.py").write_text(PLUGIN)
@@ -48,4 +49,5 @@ def test_tests_that_nobody_asked_for_are_told(tmp_path: Path, options: tuple[str
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     lines = [line.removeprefix("not run: ") for line in done.stdout.splitlines() if line.startswith("not run: ")]
     assert done.returncode == 0, done.stdout
+    assert "crashed" not in done.stdout
     assert lines == told
