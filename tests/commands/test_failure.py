@@ -36,6 +36,11 @@ def denied() -> None:
     raise PermissionError(errno.EACCES, "Permission denied", "a file")
 
 
+@app.command()
+def no_file() -> None:
+    raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+
 @pytest.mark.parametrize(
     ("command", "file"), [("named", "a [/b]/:cat:"), ("unnamed", "a file"), ("copied", "what is written")]
 )
@@ -48,6 +53,15 @@ def test_is_one_line_that_names_the_file_and_ends_with_1(command: str, file: str
     )
 
 
-def test_another_error_is_left_as_it_is() -> None:
+def test_a_file_that_cannot_be_used_is_one_line_too() -> None:
     done = CliRunner().invoke(app, ["denied"])
-    assert isinstance(done.exception, PermissionError)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: a file cannot be used (Permission denied): see to it and give the same command again: it goes on where "
+        "it was, or begins anew\n"
+    )
+
+
+def test_an_error_of_no_file_is_left_as_it_is() -> None:
+    done = CliRunner().invoke(app, ["no-file"])
+    assert isinstance(done.exception, ConnectionResetError)

@@ -41,15 +41,25 @@ def told(gateway: Gateway, name: str) -> float:
     return sum(map(float, values))
 
 
-def test_without_memory_it_refuses_requests_and_stays_ready(crowded: Gateway, pools: Pools) -> None:
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [({}, r"connection-\d+"), ({"X-Request-Id": "a-client-s"}, "a-client-s")],
+    ids=["unnamed", "named"],
+)
+def test_without_memory_it_refuses_requests_and_stays_ready(
+    crowded: Gateway, pools: Pools, headers: dict[str, str], name: str
+) -> None:
     with crowded.client() as client:
-        answer, other = (client.post(path, content=b"picture") for path in (PREDICT, "/v2/models/zfnet/infer"))
+        answer, other = (
+            client.post(path, content=b"picture", headers=headers) for path in (PREDICT, "/v2/models/zfnet/infer")
+        )
     for one in (answer, other):
         assert (one.status_code, one.headers["retry-after"]) == (503, "5")
     error = refusal(answer)
     assert error["message"] == refusal_v2(other)
     assert error["code"] == "unavailable"
-    assert re.fullmatch(r"connection-\d+", error["request_id"])
+    assert error["message"] == "the gateway is full: wait for Retry-After seconds"
+    assert re.fullmatch(name, error["request_id"])
     assert not pools["predict"].seen
     assert httpx.get(f"{crowded.internal_url}/ready", trust_env=False).text == "LIVE\n"
 

@@ -88,6 +88,29 @@ def test_a_jpeg_whose_header_is_cut_is_refused(cut: int) -> None:
         jpeg.without_metadata(PLAIN[:cut])
 
 
+def test_a_jpegs_scans_are_counted_to_its_end() -> None:
+    """Not in thumbnails, nor in the film or the pictures behind it; an end within a segment is none."""
+    progressive = saved(PICTURE, "JPEG", progressive=True)
+    count = progressive.count(b"\xff\xda")
+    assert count > 1
+    last = progressive.rindex(b"\xff\xda")
+    ended = progressive[:last] + segment(0xFE, b"\xff\xd9") + progressive[last:]
+    assert jpeg.scans(progressive) == jpeg.scans(progressive + 3 * PLAIN) == jpeg.scans(ended) == count
+    assert jpeg.scans(with_segments(segment(0xE1, b"Exif\0\0" + progressive))) == 1
+    restarted = saved(PICTURE, "JPEG", restart_marker_rows=1)
+    assert b"\xff\xd1" in restarted
+    assert jpeg.scans(restarted) == 1
+    with pytest.raises(UndecodableImage, match="more than 10,000 segments"):
+        jpeg.scans(progressive[:last] + segment(0xFE, b"") * 10_000 + progressive[last:])
+
+
+def test_a_gif_of_too_many_extensions_is_refused() -> None:
+    plain = saved(PICTURE.convert("P"), "GIF")
+    first = 13 + (3 << (plain[10] & 7) + 1)  # behind the screen and its palette
+    with pytest.raises(UndecodableImage, match="more than 10,000 extensions"):
+        gif.without_metadata(plain[:first] + b"!\xfe\0" * 10_001 + plain[first:])
+
+
 def test_a_jpegs_scans_are_left_alone() -> None:
     scans = PLAIN[PLAIN.index(b"\xff\xda") :] + segment(0xFE, b"behind the pixels")
     assert jpeg.without_metadata(PLAIN[: PLAIN.index(b"\xff\xda")] + scans).endswith(scans)

@@ -43,6 +43,15 @@ def test_a_page_without_sections_is_left_alone(tmp_path: Path) -> None:
     assert "kept" in page.read_text()
 
 
+def test_a_page_keeps_its_permissions(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table: t -->\n<!-- end -->\n")
+    page.chmod(0o640)
+    rewrite(page, [Table("t", "T", ("a",), (("1",),))])
+    assert "| 1 |" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_page_that_there_is_no_room_for_is_left_as_it_was(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- table: one -->\nold\n<!-- end -->\n")

@@ -18,16 +18,23 @@ def failed(reason: object) -> typer.Exit:
 
 
 class WatchesTheDisk(TyperGroup):
-    """Commands that fail so where a file finds no room. Any other OSError is an error of the program."""
+    """Commands that fail so at a file that finds no room, or that cannot be used for another reason.
+
+    An OSError that names no file is an error of the program.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno not in FULL:
+            file = error.filename2 or error.filename  # of a copy the second is the one that is written
+            if error.errno in FULL:
+                done, remedy = "written", "make room there"
+            elif file is not None:
+                done, remedy = "used", "see to it"
+            else:
                 raise
-            file = error.filename2 or error.filename or "a file"  # of a copy the second is the one that is written
             raise failed(
-                f"{file} cannot be written ({error.strerror}): make room there and give the same command "
-                "again: it goes on where it was, or begins anew"
+                f"{file or 'a file'} cannot be {done} ({error.strerror}): {remedy} and give the same command again: "
+                "it goes on where it was, or begins anew"
             ) from error

@@ -173,7 +173,7 @@ def _bound(image: Image.Image, encoded: bytes) -> None:
     tile_width, tile_height = _tile(image)
     if tile_width * tile_height > MAX_PIXELS:
         raise _too_many_pixels(f"tiles of {tile_width} x {tile_height} pixels")
-    if image.format == "JPEG" and pixels * encoded.count(b"\xff\xda") > MAX_SCANNED_PIXELS:
+    if image.format == "JPEG" and pixels * jpeg.scans(encoded) > MAX_SCANNED_PIXELS:
         raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
     if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):
         raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")

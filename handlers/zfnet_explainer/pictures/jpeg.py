@@ -7,9 +7,11 @@ from ..errors import UndecodableImage
 
 SIGNATURE, START = b"\xff\xd8\xff", b"\xff\xd8"
 MARKER = re.compile(rb"\xff([\x01-\xfe])")  # after rubbish and fill bytes, which decoders pass over too
-MAX_SEGMENTS = 10_000  # before the first scan; 20 MiB of full ones are 320
+MAX_SEGMENTS = 10_000  # 20 MiB of full ones are 320
 START_OF_SCAN = 0xDA
 METADATA = {*range(0xE0, 0xF0), 0xFE}  # what applications say, and comments
+END_OF_IMAGE = 0xD9
+AFTER_SCAN = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # compressed bytes are no markers, nor are restarts of theirs
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 # What colours and orientation are read from all the same, the first of each.
 KEPT = {0xE0: (b"JFIF",), 0xE1: (b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"), 0xEE: (b"Adobe",)}
@@ -32,6 +34,21 @@ def without_metadata(encoded: bytes) -> bytes:
     return b"".join(kept)
 
 
+def scans(encoded: bytes) -> int:
+    """How many scans are decoded: those up to the picture's end, behind which phones put films and other pictures.
+
+    Raises UndecodableImage for too many segments.
+    """
+    count, at = 0, len(START)
+    for _ in range(MAX_SEGMENTS):
+        found = AFTER_SCAN.search(encoded, at)
+        if found is None or found[1][0] == END_OF_IMAGE:
+            return count
+        count += found[1][0] == START_OF_SCAN
+        at = found.end() + int.from_bytes(encoded[found.end() : found.end() + 2], "big")
+    raise _too_many_segments()
+
+
 def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, beginning and end of every whole segment before the scans, then the scans to the file's end as one."""
     at = len(START)
@@ -50,5 +67,9 @@ def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
                 break
             yield marker, start, at
     else:
-        raise UndecodableImage(f"the JPEG picture has more than {MAX_SEGMENTS:,} segments: save it again")
+        raise _too_many_segments()
     raise UndecodableImage("the JPEG picture's header cannot be read: is it complete?")
+
+
+def _too_many_segments() -> UndecodableImage:
+    return UndecodableImage(f"the JPEG picture has more than {MAX_SEGMENTS:,} segments: save it again")

@@ -58,6 +58,11 @@ class Renderer:
     too_large: str
 
 
+def placeless(request: Request) -> tuple[str, ...]:
+    """The options that an answer in this request's protocol has no place for, whatever its format."""
+    return NUMBERS if request.protocol == "v2" else ()
+
+
 def renderer(protocol: str, format_name: str) -> Renderer:
     """Raises InvalidOption for a format that the protocol does not have."""
     found = RENDERERS.get((protocol, format_name))
@@ -134,7 +139,6 @@ def _check_json(request: Request, options: Options, rules: Rules, limit: int) ->
 
 
 def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    refuse_without_place(request.options, NUMBERS)
     if options.others:
         raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
     check_outputs(request.wanted.tensors, options, len(request.sound), rules)

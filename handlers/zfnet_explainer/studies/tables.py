@@ -1,11 +1,12 @@
 """Tables of measured results, and their place in pages of Markdown."""
 
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import write_whole
+from ..atomic import whole
 
 SECTION = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -44,10 +45,14 @@ def rewrite(page: Path, tables: Sequence[Table]) -> None:
         found.append(name)
         return start + known.get(name, content) + end
 
+    permissions = stat.S_IMODE(page.stat().st_mode)
     text = SECTION.sub(replaced, page.read_text())
     if not known.keys() & set(found):
         raise ValueError(f"{page} has no section <!-- table: NAME --> for any of {', '.join(known)}")
-    write_whole(page.resolve(), text.encode())  # a link stays one
+    page = page.resolve()  # a link stays one
+    with whole(page) as staged:
+        staged.write_text(text)
+    page.chmod(permissions)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

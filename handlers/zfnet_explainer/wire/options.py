@@ -1,6 +1,6 @@
 """Options as clients write them -> checked values: one table of what there is, and what limits them together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,20 +130,22 @@ EXPLAIN_OPTIONS = tuple(option.name for option in OPTIONS)
 PREDICT_OPTIONS = tuple(option.name for option in OPTIONS if option.predictions)
 
 
-def predict_options(given: Mapping[str, Any], rules: Rules) -> int:
+def predict_options(given: Mapping[str, Any], rules: Rules, placeless: Collection[str] = ()) -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
-    _refuse_unknown(given, PREDICT_OPTIONS, "predictions")
+    _refuse_unknown(given, PREDICT_OPTIONS, "predictions", placeless)
     top_k: int = _check(given, Known(rules, "", {}), [option for option in OPTIONS if option.predictions])["top_k"]
     return top_k
 
 
-def explain_options(given: Mapping[str, Any], accept: str, rules: Rules) -> tuple[Options, Presentation]:
-    """Check an explanation's options and fill in the defaults of `OPTIONS`.
+def explain_options(
+    given: Mapping[str, Any], accept: str, rules: Rules, placeless: Collection[str] = ()
+) -> tuple[Options, Presentation]:
+    """Check an explanation's options and fill in the defaults of `OPTIONS`; the answer has no place for some.
 
     Raises UnusableOption for one that is unknown or belongs to a method not asked for, InvalidOption
     for a value, TooMuchWork for more squares or projections than the bounds.
     """
-    _refuse_unknown(given, EXPLAIN_OPTIONS, "explanations")
+    _refuse_unknown(given, EXPLAIN_OPTIONS, "explanations", placeless)
     checked = _check(given, Known(rules, accept, {}), OPTIONS)
     _check_projections(given, checked)
     shown = Presentation(checked.pop("format"), checked.pop("images"))
@@ -193,12 +195,14 @@ def _squares_limit(options: Options, rules: Rules) -> int:
     return rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
 
 
-def _refuse_unknown(given: Mapping[str, Any], names: tuple[str, ...], route: str) -> None:
+def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], route: str, placeless: Collection[str]) -> None:
+    refuse_without_place(given, placeless)
+    names = [name for name in known if name not in placeless]
     for name in given:
         if name not in names:
             other = " (it is an option of explanations)" if name in EXPLAIN_OPTIONS else ""
             shown = printable(name)
-            raise UnusableOption(f"unknown option `{shown}`{other}; {route} take: {', '.join(names)}", shown)
+            raise UnusableOption(f"unknown option `{shown}`{other}; {route} take: {', '.join(names) or 'none'}", shown)
 
 
 def _check(given: Mapping[str, Any], known: Known, options: Iterable[Option]) -> dict[str, Any]:
