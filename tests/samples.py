@@ -29,12 +29,14 @@ def encoded(pixels: NDArray[np.uint8], file_format: str = "PNG") -> bytes:
 def tiff(bits: int, samples: int, data: bytes, more: Mapping[int, Sequence[int] | bytes] | None = None) -> bytes:
     """An uncompressed little-endian TIFF of 4 x 4 pixels: grey, or grey with premultiplied alpha.
 
-    The pixels begin at byte 8. `more` is entries of its directory, besides those or in their place.
+    The pixels begin at byte 8. `more` is entries of its directory, besides those or in their place; an empty one is
+    left out.
     """
     entries: dict[int, Sequence[int] | bytes] = {
         256: [4], 257: [4], 258: [bits] * samples, 259: [1], 262: [1], 273: [8], 277: [samples], 278: [4],
         279: [len(data)], **({338: [1]} if samples == 2 else {}), **(more or {}),
     }  # fmt: skip
+    entries = {tag: told for tag, told in entries.items() if told}
     start = 8 + len(data)
     directory, values = struct.pack("<H", len(entries)), b""
     end = start + 2 + 12 * len(entries) + 4

@@ -132,6 +132,7 @@ class UndecodableImage(RequestError):
 
     status = 422
     code = "undecodable_image"
+    pixels = 0  # that were gone through before it was found out
 
 
 class InternalError(RequestError):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..samples import tiff
 from .cases import Case, body
-from .odd_pictures import PICTURE, png_chunk, saved
+from .odd_pictures import PICTURE, png_chunk, rle_bmp, saved
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST = 20 * 2**20
@@ -108,6 +108,23 @@ def _bombs() -> Iterator[Case]:
     tile = tiff(8, 1, zlib.compress(bytes(1000)), {256: [1], 257: [1], 259: [8], 322: [16_384], 323: [16_384]})
     told = "the picture has tiles of 16384 x 16384 pixels; at most 50 megapixels are read: send a smaller one"
     yield body("TIFF of one pixel in a tile of 268 megapixels", tile, 413, "too_large", says=told)
+    tiles = {256: [480], 257: [1], 259: [8], 322: [16], 323: [200_000], 273: [8] * 30, 279: [1] * 30}
+    told = "the picture has strips or tiles of 96,000,000 pixels together"
+    yield body(
+        "TIFF of 480 pixels in tiles of 96 megapixels", tiff(8, 1, bytes(30), tiles), 413, "too_large", says=told
+    )
+    again = {256: [400], 257: [400], 273: [8] * 1000, 278: [399]}
+    told = "the picture has strips or tiles of 80,000,000 pixels together"
+    yield body("TIFF whose strips are told 500 times", tiff(8, 1, bytes(160_000), again), 413, "too_large", says=told)
+    overlap = tiff(8, 1, zlib.compress(bytes(4)), {259: [8], 266: [1], 273: [8] * 4, 278: [1], 279: [100] * 4})
+    told = "the TIFF picture's strips or tiles have more bytes than the file"
+    yield body("TIFF whose strips are the same bytes", overlap, 422, "undecodable_image", says=told)
+    told = "a run-length encoded BMP is read up to 2 megapixels and 2 MB"
+    for name, runs in {
+        "5 megapixels": rle_bmp(2000, 2500, b"\1\1\0\0" * 2500),
+        "2 MB for a pixel": rle_bmp(1, 1, bytes(2_000_000)),
+    }.items():
+        yield body(f"run-length encoded BMP of {name}", runs, 413, "too_large", says=told)
     yield body("PNG of 50 megapixels that are not there", _png(8000, 6250, idat, end), 422, "undecodable_image")
     yield body("zip of death", _zip_of_death(), 415, "unsupported_image")
     for length in (2**32 - 1, 2**31 - 1, 2**31):
@@ -177,6 +194,8 @@ def _damaged() -> Iterator[Case]:
         yield body(f"{name} with a header of ones", bytes(hurt), 422, "undecodable_image")
     tile, says = tiff(8, 1, bytes(16), {322: b"\x10", 323: b"\x10"}), "the size of the TIFF picture's tiles"
     yield body("TIFF whose tiles' sides are bytes", tile, 422, "undecodable_image", says=says)
+    tile = tiff(8, 1, bytes(16), {322: [0], 323: [16]})
+    yield body("TIFF whose tiles have no width", tile, 422, "undecodable_image", says=says)
     large, says = b"MM\0+\0\x08\0\0" + bytes(100), "a BigTIFF whose bytes"
     yield body("BigTIFF, big-endian", large, 422, "undecodable_image", says=says)
     yield body("32 bits a channel", saved(Image.new("I", (9, 9)), "TIFF"), 415, "unsupported_image")

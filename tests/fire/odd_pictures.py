@@ -45,6 +45,15 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def rle_bmp(width: int, height: int, runs: bytes) -> bytes:
+    """A BMP of 256 greys, run-length encoded."""
+    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+    start = 14 + 40 + len(palette)
+    file = struct.pack("<2sLHHL", b"BM", start + len(runs), 0, 0, start)
+    header = struct.pack("<LllHHLLllLL", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    return file + header + palette + runs
+
+
 def _lossless() -> Iterator[Case]:
     again = [Image.new("RGB", PICTURE.size, color) for color in ("red", "blue")]
     ways: dict[str, dict[str, Any]] = {
@@ -168,6 +177,7 @@ def _modes() -> Iterator[Case]:
             f"palette with transparency {transparency!r:.12}",
             later(palette, "PNG", transparency=transparency),
         )
+    yield good("run-length encoded BMP", rle_bmp(64, 64, (b"\x28\1\x18\xf0\0\0" * 64) + b"\0\1"))
     yield good("GIF with transparency", later(palette, "GIF", transparency=3))
     yield good("grey with alpha", later(PICTURE.convert("LA"), "PNG"))
     yield good("RGB with one transparent colour", later(PICTURE, "PNG", transparency=(0, 0, 0)))

@@ -76,6 +76,18 @@ def test_compressed_tiff(compression: str) -> None:
     assert (pixels_of(file_of(Image.fromarray(PICTURE), "TIFF", compression=compression)) == PICTURE).all()
 
 
+@pytest.mark.parametrize("compression", [1, 8], ids=["plain", "deflate"])
+def test_a_tiff_may_be_in_tiles_that_reach_out_of_it(compression: int) -> None:
+    padded = noise(32, 32)[..., 0]
+    tiles = [padded[top : top + 16, left : left + 16].tobytes() for top in (0, 16) for left in (0, 16)]
+    stored = tiles if compression == 1 else [zlib.compress(tile) for tile in tiles]
+    lengths = [len(tile) for tile in stored]
+    offsets = [8 + sum(lengths[:number]) for number in range(4)]
+    size: dict[int, list[int]] = {256: [20], 257: [20], 322: [16], 323: [16], 273: [], 278: [], 279: []}
+    data = tiff(8, 1, b"".join(stored), {**size, 259: [compression], 324: offsets, 325: lengths})
+    assert (pixels_of(data, 20) == padded[:20, :20, None]).all()
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}], ids=["base", "progressive", "444"])
 def test_jpeg_is_close(options: dict[str, Any]) -> None:
     assert_close(pixels_of(file_of(Image.fromarray(PICTURE), "JPEG", quality=95, **options)), PICTURE, 12)
@@ -360,6 +372,18 @@ def test_tiny_pictures_are_enlarged(height: int, width: int, crop: Crop) -> None
 def test_twenty_mebibytes_are_not_too_large() -> None:
     data = encoded(PICTURE)
     assert (pixels_of(data + bytes(MAX_BYTES - len(data))) == PICTURE).all()
+
+
+@pytest.mark.parametrize(("owner", "step"), [(ImageFile.ImageFile, "load"), (Image, "open")])
+def test_memory_that_runs_out_is_not_the_pictures_fault(
+    monkeypatch: pytest.MonkeyPatch, owner: object, step: str
+) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(owner, step, out_of_memory)
+    with pytest.raises(MemoryError):
+        decode(file_of(Image.fromarray(PICTURE), "BMP"), SIZE)
 
 
 # Not getrusage: its peak begins with that of the process that started this one.

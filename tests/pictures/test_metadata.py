@@ -146,6 +146,53 @@ def test_a_tiff_is_turned_as_its_xmp_says() -> None:
     assert (decode(data, 4).pixels == upright[..., None]).all()
 
 
+def tiff_of_counts(order: str, kind: str, counts: list[int], tag: int, big: bool = False) -> bytes:
+    """A TIFF whose directory has the lengths of strips alone, of SHORT, LONG or LONG8, in the entry where they fit."""
+    told = struct.pack(f"{order}{len(counts)}{kind}", *counts)
+    number, offset = "QQ" if big else "HL"
+    entry = struct.pack(f"{order}HH{offset}", tag, {"H": 3, "L": 4, "Q": 16}[kind], len(counts))
+    start, size = (16, 8) if big else (8, 4)
+    behind = start + struct.calcsize(f"={number}{offset}") + len(entry) + size
+    field = told.ljust(size, b"\0") if len(told) <= size else struct.pack(order + offset, behind)
+    magic = {"<": b"II*\0", ">": b"MM\0*"}[order] if not big else b"II+\0\x08\0\0\0"
+    head = magic + struct.pack(order + offset, start) + struct.pack(order + number, 1)
+    return head + entry + field + bytes(size) + (b"" if len(told) <= size else told)
+
+
+@pytest.mark.parametrize("tag", [ExifTags.Base.StripByteCounts, ExifTags.Base.TileByteCounts])
+@pytest.mark.parametrize(
+    ("order", "kind", "count", "big"),
+    [("<", "H", 2, False), (">", "H", 2, False), ("<", "H", 3, False), ("<", "L", 2, False), (">", "L", 5, False),
+     ("<", "H", 4, True), ("<", "L", 2, True), ("<", "Q", 2, True), ("<", "H", 5, True)],
+)  # fmt: skip
+def test_a_tiffs_strips_have_no_more_bytes_than_the_file(
+    order: str, kind: str, count: int, big: bool, tag: int
+) -> None:
+    """What several strips share would be read for each of them."""
+    size = len(tiff_of_counts(order, kind, [0] * count, tag, big))
+    whole = tiff_of_counts(order, kind, [*[1] * (count - 1), size - count + 1], tag, big)
+    assert cleaned_tiff.without_metadata(whole) == whole
+    more = tiff_of_counts(order, kind, [*[1] * (count - 1), size - count + 2], tag, big)
+    with pytest.raises(UndecodableImage, match="strips or tiles have more bytes than the file"):
+        cleaned_tiff.without_metadata(more)
+
+
+def test_lengths_of_a_tiffs_strips_that_cannot_be_read_are_refused() -> None:
+    sound = tiff_of_counts("<", "L", [1, 2, 3], ExifTags.Base.StripByteCounts)
+    with pytest.raises(UndecodableImage, match="directory cannot be read"):
+        cleaned_tiff.without_metadata(sound[:-1])
+    with pytest.raises(UndecodableImage, match="lengths of the TIFF picture's strips or tiles cannot be read"):
+        cleaned_tiff.without_metadata(sound.replace(struct.pack("<HHL", 279, 4, 3), struct.pack("<HHL", 279, 11, 3)))
+
+
+def test_a_tiffs_lengths_are_those_that_are_read_once_others_are_dropped() -> None:
+    """Here they lie in an entry in whose place another comes."""
+    dropped, lengths = struct.pack("<HHLL", 1, 0, 1, 1), struct.pack("<HHLL", 279, 4, 3, 10)
+    data = b"II*\0" + struct.pack("<LH", 8, 2) + dropped + lengths + bytes(4)
+    with pytest.raises(UndecodableImage, match="more bytes than the file"):
+        cleaned_tiff.without_metadata(data)
+
+
 def test_of_a_tiff_that_says_a_thing_twice_the_first_counts() -> None:
     data = tiff(8, 1, bytes(16), {323: [4], 322: [4]})
     at = data.index(struct.pack("<HHL", 323, 3, 1))

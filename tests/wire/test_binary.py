@@ -14,12 +14,18 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from tests.samples import encoded, noise
 from tests.served import sent, service
-from zfnet_explainer.errors import RequestError
+from zfnet_explainer.errors import MalformedBody, RequestError
 from zfnet_explainer.wire.binary import LENGTH_HEADER, elements, packed
 from zfnet_explainer.wire.request import Request, read
 
 SIZE = 224
 TEXTS = [b"", b"a", "é".encode(), bytes(range(256)), bytes(70_000)]
+
+
+def test_more_elements_than_a_request_may_have_are_not_read() -> None:
+    with pytest.raises(MalformedBody, match="`data` is a list of 1 to 16 pictures"):
+        elements(bytes(4 * 17))
+    assert elements(bytes(4 * 16)) == [b""] * 16
 
 
 def test_elements_are_read_as_the_client_writes_them() -> None:

@@ -12,7 +12,7 @@ from zfnet_explainer.errors import MalformedBody
 from zfnet_explainer.explainer import ranked
 from zfnet_explainer.explanation import Explanation, FloatArray
 from zfnet_explainer.pictures.decode import Crop, Picture
-from zfnet_explainer.wire.kserve import v2_explanations, v2_predictions
+from zfnet_explainer.wire.kserve import Explained, explained, v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served
 from zfnet_explainer.wire.v2 import Wanted
@@ -29,14 +29,19 @@ PLACE = {
 ROWS: list[FloatArray] = [np.array([0.5, 0.25, 0.25], np.float32), np.array([0.125, 0.75, 0.125], np.float32)]
 
 
-def request(*outputs: str, request_id: str | None = None) -> Request:
-    return Request(False, "v2", (), {}, "", Wanted(request_id, dict.fromkeys(outputs, False)), 0.0)
+def request(*outputs: str, request_id: str | None = None, pictures: int = 1) -> Request:
+    wanted = Wanted(request_id, dict.fromkeys(outputs, False))
+    return Request(False, "v2", (PICTURE,) * pictures, {}, "", wanted, 0.0)
 
 
 def explanation(row: FloatArray) -> Explanation:
     """An explanation without projections and maps."""
     predictions = ranked(row)
     return Explanation(np.zeros((4, 4, 3), np.uint8), row, predictions, predictions[0], None, None, None, {})
+
+
+def all_explained(asked: Request) -> list[Explained]:
+    return [explained(asked, number, PICTURE, explanation(row)) for number, row in enumerate(ROWS[: len(asked.sound)])]
 
 
 def said(answer: tuple[bytes, dict[str, str]]) -> Any:
@@ -87,7 +92,7 @@ def test_an_output_that_is_not_there(name: str) -> None:
 
 
 def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before() -> None:
-    one = outputs(said(v2_explanations(SERVED, request(), [(PICTURE, explanation(ROWS[0]))])))
+    one = outputs(said(v2_explanations(SERVED, request(), all_explained(request()))))
     assert {name: (t["datatype"], t["shape"]) for name, t in one.items()} == {
         "probabilities": ("FP32", [1, 3]),
         "classes": ("BYTES", [3]),
@@ -96,10 +101,18 @@ def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before
     }
     assert [one[f"image.crop.{side}"]["data"] for side in ("top", "left", "height", "width")] == [[0], [2], [4], [4]]
     assert (one["target.class_index"]["data"], one["target.probability"]["data"]) == ([0], [0.5])
-    two = outputs(said(v2_explanations(SERVED, request(), [(PICTURE, explanation(row)) for row in ROWS])))
+    several = request(pictures=2)
+    two = outputs(said(v2_explanations(SERVED, several, all_explained(several))))
     names = [name for name in one if name not in ("probabilities", "classes")]
     assert list(two) == ["probabilities", "classes", *(f"{n}.{name}" for n in (0, 1) for name in names)]
     assert two["probabilities"]["data"] == [*ROWS[0], *ROWS[1]]
+
+
+def test_of_an_explanation_only_what_is_wanted_is_held() -> None:
+    asked = request("1.target.probability", pictures=2)
+    first, second = all_explained(asked)
+    assert [tensor.name for tensor in (*first.tensors, *second.tensors)] == ["1.target.probability"]
+    assert list(outputs(said(v2_explanations(SERVED, asked, [first, second])))) == ["1.target.probability"]
 
 
 def test_a_whole_explanation() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import TooLarge, UndecodableImage, UnsupportedImage
 from ..explanation import Pixels
@@ -17,6 +17,8 @@ from .rgb import WHITE_IS_ZERO, as_rgb
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
+MAX_CODED_PIXELS = 75_000_000  # those of a TIFF's tiles, which at its right and below reach out of the picture
+MAX_RLE = 2_000_000  # pixels, and bytes: a BMP's runs are decoded in Python, a million of either in 0.2 s
 MAX_SCANNED_PIXELS = 5_000_000_000  # 100 scans of a progressive JPEG of 50 megapixels, a few seconds' work
 SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
@@ -101,10 +103,12 @@ def decode(encoded: bytes, view: View | int) -> Picture:
         try:
             upright = _upright(image)
             square, crop = cut(upright, view)
+        except MemoryError:  # the server's, not the bytes'
+            raise
         except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
-            raise UndecodableImage(
-                f"the {image.format} picture cannot be decoded ({error}): is it complete?"
-            ) from error
+            refused = UndecodableImage(f"the {image.format} picture cannot be decoded ({error}): is it complete?")
+            refused.pixels = image.width * image.height
+            raise refused from error
         return Picture(np.array(square), upright.width, upright.height, crop)
 
 
@@ -145,7 +149,7 @@ def _centre_crop(image: Image.Image, view: View) -> tuple[Image.Image, Crop]:
     return square, Crop(first[1], first[0], max(1, last[1] - first[1]), max(1, last[0] - first[0]))
 
 
-def _open(encoded: bytes) -> Image.Image:
+def _open(encoded: bytes) -> ImageFile.ImageFile:
     pixels = encoded
     for of_format in (jpeg, png, gif, tiff):
         pixels = of_format.without_metadata(pixels)
@@ -161,31 +165,34 @@ def _open(encoded: bytes) -> Image.Image:
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels("over 170 megapixels") from error
+    except MemoryError:
+        raise
     except Exception as error:  # as in `decode`: header parsers raise what they like on damaged bytes
         raise UndecodableImage(f"the picture's header cannot be read ({error}): is it complete?") from error
 
 
-def _bound(image: Image.Image, encoded: bytes) -> None:
+def _bound(image: ImageFile.ImageFile, encoded: bytes) -> None:
     """Refuse, by its header, a picture that is too large, too slow to decode, or of a depth that is not read."""
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise _too_many_pixels(f"{image.width} x {image.height} pixels")
-    tile_width, tile_height = _tile(image)
-    if tile_width * tile_height > MAX_PIXELS:
-        raise _too_many_pixels(f"tiles of {tile_width} x {tile_height} pixels")
+    if image.format == "TIFF":
+        _bound_tiff(image)
     if image.format == "JPEG" and pixels * jpeg.scans(encoded) > MAX_SCANNED_PIXELS:
         raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
+    if image.tile and image.tile[0].codec_name == "bmp_rle" and max(pixels, len(encoded)) > MAX_RLE:
+        raise TooLarge("a run-length encoded BMP is read up to 2 megapixels and 2 MB: send a smaller one, or a PNG")
     if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):
         raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")
 
 
-def _tile(image: Image.Image) -> tuple[int, int]:
-    """Width and height of what libtiff decodes as a whole, however little of it is the picture."""
-    tags = getattr(image, "tag_v2", {})
-    sides = tags.get(ExifTags.Base.TileWidth, 1), tags.get(ExifTags.Base.TileLength, 1)
-    if not all(isinstance(side, int) for side in sides):
-        raise UndecodableImage("the size of the TIFF picture's tiles cannot be read: save it again")
-    return sides
+def _bound_tiff(image: ImageFile.ImageFile) -> None:
+    width, height = tiff.tile_size(image)
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(f"tiles of {width} x {height} pixels")
+    coded = tiff.coded_pixels(image)
+    if coded > MAX_CODED_PIXELS:
+        raise _too_many_pixels(f"strips or tiles of {coded:,} pixels together")
 
 
 def _complete_info(image: Image.Image, encoded: bytes) -> None:

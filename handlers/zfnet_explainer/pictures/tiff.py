@@ -1,9 +1,11 @@
-"""TIFF files without the entries of their directory that say nothing of pixels."""
+"""TIFF files without the entries of their directory that say nothing of pixels, and what decoding them costs."""
 
 import struct
+from collections.abc import Iterable
+from math import ceil
 from typing import NamedTuple
 
-from PIL import ExifTags
+from PIL import ExifTags, ImageFile
 
 from ..errors import UndecodableImage
 
@@ -11,6 +13,8 @@ Tag = ExifTags.Base
 MAX_VALUES = 100_000  # of an entry: the strips or tiles of a picture
 LAST_TYPE = 16  # of an entry's values, that Pillow knows; libtiff knows more
 BYTES = {1, 7}  # types whose values Pillow leaves as bytes
+COUNTS = {Tag.StripByteCounts, Tag.TileByteCounts}
+COUNT_FORMS = {3: "H", 4: "L", 16: "Q"}  # SHORT, LONG and LONG8
 # What pixels and orientation are read from, by Pillow and by libtiff, which reads every entry that is there.
 KEPT = {
     Tag.ImageWidth, Tag.ImageLength, Tag.BitsPerSample, Tag.Compression, Tag.PhotometricInterpretation, Tag.FillOrder,
@@ -43,7 +47,7 @@ UNREAD = b"MM\0+"  # Pillow takes it for another layout than libtiff does
 def without_metadata(encoded: bytes) -> bytes:
     """The file with its first page alone, and of that what the pixels need; as it is where it is no TIFF.
 
-    Raises UndecodableImage for a directory that is cut, or for more strips or tiles than are read.
+    Raises UndecodableImage for a directory that is cut, or for strips or tiles that are too many or overlap.
     """
     if encoded.startswith(UNREAD):
         raise UndecodableImage("a BigTIFF whose bytes stand in big-endian order is not read: save it again, as PNG")
@@ -54,11 +58,14 @@ def without_metadata(encoded: bytes) -> bytes:
     try:
         [start] = offset.unpack(encoded[layout.at : layout.at + offset.size])
         [entries] = count.unpack(encoded[start : start + count.size])
-        kept = _needed(encoded, start + count.size, entries, struct.Struct(layout.order + layout.entry))
+        form = struct.Struct(layout.order + layout.entry)
+        kept = _needed(encoded, start + count.size, entries, form)
+        directory = b"".join([count.pack(len(kept)), *kept, offset.pack(0)])  # no longer than before
+        cleaned = b"".join([encoded[:start], directory, encoded[start + len(directory) :]])
+        _refuse_overlaps(cleaned, layout.order, (form.unpack(entry) for entry in kept))
     except struct.error as error:
         raise UndecodableImage("the TIFF picture's directory cannot be read: is it complete?") from error
-    directory = b"".join([count.pack(len(kept)), *kept, offset.pack(0)])  # no longer than before
-    return b"".join([encoded[:start], directory, encoded[start + len(directory) :]])
+    return cleaned
 
 
 def _needed(encoded: bytes, start: int, entries: int, form: struct.Struct) -> list[bytes]:
@@ -75,3 +82,40 @@ def _needed(encoded: bytes, start: int, entries: int, form: struct.Struct) -> li
             raise UndecodableImage(f"the TIFF picture has more than {MAX_VALUES:,} strips or tiles: save it again")
         kept[tag] = entry
     return list(kept.values())
+
+
+def _refuse_overlaps(encoded: bytes, order: str, entries: Iterable[tuple[int, int, int, bytes]]) -> None:
+    """Each strip or tile costs its bytes, which many may share. Of a single one libtiff mends a wrong count."""
+    for tag, kind, values, field in entries:
+        if tag not in COUNTS or values < 2:
+            continue
+        if kind not in COUNT_FORMS:
+            raise UndecodableImage("the lengths of the TIFF picture's strips or tiles cannot be read: save it again")
+        form = struct.Struct(f"{order}{values}{COUNT_FORMS[kind]}")
+        [at] = struct.unpack(order + ("L" if len(field) == 4 else "Q"), field)
+        told = field[: form.size] if form.size <= len(field) else encoded[at : at + form.size]
+        if sum(form.unpack(told)) > len(encoded):
+            raise UndecodableImage(
+                "the TIFF picture's strips or tiles have more bytes than the file: is it complete? If so save it again"
+            )
+
+
+def tile_size(image: ImageFile.ImageFile) -> tuple[int, int]:
+    """Width and height of what libtiff decodes as a whole, however little of it is the picture; 1 x 1 of strips.
+
+    Raises UndecodableImage where they are no positive integers.
+    """
+    tags = getattr(image, "tag_v2", {})
+    sides = tags.get(Tag.TileWidth, 1), tags.get(Tag.TileLength, 1)
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        raise UndecodableImage("the size of the TIFF picture's tiles cannot be read: save it again")
+    return sides
+
+
+def coded_pixels(image: ImageFile.ImageFile) -> int:
+    """How many pixels are decoded: with the margins of tiles, and as often as Pillow is told of a strip."""
+    width, height = tile_size(image)
+    return sum(
+        ceil((right - left) / width) * width * ceil((bottom - top) / height) * height
+        for left, top, right, bottom in (tile.extents for tile in image.tile if tile.extents)
+    )

@@ -9,6 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from ..errors import MalformedBody, printable
+from .document import MAX_INSTANCES
 
 LENGTH_HEADER = "Inference-Header-Content-Length"  # bytes of the JSON, in requests and in answers
 PREFIX = struct.Struct("<I")  # an element of BYTES begins with its length
@@ -26,8 +27,9 @@ def split(body: bytes, length: str) -> tuple[bytes, bytes]:
 
 
 def elements(data: bytes) -> list[bytes]:
-    """The elements of a BYTES tensor."""
-    found, at = [], 0
+    """The elements of a BYTES tensor, as many as a request may have."""
+    found: list[bytes] = []
+    at = 0
     while at < len(data):
         start = at + PREFIX.size
         at = start + PREFIX.unpack_from(data, at)[0] if start <= len(data) else start
@@ -36,6 +38,8 @@ def elements(data: bytes) -> list[bytes]:
                 "the binary data of the tensor `image` ends inside an element: each is its length, 4 bytes "
                 "little-endian, and so many bytes"
             )
+        if len(found) == MAX_INSTANCES:
+            raise MalformedBody(f"`data` is a list of 1 to {MAX_INSTANCES} pictures")
         found.append(data[start:at])
     return found
 

@@ -11,6 +11,7 @@ from ..errors import MalformedBody, UnusableOption, printable
 MAX_INSTANCES = 16
 # Lists and objects of a body: read, a list of two bytes takes fifty and more. Nested pixels have one each.
 MAX_CONTAINERS = 1_000_000
+MAX_NAMES = 10_000  # a body of sixteen pictures has dozens, and base64 no colon
 V1_FIELDS = {"instances", "parameters", "id"}
 V2_FIELDS = {"inputs", "parameters", "id", "outputs", "model_name", "model_version"}
 OBJECT = re.compile(rb"(\xef\xbb\xbf)?\s*\{")  # a byte order mark and blanks may come first
@@ -31,6 +32,8 @@ def parse(body: Any) -> dict[str, Any] | None:
         raise MalformedBody(
             f"the JSON has more than {MAX_CONTAINERS:,} lists and objects: send pixels as one flat list"
         )
+    if text.count(b":") > MAX_NAMES:
+        raise MalformedBody(f"the JSON has more than {MAX_NAMES:,} names: send pictures and their options alone")
     try:
         return dict(json.loads(text, object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:

@@ -49,24 +49,35 @@ def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> 
     return _answer(served, request, [Tensor("probabilities", np.stack(rows)), _classes(served)])
 
 
-def v2_explanations(
-    served: Served, request: Request, found: list[tuple[Picture, Explanation]]
-) -> tuple[bytes, dict[str, str]]:
-    """As `v2_predictions`, and every array of the npz answer; `<image>.` precedes its name where n > 1."""
-    tensors = [Tensor("probabilities", np.stack([one.probabilities for _, one in found])), _classes(served)]
-    for number, (picture, one) in enumerate(found):
-        prefix = f"{number}." if len(found) > 1 else ""
-        named = arrays(picture, one).items()
-        tensors += [Tensor(prefix + name, values) for name, values in named if name != "probabilities"]
-    refuse_absent(request.wanted.tensors, {tensor.name for tensor in tensors})
-    return _answer(served, request, tensors)
+@dataclass(frozen=True)
+class Explained:
+    """The tensors of one picture that are wanted, and the names of all that there are."""
+
+    probabilities: FloatArray
+    tensors: list[Tensor]
+    names: list[str]
+
+
+def explained(request: Request, number: int, picture: Picture, found: Explanation) -> Explained:
+    """The arrays of the npz answer; `<number>.` precedes their names where the request has several pictures."""
+    prefix = f"{number}." if len(request.sound) > 1 else ""
+    named = {prefix + name: values for name, values in arrays(picture, found).items() if name != "probabilities"}
+    kept = [Tensor(name, values) for name, values in named.items() if request.wanted.has(name)]
+    return Explained(found.probabilities, kept, list(named))
+
+
+def v2_explanations(served: Served, request: Request, found: Sequence[Explained]) -> tuple[bytes, dict[str, str]]:
+    """As `v2_predictions`, and the tensors of every picture."""
+    shared = [Tensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
+    refuse_absent(request.wanted.tensors, {*SHARED, *(name for one in found for name in one.names)})
+    return _answer(served, request, [*shared, *(tensor for one in found for tensor in one.tensors)])
 
 
 def _answer(served: Served, request: Request, tensors: list[Tensor]) -> tuple[bytes, dict[str, str]]:
     wanted = request.wanted
     outputs, binary = [], []
     for tensor in tensors:
-        if not wanted.tensors or tensor.name in wanted.tensors:
+        if wanted.has(tensor.name):
             if wanted.in_binary(tensor.name):
                 binary.append(packed(tensor.values))
                 outputs.append(tensor.head() | {"parameters": {"binary_data_size": len(binary[-1])}})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import TooMuchWork, UnusableOption, printable
+from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
 from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
@@ -18,6 +18,7 @@ DRAWN = ("png", "html")
 SECOND = "second"
 CROSSCHECKS = ("none", "captum")
 MAX_PROJECTIONS = MAX_LISTED
+MAX_TEXT = 8192  # characters of an option
 MAX_OTHERS = 9
 # What such an option asks for, where an answer has no place for it.
 WITHOUT_PLACE = {
@@ -209,6 +210,9 @@ def _check(given: Mapping[str, Any], known: Known, options: Iterable[Option]) ->
     """Every option's value, given or by default."""
     for option in options:
         name, values = option.name, option.values(known)
+        text = given.get(name)
+        if isinstance(text, str) and len(text) > MAX_TEXT:  # reading would make it many times larger
+            raise InvalidOption(name, f"a text of at most {MAX_TEXT:,} characters", text)
         if name in given and option.method and option.method not in known.checked["methods"]:
             raise UnusableOption(
                 f"`{name}` is an option of the method {option.method}, which `methods` leaves out", name

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedBody, RequestError
+from ..errors import MalformedBody, RequestError, UndecodableImage
 from ..pictures.decode import Picture, View
 from .document import counted, refuse_unknown
 from .encoded import decode_picture, from_base64
@@ -16,10 +16,15 @@ INSTANCE = 'an instance is {"data": {"b64": "<base64 of an encoded picture>"}}'
 def v1_pictures(document: Mapping[str, Any], view: View | int) -> tuple[Picture | RequestError, ...]:
     """V1's pictures, an error in the place of one that cannot be read."""
     pictures: list[Picture | RequestError] = []
+    decoded = 0
     for instance in counted(document.get("instances"), "instances"):
         try:
-            pictures.append(decode_picture(from_base64(_text(instance)), view))
+            picture = decode_picture(from_base64(_text(instance)), view, decoded)
+            decoded += picture.width * picture.height
+            pictures.append(picture)
         except RequestError as error:
+            if isinstance(error, UndecodableImage):
+                decoded += error.pixels
             pictures.append(error.detached())
     return tuple(pictures)
 

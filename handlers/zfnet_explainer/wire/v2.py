@@ -34,6 +34,9 @@ class Wanted:
     tensors: Mapping[str, bool] = field(default_factory=dict)
     binary: bool = False
 
+    def has(self, name: str) -> bool:
+        return not self.tensors or name in self.tensors
+
     def in_binary(self, name: str) -> bool:
         return self.tensors.get(name, self.binary)
 
@@ -126,12 +129,13 @@ def _encoded_pictures(shape: list[int], data: Sequence[Any], view: View | int) -
     if shape not in ([len(data)], [len(data), 1]):
         raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
     entries = counted(data, "data")
-    return tuple(_encoded_picture(entry, number, len(entries), view) for number, entry in enumerate(entries))
-
-
-def _encoded_picture(entry: Any, number: int, pictures: int, view: View | int) -> Picture:
-    with of_picture(number, pictures):
-        return decode_picture(from_binary(entry) if isinstance(entry, bytes) else from_base64(entry), view)
+    pictures: list[Picture] = []
+    for number, entry in enumerate(entries):
+        with of_picture(number, len(entries)):
+            encoded = from_binary(entry) if isinstance(entry, bytes) else from_base64(entry)
+            decoded = sum(picture.width * picture.height for picture in pictures)
+            pictures.append(decode_picture(encoded, view, decoded))
+    return tuple(pictures)
 
 
 def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -> tuple[Picture, ...]:
