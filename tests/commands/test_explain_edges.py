@@ -1,11 +1,13 @@
 """`zfnet-explainer explain` where names, folders, options and the environment are not as they should be."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 import typer
 
+from zfnet_explainer.commands import remote
 from zfnet_explainer.commands.bulk import MADE_WITH
 from zfnet_explainer.commands.explain import explain
 
@@ -117,3 +119,13 @@ def test_certificates_of_the_environment_that_are_none(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
     with pytest.raises(typer.BadParameter, match=r"SSL_CERT_FILE=.*nowhere\.pem is no file of certificates in PEM"):
         explain([folder], tmp_path / "out", url=NOWHERE)
+
+
+def test_a_file_system_that_fails_for_the_moment_is_no_pictures_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(_: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(remote, "read_file", stale)
+    with pytest.raises(remote.Aborted, match=r"a\.jpg cannot be read now: Stale file handle") as caught:
+        remote.answer_to(Path("a.jpg"), lambda _: (200, b""))
+    assert caught.value.exit_code == 1

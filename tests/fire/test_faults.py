@@ -82,9 +82,14 @@ def test_no_memory_costs_one_request(server: RunningServer, window: str) -> None
 
 def test_a_gpu_that_failed_costs_one_request_and_has_a_new_worker(server: RunningServer) -> None:
     worker = worker_of(server)
-    answer = explain(server, NO_GPU)
-    since = time.monotonic()
+    with ThreadPoolExecutor(12) as executor:
+        failed = executor.submit(explain, server, NO_GPU)
+        others = [executor.submit(predict, server) for _ in range(11)]
+        answer = failed.result()
+        since = time.monotonic()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    lost = [other.result().status_code for other in others if other.result().status_code != 200]
+    assert len(lost) <= 1, "what waits is for the next worker"
     is_replaced(server, worker)
     assert predict(server).status_code == 200
     report("the GPU failed", since)

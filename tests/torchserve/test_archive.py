@@ -216,3 +216,24 @@ def test_an_archive_that_there_is_no_room_for_is_named_and_leaves_nothing(tmp_pa
 def test_an_archive_where_nothing_can_be_written_is_refused(weights: Path) -> None:
     with pytest.raises(ServingError, match=r"the folder of .*zfnet\.mar cannot be written \(Not a directory\)"):
         ensure_archive(weights / "deeper" / "zfnet.mar", weights, WorkerOptions())
+
+
+def test_a_damaged_archive_is_built_anew(tmp_path: Path, weights: Path) -> None:
+    """A byte of a file in it has changed, which its table of contents does not know."""
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions())
+    content = bytearray(out.read_bytes())
+    content[content.index(weights.read_bytes())] ^= 1
+    out.write_bytes(content)
+    assert ensure_archive(out, weights, WorkerOptions())
+    assert not ensure_archive(out, weights, WorkerOptions())
+
+
+def test_an_archive_whose_manifest_is_damaged_is_refused(tmp_path: Path, weights: Path) -> None:
+    out = tmp_path / "zfnet.mar"
+    ensure_archive(out, weights, WorkerOptions())
+    content = bytearray(out.read_bytes())
+    content[content.index(b'"modelName"')] ^= 1
+    out.write_bytes(content)
+    with pytest.raises(ServingError, match="cannot be read: build it again"):
+        model_of(out)

@@ -49,6 +49,8 @@ def test_java_exceptions_are_found_in_log_and_console(tmp_path: Path) -> None:
     assert server_cause(tmp_path) == "no exception was logged"
     (tmp_path / "java.log").write_text("WARNING: old\njava.io.IOException: Failed to bind\n\tat org.X.run(X.java)\n")
     assert server_cause(tmp_path) == "java.io.IOException: Failed to bind"
+    (tmp_path / "java.log").write_text('Invalid configuration: For input string: "GPU-8f"\nusage: ...\n')
+    assert server_cause(tmp_path) == 'Invalid configuration: For input string: "GPU-8f"'
 
 
 def test_a_retry_is_a_dead_worker(tmp_path: Path) -> None:

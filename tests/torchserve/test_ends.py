@@ -98,11 +98,12 @@ def test_a_second_sigterm_waits_no_longer(tmp_path: Path) -> None:
     assert (code, errors) == (0, "")
 
 
-def test_sigterm_while_starting_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a terminal that closes"])
+def test_a_signal_while_starting_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     options = ServerOptions.on_free_ports()
     line = serve(tmp_path, options, "--archive", tiny_archive(tmp_path / "tiny.mar"))
     with started(line, until="starting TorchServe") as (process, _):
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors, rest.splitlines()[-1]) == (0, "", "stopped")
     assert processes_of(tmp_path) == []

@@ -51,6 +51,48 @@ def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
         pytest.fail("it cannot have started")
 
 
+@pytest.mark.parametrize("name", ["model_store", "tmp", "logs"])
+def test_a_folder_with_others_files_is_no_run_folder(tmp_path: Path, name: str) -> None:
+    archive = tiny_archive(tmp_path / "tiny.mar")
+    others = tmp_path / "project" / name / "ours"
+    others.parent.mkdir(parents=True)
+    others.write_text("kept")
+    with (
+        pytest.raises(ServingError, match=f"project has {name}, which no server has made and a start would empty"),
+        running_server(archive, tmp_path / "project"),
+    ):
+        pytest.fail("it cannot have started")
+    assert others.read_text() == "kept"
+    assert [path.name for path in (tmp_path / "project").iterdir()] == [name]
+
+
+def test_an_archive_in_what_a_start_empties_is_refused_and_stays(tmp_path: Path) -> None:
+    with claimed(tmp_path / "run") as (folder, _):
+        folder.empty()
+    archive = tiny_archive(folder.store / "tiny.mar")
+    with (
+        pytest.raises(ServingError, match="lies where a start empties the run folder: give another --run-dir"),
+        running_server(archive, tmp_path / "run"),
+    ):
+        pytest.fail("it cannot have started")
+    assert archive.exists()
+
+
+def test_a_run_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    run_folder.make(tmp_path / "run")
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("visible", ["GPU-8f2e0f4a", "NoDevFiles", "0, 1"])
+def test_gpus_that_java_cannot_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with (
+        pytest.raises(ServingError, match="TorchServe reads numbers alone: give 0,1 or so, or unset it"),
+        running_server(tiny_archive(tmp_path / "tiny.mar"), tmp_path / "run"),
+    ):
+        pytest.fail("it cannot have started")
+
+
 def test_a_run_folder_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="give a shorter --run-dir"), claimed(tmp_path / ("deep" * 25)):
         pytest.fail("it cannot have been claimed")

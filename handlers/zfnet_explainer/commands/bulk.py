@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from ..atomic import write_whole
+from .remote import Aborted
 
 MADE_WITH = "made-with.json"
 
@@ -89,11 +90,13 @@ def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
 
 
 def _note(out: Path) -> dict[str, Any]:
-    """How OUT's files were made. Raises typer.BadParameter where its note does not tell."""
+    """How OUT's files were made. Raises typer.BadParameter where its note does not tell, Aborted where none is read."""
     note = out / MADE_WITH
     try:
         found = json.loads(note.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Aborted(f"{note} cannot be read now: {error.strerror}") from error
+    except ValueError as error:
         raise typer.BadParameter(f"{note} cannot be read ({error}): name another --out, or delete {out}") from error
     if not isinstance(found, dict) or "options" not in found:
         raise typer.BadParameter(f"{note} is not this program's: name another --out, or delete {out}")

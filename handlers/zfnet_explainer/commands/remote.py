@@ -1,6 +1,7 @@
 """A server that explains pictures for `zfnet-explainer explain --url`: asked, waited for, and checked to be able to."""
 
 import base64
+import errno
 import json
 import os
 import re
@@ -23,6 +24,11 @@ from .connection import connected
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
+# What makes a file unreadable for good; another OSError is the file system's.
+UNREADABLE = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
 BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
 TRIES = 60
 TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
@@ -43,10 +49,15 @@ class Aborted(Exception):
 
 
 def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
-    """What is answered to a file, or that it cannot be read."""
+    """What is answered to a file, or that it cannot be read.
+
+    Raises Aborted where that is not the file's fault, such as a stale handle of NFS: another time it may be read.
+    """
     try:
         content = read_file(picture)
     except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise Aborted(f"{picture} cannot be read now: {error.strerror}") from error
         return 400, f"it cannot be read: {error.strerror}".encode()
     return ask(content)
 

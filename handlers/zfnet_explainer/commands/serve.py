@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from ..torchserve.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_
 from ..torchserve.devices import Device, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
+from ..torchserve.run_folder import make
 from ..torchserve.server import RunningServer, running_server
 from .failure import failed
 from .paths import WEIGHTS
@@ -79,8 +81,10 @@ def serve(
     ] = None,
 ) -> None:
     """Start the server here and show how to ask it; Ctrl-C stops it."""
-    # Until the model is ready SIGTERM is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Until the model is ready SIGTERM is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored. So is a
+    # terminal that closes, but for `nohup`: Java would serve on without its keeper.
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
         signal.signal(number, signal.default_int_handler)
     try:
         _check_exposure(host, token=token, opened=open_)
@@ -135,7 +139,8 @@ class Progress:
             self._status.update(Text(f"{step} ..."))  # a string would be read as markup
             self._status.start()
         else:
-            console.print(step)
+            with suppress(OSError, SystemExit):  # a full disk, or a reader that has gone (rich's way to say it)
+                console.print(step)  # and the server lives on, or drains
 
     def done(self) -> float:
         """Clear the line; the seconds since the beginning."""
@@ -167,6 +172,7 @@ def _gpus(device: Device) -> int:
 def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progress) -> Path:
     """The archive with these weights and options, built anew only where something has changed."""
     progress("building the archive")
+    make(run_dir)
     archive = run_dir / "zfnet.mar"
     ensure_archive(archive, weights, options)
     return archive

@@ -165,8 +165,12 @@ def allowed_origin(path: Path) -> str:
 def model_of(path: Path) -> str:
     """The name of an archive's model, under which it is served. Raises ServingError as `check_archive` does."""
     check_archive(path)
-    with zipfile.ZipFile(path) as archive:
-        name: str = json.loads(archive.read(MANIFEST))["model"]["modelName"]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name: str = json.loads(archive.read(MANIFEST))["model"]["modelName"]
+    except (zipfile.BadZipFile, ValueError, LookupError, TypeError) as error:
+        again = "build it again with `zfnet-explainer package`"
+        raise ServingError(f"{path} has a {MANIFEST} that cannot be read: {again}") from error
     return name
 
 
@@ -210,14 +214,17 @@ def _check_pair(weights: bytes, record: bytes, path: Path) -> None:
 
 
 def _holds(out: Path, members: dict[str, bytes]) -> bool:
-    """Whether an archive has exactly these files, this version, and was written to its end."""
+    """Whether an archive has exactly these files, this version, was written to its end and is not damaged since."""
     if not zipfile.is_zipfile(out):
         return False
-    with zipfile.ZipFile(out) as archive:
-        found = {i.filename: i.CRC for i in archive.infolist()}
-        if found.pop(MANIFEST, None) is None:
-            return False
-        packed: str = json.loads(archive.read(MANIFEST))["model"]["modelVersion"]
+    try:
+        with zipfile.ZipFile(out) as archive:
+            found = {i.filename: i.CRC for i in archive.infolist()}
+            if found.pop(MANIFEST, None) is None or archive.testzip() is not None:
+                return False
+            packed: str = json.loads(archive.read(MANIFEST))["model"]["modelVersion"]
+    except zipfile.BadZipFile:
+        return False
     return packed == package_version() and found == {n: zlib.crc32(c) for n, c in members.items()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 # that a worker has ended.
 AFTERMATH = re.compile(r"^ModuleNotFoundError: No module named 'ts\.torch_handler\.|^RuntimeError: \d{3} - ")
 WORKER_LINE = re.compile(r"^\S+ \[\w+ *\] (?P<thread>\S+) MODEL_LOG - (?P<text>.*)$")
-JAVA_EXCEPTION = re.compile(r"^(Caused by: )?([a-z]\w*\.)+[\w$]*(Exception|Error)\b")
+JAVA_EXCEPTION = re.compile(r"^(Invalid configuration: |(Caused by: )?([a-z]\w*\.)+[\w$]*(Exception|Error)\b)")
 RETRY = "Retry worker:"
 # TorchServe stops reading a worker's output as soon as it knows that it has ended, and may lose the last of it: the
 # next worker says it again.

@@ -42,6 +42,10 @@ class RunFolder:
         return self.root / "config.properties"
 
     @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
     def key_file(self) -> Path:
         """TorchServe's tokens; it writes them into the folder it is started in."""
         return self.root / "key_file.json"
@@ -76,7 +80,8 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
         raise ServingError(f"the path {folder.root} is too long for the workers' sockets: give a shorter --run-dir")
     if fcntl is None:
         raise ServingError("the server runs on Linux and macOS: on Windows use WSL or the container")
-    with _lock_file(folder.root) as lock:
+    _check_ours(folder)
+    with _lock_file(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -87,10 +92,32 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
         yield folder, lock
 
 
-def _lock_file(root: Path) -> TextIO:
-    """Open the folder's lock, and make the folder where it is missing."""
+def make(root: Path) -> None:
+    """Make the run folder where it is missing, for its owner alone: it will hold keys. Raises ServingError."""
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold keys
-        return (root / "lock").open("a+")
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ServingError(f"{root} cannot be written ({error.strerror}): give another --run-dir") from error
+        raise _unwritable(root, error) from error
+
+
+def _check_ours(folder: RunFolder) -> None:
+    """Raise ServingError for a folder with others' files where a start empties; one that was used has a lock."""
+    others = [path.name for path in (folder.tmp, folder.store, folder.logs) if path.exists()]
+    if others and not folder.lock.exists():
+        raise ServingError(
+            f"{folder.root} has {', '.join(others)}, which no server has made and a start would empty: give another "
+            "--run-dir"
+        )
+
+
+def _lock_file(folder: RunFolder) -> TextIO:
+    """Open the folder's lock, and make the folder where it is missing."""
+    make(folder.root)
+    try:
+        return folder.lock.open("a+")
+    except OSError as error:
+        raise _unwritable(folder.root, error) from error
+
+
+def _unwritable(root: Path, error: OSError) -> ServingError:
+    return ServingError(f"{root} cannot be written ({error.strerror}): give another --run-dir")

@@ -106,7 +106,10 @@ def running_server(
     check_archive(archive)
     options.check_model_name()
     options.check_ports()
+    _check_visible_gpus()
     with claimed(run_dir) as (folder, lock), ExitStack() as on_exit:
+        if archive.resolve().is_relative_to(folder.store):
+            raise ServingError(f"{archive} lies where a start empties the run folder: give another --run-dir")
         folder.empty()
         shutil.copyfile(archive, folder.store / f"{MODEL}.mar")
         write_whole(folder.config, properties(options, folder.store).encode())
@@ -117,6 +120,15 @@ def running_server(
             on_exit.callback(report, "stopping")
         _wait_until_ready(server, report)
         yield server
+
+
+def _check_visible_gpus() -> None:
+    """Raise ServingError for what Java cannot read, though torch can: it ends, also where no GPU is used."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if not all(number.isdigit() for number in visible.split(",") if visible):
+        raise ServingError(
+            f"CUDA_VISIBLE_DEVICES is {visible!r}, of which TorchServe reads numbers alone: give 0,1 or so, or unset it"
+        )
 
 
 def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subprocess.Popen[bytes]:
@@ -149,6 +161,8 @@ def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subproces
         "METRICS_LOCATION": str(folder.logs),
         "TS_OPEN_INFERENCE_PROTOCOL": "oip",  # the routes /v2 and /v2/health/live, which its clients ask first
     }
+    if environment.get("LC_ALL") in ("C", "POSIX"):  # Java would not find a path that is not ASCII
+        environment["LC_ALL"] = "C.UTF-8"
     # A configuration named here would win over ours.
     environment.pop("TS_CONFIG_FILE", None)
     if options.console:

@@ -9,7 +9,7 @@ from types import FrameType
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM back until the block is done.
+    """Hold SIGINT, SIGTERM and SIGHUP back until the block is done.
 
     A KeyboardInterrupt between the birth of a process and the assignment of its handle would lose
     it. Blocking the signals would not do: the process would inherit the mask, and ignore them.
@@ -22,7 +22,7 @@ def signals_held() -> Iterator[None]:
     def hold(number: int, _: FrameType | None) -> None:
         held.append(number)
 
-    handlers = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
