@@ -1,4 +1,4 @@
--- Request ids, options in the query, GET without a body, readiness, and errors that are not the handler's in the
+-- Request ids, options in the query, GET without its body, readiness, and errors that are not the handler's in the
 -- contract's shape.
 
 -- TorchServe and the handler answer errors with the same statuses and content type; only the body of the handler's
@@ -66,6 +66,15 @@ local function take_options(headers, query)
   end
 end
 
+-- A picture in a GET would be explained, and nobody has shown a token. Piece by piece as it comes, so that the filters
+-- that may refuse the request have its headers at once, and a body that never ends takes no memory.
+local function drop_body(handle)
+  handle:headers():remove("content-length")
+  for chunk in handle:bodyChunks() do
+    chunk:setBytes("")
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local sent = headers:get("x-zfnet-sent-id")
@@ -73,19 +82,19 @@ function envoy_on_request(handle)
   if sent and #sent <= 64 and sent:find("^[%w._-]+$") then
     headers:replace("x-request-id", sent)
   end
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)")
-  headers:replace(":path", path)
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("zfnet", "request_id", headers:get("x-request-id"))
+  if not headers:get(":path") then  -- CONNECT alone has none
+    handle:respond({[":status"] = "405", allow = "GET, POST, PUT"}, "")
+    return
+  end
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)")
+  headers:replace(":path", path)
   metadata:set("zfnet", "v2", path:find("^/v2/") ~= nil or path == "/v2")
   drop_underscores(headers)
 
-  if headers:get(":method") == "GET" then  -- a picture in it would be explained, and nobody has shown a token
-    local body = handle:body()
-    if body then
-      body:setBytes("")
-      handle:headers():replace("content-length", "0")
-    end
+  if headers:get(":method") == "GET" then
+    drop_body(handle)
     return
   end
   local wrong, option = take_options(headers, query)

@@ -11,6 +11,7 @@ nobody can sign another with it, and taking an entry out revokes that one token.
 
 import fcntl
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 TEMPLATE = Path(__file__).with_name("keys.yaml")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")  # the same in a header, a budget's key and the access log
 
 
 def token(
@@ -34,8 +36,11 @@ def token(
     days: Annotated[int, typer.Option(min=1, max=366, help="How long it is valid.")] = 90,
 ) -> None:
     """Print a token for CLIENT, and add the key that verifies it to the file."""
-    if not client.strip():
-        raise typer.BadParameter("CLIENT is empty: give a name, by which its budgets go")
+    if not NAME.fullmatch(client):
+        raise typer.BadParameter(
+            f"{client!r} is no name for CLIENT: give 1 to 64 letters, digits, `.`, `_`, `@` or `-`, "
+            "the first a letter or a digit"
+        )
     if keys.resolve() == TEMPLATE:
         raise typer.BadParameter(f"{keys} is the template: name another file, outside the repository")
     try:

@@ -1,5 +1,6 @@
 """What the gateway makes of the servers' answers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -77,16 +78,40 @@ def test_other_names_are_replaced(pools: Pools, alice: httpx.Client, sent: str) 
     assert len({sent, *made}) == 3
 
 
+def logged(gateway: Gateway, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The one line of the access log that is wanted, once it is there."""
+    wait_for(lambda: any(map(wanted, gateway.log())), "it is not logged")
+    [line] = filter(wanted, gateway.log())
+    return line
+
+
 def test_the_log_says_who_asked_what_and_no_secret(gateway: Gateway, pools: Pools, alice: httpx.Client) -> None:
     alice.post(f"{PREDICT}?password=hunter2", content=b"picture", headers={"X-Request-Id": "logged-1"})
 
-    def logged() -> list[dict[str, Any]]:
-        return [line for line in gateway.log() if line["request_id"] == "logged-1"]
-
-    wait_for(lambda: bool(logged()), "it is not logged")
-    [line] = logged()
+    line = logged(gateway, lambda line: line["request_id"] == "logged-1")
     assert (line["client"], line["method"], line["path"], line["status"]) == ("alice", "POST", PREDICT, 200)
     assert (line["pool"], line["server"]) == ("predict", pools["predict"].address)
     text = (gateway.folder / "access.log").read_text()
     assert "hunter2" not in text
     assert gateway.tokens["alice"] not in text
+
+
+@pytest.mark.parametrize(("path", "status"), [("/forged%2Fslash", 400), ("/forged", 404)])
+def test_nobody_writes_anothers_name_into_the_log(
+    gateway: Gateway, alice: httpx.Client, path: str, status: int
+) -> None:
+    """Also not in a request that is refused before anything but its path is looked at."""
+    early = status == 400
+    headers = {"X-Request-Id": f"forged-{status}", "X-ZFNet-Client": "mallory"}
+    assert alice.get(path, headers=headers).status_code == status
+    line = logged(gateway, lambda line: line["path"] == path.replace("%2F", "/"))
+    assert (line["client"], line["request_id"]) == ((None, None) if early else ("alice", "forged-404"))
+    assert line["connection"] > 0
+
+
+def test_what_the_log_holds_of_a_request_has_an_end(gateway: Gateway, alice: httpx.Client) -> None:
+    path = "/long/" + "x" * 40000
+    alice.get(path, headers={"X-Request-Id": "y" * 10000})
+    line = logged(gateway, lambda line: str(line["path"]).startswith("/long/"))
+    assert line["path"] == path[:256]
+    assert len(line["request_id"]) <= 64

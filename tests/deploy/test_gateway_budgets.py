@@ -17,8 +17,11 @@ SMALL_BUDGET = 2
 
 
 def impatient(config: Config) -> None:
-    """A request has two seconds to arrive, a server little time to say that it is well; budgets that end soon."""
-    manager_of(config)["request_timeout"] = "2s"
+    """A request has two seconds to arrive, a server little time to say that it is well; budgets that end soon.
+
+    A client may name its address in X-Forwarded-For, as a load balancer does.
+    """
+    manager_of(config).update(request_timeout="2s", xff_num_trusted_hops=1)
     _, routes = routes_of(config)
     explain = routes["explain"]
     routes["health"]["route"] = {
@@ -96,6 +99,18 @@ def test_health_is_answered_in_time_and_so_often(troubled: Gateway, pools: Pools
         assert (unanswered.status_code, refusal(unanswered)["code"]) == (504, "timeout")
         refused = [anybody.get("/ping").status_code == 429 for _ in range(30)]  # a busy machine may be late: 504
         assert refused == [False] * 29 + [True], "an address asks so often, and no oftener"
+
+
+def test_an_address_is_one_of_ipv4_or_a_network_of_ipv6(troubled: Gateway) -> None:
+    """Whoever has IPv6 has 2^64 addresses."""
+
+    def statuses(*addresses: str) -> list[int]:
+        with troubled.client(None) as anybody:
+            return [anybody.get("/v2", headers={"X-Forwarded-For": one}).status_code for one in addresses]
+
+    assert statuses(*(f"2001:db8::{i:x}" for i in range(31))) == [200] * 30 + [429]
+    assert statuses("2001:db8:0:1::") == [200]
+    assert statuses(*(f"192.0.2.{i}" for i in range(31))) == [200] * 31
 
 
 def never_ending() -> Iterator[bytes]:

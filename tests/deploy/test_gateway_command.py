@@ -53,11 +53,18 @@ def test_many_at_once_lose_no_key(tmp_path: Path) -> None:
     assert names == {f"client-{number}" for number in range(AT_ONCE)}
 
 
-@pytest.mark.parametrize("client", ["", " "])
-def test_a_token_is_for_somebody(tmp_path: Path, client: str) -> None:
-    with pytest.raises(typer.BadParameter, match="CLIENT is empty: give a name"):
+@pytest.mark.parametrize("client", ["", " ", "alice ", "al ice", "alice\n", "-alice", "Zoë", "a,b", "a" * 65])
+def test_a_token_is_for_somebody_with_a_plain_name(tmp_path: Path, client: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is no name for CLIENT: give 1 to 64 letters") as refused:
         token(client, tmp_path / "keys.yaml", days=1)
+    assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("client", ["a", "7", "a" * 64, "Ann.Lee_2@example-1.com"])
+def test_a_plain_name_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str], client: str) -> None:
+    token(client, tmp_path / "keys.yaml", days=1)
+    assert jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})["sub"] == client
 
 
 @pytest.mark.parametrize(

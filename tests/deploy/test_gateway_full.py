@@ -49,6 +49,7 @@ def told(gateway: Gateway, name: str) -> float:
 def test_without_memory_it_refuses_requests_and_stays_ready(
     crowded: Gateway, pools: Pools, headers: dict[str, str], name: str
 ) -> None:
+    before = len(crowded.log())
     with crowded.client() as client:
         answer, other = (
             client.post(path, content=b"picture", headers=headers) for path in (PREDICT, "/v2/models/zfnet/infer")
@@ -60,6 +61,8 @@ def test_without_memory_it_refuses_requests_and_stays_ready(
     assert error["code"] == "unavailable"
     assert error["message"] == "the gateway is full: wait for Retry-After seconds"
     assert re.fullmatch(name, error["request_id"])
+    wait_for(lambda: len(crowded.log()) == before + 2, "they are not logged")
+    assert {line["request_id"] for line in crowded.log()} == {None}, "nothing that a client wrote"
     assert not pools["predict"].seen
     assert httpx.get(f"{crowded.internal_url}/ready", trust_env=False).text == "LIVE\n"
 

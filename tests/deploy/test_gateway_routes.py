@@ -41,6 +41,14 @@ def connected(gateway: Gateway) -> Iterator[ssl.SSLSocket]:
         yield connection
 
 
+def answered(gateway: Gateway, sent: bytes) -> tuple[bytes, bytes]:
+    """Head and body of the answer to these bytes, which may have no end."""
+    with connected(gateway) as connection:
+        connection.sendall(sent)
+        head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
+    return head, body
+
+
 def test_the_deployed_files_are_valid(tmp_path: Path) -> None:
     configured(tmp_path)
     line = [program("envoy"), "--mode", "validate", "-c", str(tmp_path / "envoy.yaml")]
@@ -129,10 +137,24 @@ def test_health_and_the_page_need_no_token(gateway: Gateway, pools: Pools) -> No
     with gateway.client(None) as anybody:
         assert anybody.get("/ping").status_code == 200
         assert anybody.get(EXPLAIN).status_code == 200
-        assert anybody.request("GET", EXPLAIN, content=b"picture").status_code == 200
+        for body in (b"picture", iter([b"picture", bytes(2**21)])):
+            assert anybody.request("GET", EXPLAIN, content=body).status_code == 200
         assert anybody.post("/ping").status_code == 401
-    assert [seen.body for seen in pools["predict"].seen] == [b"", b"", b""], "nobody explains without a token"
+    assert [seen.body for seen in pools["predict"].seen] == [b""] * 4, "nobody explains without a token"
+    assert "transfer-encoding" not in pools["predict"].seen[-1].headers
     assert not pools["explain"].seen
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: 1000\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"],
+    ids=["length", "chunked"],
+)
+def test_nobody_waits_for_the_body_of_a_get(gateway: Gateway, pools: Pools, framing: bytes) -> None:
+    head, body = answered(gateway, b"GET /predictions/zfnet HTTP/1.1\r\nHost: zfnet\r\n" + framing)
+    assert head.startswith(b"HTTP/1.1 401")
+    assert b'"code":"unauthenticated"' in body
+    assert untouched(pools)
 
 
 def test_bodies_have_a_limit(pools: Pools, alice: httpx.Client) -> None:
@@ -156,22 +178,29 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
         assert allowed == named | OPTION_HEADERS
         other = browser.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked})
         assert (other.status_code, "access-control-allow-origin" in other.headers) == (401, False)
+    browsers = {"Sec-Fetch-Site": "cross-site", "Cookie": "session=1"}
     with gateway.client() as alice:
         assert alice.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked}).is_error
-        answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"})
+        answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN, **browsers})
         assert answer.headers["access-control-allow-origin"] == ORIGIN
     [seen] = pools["explain"].seen
-    assert not {"origin", "sec-fetch-site"} & set(seen.headers), "the servers know of no other origin"
+    assert not {"origin", "sec-fetch-site", "cookie"} & set(seen.headers), "the servers know of no other origin"
     pools["explain"].seen.clear()
     assert untouched(pools)
 
 
 def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
-    with connected(gateway) as connection:
-        connection.sendall(b"NONSENSE\r\n\r\n")
-        head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
+    head, body = answered(gateway, b"NONSENSE\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert b'"code":"malformed_body"' in body
+
+
+def test_it_is_no_proxy_to_elsewhere(gateway: Gateway) -> None:
+    elsewhere = b"elsewhere.example.com:443"
+    head, body = answered(gateway, b"CONNECT " + elsewhere + b" HTTP/1.1\r\nHost: " + elsewhere + b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405")
+    assert b"\r\nallow: GET, POST, PUT\r\n" in head
+    assert b'"code":"method_not_allowed"' in body
 
 
 def test_http_2_is_not_offered(gateway: Gateway) -> None:

@@ -99,9 +99,9 @@ def test_a_client_cannot_take_anothers_name(gateway: Gateway, pools: Pools) -> N
     assert "authorization" not in seen.headers
 
 
-@pytest.mark.parametrize("nameless", [{}, {"sub": ""}])
+@pytest.mark.parametrize("nameless", [{}, {"sub": ""}, {"sub": "erin "}])
 def test_a_token_that_names_no_client_is_refused(gateway: Gateway, pools: Pools, nameless: dict[str, str]) -> None:
-    """It would have no budget."""
+    """It would have no budget, or another client's."""
     before = (gateway.folder / "keys.yaml").read_text()
     config, signer = yaml.safe_load(before), Signer("nobody's")
     keys = [*key_set(config), signer.public()]
