@@ -4,20 +4,7 @@ from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 
 SIDE = 37
-OPTIONS = Options(
-    top_k=3,
-    methods=frozenset({"deconv", "occlusion"}),
-    target=None,
-    layers=(1, 3),
-    features=2,
-    feature=None,
-    others=0,
-    window=13,
-    stride=6,
-    fill="gray",
-    precision="float32",
-    crosscheck=False,
-)
+OPTIONS = Options(top_k=3, layers=(1, 3), features=2, window=13, stride=6)
 
 
 def record(classes: int, size: int) -> Record:

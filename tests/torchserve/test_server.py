@@ -93,6 +93,14 @@ def test_gpus_that_java_cannot_read_are_told(tmp_path: Path, monkeypatch: pytest
         pytest.fail("it cannot have started")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("visible", ["-1", ""], ids=["none, as many say it", "none"])
+def test_a_server_without_gpus_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with running_server(tiny_archive(tmp_path / "tiny.mar"), tmp_path / "run") as server:
+        server.check_alive()
+
+
 def test_a_run_folder_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="give a shorter --run-dir"), claimed(tmp_path / ("deep" * 25)):
         pytest.fail("it cannot have been claimed")

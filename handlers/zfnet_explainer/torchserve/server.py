@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -125,7 +126,7 @@ def running_server(
 def _check_visible_gpus() -> None:
     """Raise ServingError for what Java cannot read, though torch can: it ends, also where no GPU is used."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if not all(number.isdigit() for number in visible.split(",") if visible):
+    if visible and not all(re.fullmatch(r"[+-]?[0-9]+", number) for number in visible.split(",")):  # -1: none
         raise ServingError(
             f"CUDA_VISIBLE_DEVICES is {visible!r}, of which TorchServe reads numbers alone: give 0,1 or so, or unset it"
         )
