@@ -111,7 +111,7 @@ class ZFNetHandler:
 
     def count(self, batch: Sequence[Observation], seconds: float) -> None:
         """Write what a batch of answered requests adds to the metrics."""
-        if any(one.device_lost for one in batch):
+        if self.service.device_lost:
             log.critical("%s has failed: this worker ends, TorchServe starts another", self.service.served.device)
             self.leaving = True
             Timer(LAST_ANSWERS_S, os._exit, [1]).start()

@@ -4,6 +4,7 @@ Where the variable CI is set, a test that is left out fails the run, unless it i
 """
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PROGRAMS = {
     "node": "apt-get install nodejs",
     "prometheus": "apt-get install prometheus",
     "promtool": "apt-get install prometheus",
+    "unshare": "apt-get install util-linux",
 }
 
 
@@ -40,6 +42,14 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(_missing(name))
     return path
+
+
+def first_process() -> list[str]:
+    """What a command is put behind to be process 1, as in a container; the test is left out where none may be."""
+    alone = [program("unshare"), "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("no process may have a namespace of its own: sysctl kernel.unprivileged_userns_clone=1")
+    return alone
 
 
 def hardware(there: bool, what: str) -> pytest.MarkDecorator:

@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -499,6 +501,32 @@ def test_a_mistyped_option_ends_a_run_here_too(
     [line] = said(capsys)
     assert line.startswith("no picture is explained with these options: ")
     assert "windw" in line
+
+
+def test_a_gpu_that_failed_ends_a_run_which_another_goes_on_with(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = service()
+    pictures = iter(range(7))
+    whole = served.explainer.explain
+
+    def fails_at_the_third(*arguments: Any) -> Any:
+        if next(pictures) == 2:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+        return whole(*arguments)
+
+    monkeypatch.setattr(served.explainer, "explain", fails_at_the_third)
+    monkeypatch.setattr("zfnet_explainer.commands.local.local_service", lambda *_: served)
+    options = ["methods=deconv", "features=1", "format=json", "images=false"]
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder], tmp_path / "out", options)
+    assert ended.value.exit_code == 1
+    assert said(capsys)[-1] == (
+        f"{served.served.device} has failed, and computes nothing more in this process: "
+        "give the same command again: it goes on where it was"
+    )
+    assert next(pictures) == 3, "no fourth picture was tried"
+    assert len(files(tmp_path / "out")) == 2 + 1
 
 
 @pytest.mark.parametrize(

@@ -392,6 +392,7 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     assert [answer.status for answer in answers] == [500, 415]
     [batch] = batches
     assert [one.device_lost for one in batch] == [lost, False]
+    assert served.device_lost == lost
 
 
 def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:

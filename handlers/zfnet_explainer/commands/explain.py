@@ -145,13 +145,18 @@ def _options(pairs: Sequence[str]) -> Options:
 
 @contextmanager
 def _local(weights: Path, device: Device, options: Options) -> Iterator[tuple[Ask, str]]:
-    """Computed here; also the weights' hash."""
+    """Computed here; also the weights' hash. What is returned raises Aborted where the device has failed."""
     from .local import ask, local_service  # imports torch, which a client of a server does not need
 
     service = local_service(weights, device)
 
     def here(picture: bytes) -> tuple[int, bytes]:
         answer = ask(service, picture, options)
+        if service.device_lost:
+            raise Aborted(
+                f"{service.served.device} has failed, and computes nothing more in this process: "
+                "give the same command again: it goes on where it was"
+            )
         return answer.status.value, answer.body
 
     yield here, service.served.record.weights_sha256

@@ -1,5 +1,8 @@
 """`zfnet-explainer`: serve, explain, crosscheck, train, import, package, evaluate, gallery, figures, bench."""
 
+import os
+import signal
+
 import typer
 
 from . import figures
@@ -32,3 +35,11 @@ app.command()(evaluate)
 app.command()(gallery)
 app.command()(bench)
 app.add_typer(figures.app, name="figures")
+
+
+def main() -> None:
+    """The program. As the first process of a container it ends at SIGTERM as at Ctrl-C, instead of passing it over."""
+    # Elsewhere the default stays: it also ends a process that waits in C++ for the others of its run.
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app()

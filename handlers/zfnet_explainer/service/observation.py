@@ -14,7 +14,7 @@ class Observation:
 
     `seconds` are (stage, seconds) in the order they were spent: a stage occurs once a picture.
     `errors` are the codes of a refusal, or of the instances that failed in an answered V1 request. `device_lost`:
-    one failed because the device has failed, on which nothing is computed any more before a new process.
+    it failed because the device had.
     """
 
     endpoint: str

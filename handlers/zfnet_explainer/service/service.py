@@ -49,7 +49,8 @@ class Service:
     """Answers predict and explain requests with one explainer; no request can fail another.
 
     `allowed_origin` is the one other web origin whose pages may ask, `*` all of them; `run`
-    does what takes long; `samples` are the pictures that the page offers.
+    does what takes long; `samples` are the pictures that the page offers. Once `device_lost` is true, nothing is
+    computed any more before a new process.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Service:
         record = explainer.record
         self.explainer, self.limits, self.observer = explainer, limits, observer
         self.allowed_origin, self.run, self.samples = allowed_origin, run, samples
+        self.device_lost = False
         self.served = response.Served(name, version, device_name(explainer.device), record)
         self.rules = Rules(
             record.classes,
@@ -96,6 +98,7 @@ class Service:
         """Tell the observer; its failure costs no answer."""
         for one, answer in zip(seen, answers, strict=True):
             one.status = answer.status.value
+            self.device_lost |= one.device_lost
         try:
             self.observer(seen, seconds)
         except Exception:

@@ -1,0 +1,30 @@
+"""The program as the first process of a container, and its end."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from ..needs import first_process, program
+from ..samples import encoded, noise
+from ..waiting import wait_for
+
+
+def test_the_first_process_of_a_container_ends_at_sigterm(tmp_path: Path) -> None:
+    """As a Job's pod is stopped: without a handler the kernel passes over SIGTERM there, and SIGKILL follows."""
+    pictures, out = tmp_path / "pictures", tmp_path / "out"
+    pictures.mkdir()
+    for i in range(2_000):
+        (pictures / f"{i}.png").write_bytes(encoded(noise(8, 8)))
+    command = [program("zfnet-explainer"), "explain", str(pictures), "--out", str(out), "-o", "methods=deconv"]
+    running = subprocess.Popen([*first_process(), *command], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(lambda: any(out.glob("*.png.png")) or running.poll() is not None, "nothing is explained")
+        [first] = psutil.Process(running.pid).children()
+        first.terminate()
+        _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in errors
