@@ -119,6 +119,48 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     assert "| 2 | 64 | 1.235 | 50.0 % |" in tables
 
 
+def test_accuracy_within_groups(data: Path, weights: Path, tmp_path: Path) -> None:
+    """Of the pictures of two classes, with these and with all three as answers."""
+    groups = tmp_path / "groups.json"
+    groups.write_text('{"the two": ["n01", "n02"], "with none of one": ["n03", "n01"]}')
+    options = ["--only", "accuracy", "--groups", groups, "--out", tmp_path / "out"]
+    result = evaluate(data, "--weights", weights, *options)
+    assert result.exit_code == 0, result.output
+    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    images = torch.stack([source.picture(i) for i in range(6)])
+    logits = plain(load(weights).chain)((images / 255 - 0.5) / 0.25)
+    n02, n01, n03 = range(3)
+    ones = labels == n01
+    right = int((logits.argmax(1) == labels).sum())
+    of_two = int(torch.where(logits[:, n01] > logits[:, n02], n01, n02).eq(labels).sum())
+    of_one = int((logits[ones, n01] > logits[ones, n03]).sum())
+    found = json.loads((tmp_path / "out" / "accuracy.json").read_text())["groups"]
+    assert found[0] == {"name": "the two", "classes": 2, "images": 6, "right_within": of_two, "right": right}
+    assert (found[1]["images"], found[1]["right_within"]) == (3, of_one)
+    assert f"| the two | 2 | 6 | {100 * of_two / 6:.1f} % (" in (tmp_path / "out" / "accuracy.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", 'must be JSON: {"GROUP": ["SYNSET", "SYNSET", ...], ...}, two classes or more each'),
+        ("{}", "must be JSON"),
+        ('{"one": ["n01"]}', "two classes or more"),
+        ('{"twice": ["n01", "n01"]}', "two classes or more"),
+        ('{"a": {"n01": 1, "n02": 2}}', "must be JSON"),
+        ('{"a": ["n01", 2]}', "must be JSON"),
+        ('{"a": ["n01", "beagle"]}', "'beagle' is no class of this net, which knows n02, n01, n03"),
+        ("{", "must be JSON"),
+    ],
+)
+def test_groups_that_are_none(data: Path, weights: Path, tmp_path: Path, content: str, message: str) -> None:
+    groups = tmp_path / "groups.json"
+    groups.write_text(content)
+    result = evaluate(data, "--weights", weights, "--groups", groups)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
 @pytest.mark.parametrize(("size", "file"), [(200, "accuracy.json"), (2**13, "learning-curve.png")])
 def test_where_the_disk_is_full_what_was_measured_is_shown(
     data: Path, weights: Path, tmp_path: Path, size: int, file: str
@@ -268,6 +310,8 @@ def test_a_net_that_started_from_another_run() -> None:
         (["--classes", "n01,beagle"], "'beagle' is no class of this net, which knows n02, n01, n03"),
         (["--classes", ""], "'' is no class of this net"),
         (["--classes", "n01", "--only", "accuracy"], "--classes are those of the contrast study"),
+        (["--groups", "nowhere.json"], "cannot read nowhere.json: No such file"),
+        (["--groups", "x.json", "--only", "contrast"], "--groups are of the accuracy study"),
         (["--classes", "n03"], "at least two pictures: these classes have 0"),
     ],
 )

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from zfnet_explainer.accuracy.accuracy import accuracy
+from zfnet_explainer.accuracy.groups import group_accuracy
 from zfnet_explainer.net.checkpoint import Preprocessing, Record
 from zfnet_explainer.net.own import save_checkpoint
-from zfnet_explainer.studies.model_card import accuracy_tables, card_tables, training_tables
+from zfnet_explainer.studies.model_card import accuracy_tables, card_tables, group_tables, training_tables
 from zfnet_explainer.studies.tables import Table
 
 
@@ -38,6 +39,16 @@ def test_an_unmeasured_accuracy_is_said_to_be(record: Record) -> None:
     rows = said(accuracy_tables(accuracy(logits, labels), record)[0])
     assert rows["top-1 in the record"] == "not measured"
     assert rows["top-1"].startswith("75.0 %")
+
+
+def test_a_group_without_pictures_has_no_accuracy() -> None:
+    logits, labels = torch.tensor([[2.0, 0.0, 5.0], [0.0, 1.0, -1.0], [3.0, 1.0, 2.0]]), torch.tensor([0, 1, 1])
+    [table] = group_tables(
+        [group_accuracy(logits, labels, "two", (0, 1)), group_accuracy(logits, labels, "none", (2,))]
+    )
+    assert table.rows[0][:3] == ("two", "2", "3")
+    assert [cell.partition(" (")[0] for cell in table.rows[0][3:]] == ["66.7 %", "33.3 %"]
+    assert table.rows[1] == ("none", "1", "0", "–", "–")
 
 
 def test_the_cost_of_storage_is_there_and_no_learning_curve(record: Record) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from ..accuracy.groups import Groups
     from ..net.chain import Chain
     from ..net.checkpoint import Record
     from ..pictures.labelled import Source
@@ -45,6 +46,10 @@ def evaluate(
         str | None,
         typer.Option(help="Classes to study contrasts on, by folder; commas between several. Default: all."),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(help='JSON {"GROUP": ["CLASS", ...]}: how well each group\'s classes are told from each other.'),
+    ] = None,
     fill: Annotated[
         str, typer.Option(help=f"What covers a picture: {', '.join(FILLS)}; commas between several.")
     ] = "gray",
@@ -58,6 +63,7 @@ def evaluate(
     device: Where = Device.AUTO,
 ) -> None:
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
+    from ..accuracy.groups import read_groups
     from ..explainer import Explainer
     from ..net.checkpoint import BadCheckpoint, load
     from ..studies.faithfulness.calibrated import calibrated
@@ -67,6 +73,8 @@ def evaluate(
         raise typer.BadParameter(
             "--classes are those of the contrast study: leave them out, or ask for --only contrast"
         )
+    if groups is not None and only not in (None, Study.ACCURACY):
+        raise typer.BadParameter("--groups are of the accuracy study: leave them out, or ask for --only accuracy")
     fills = _fills(fill)
     place = picked(device)
     if out is not None:
@@ -74,6 +82,7 @@ def evaluate(
     try:
         checkpoint = load(weights)
         record = checkpoint.record
+        grouped = read_groups(groups, record.classes) if groups else {}
         console = Console(stderr=True, soft_wrap=True)
         with console.status("reading the pictures"):
             source, labels = validation_pictures(data, record, tolerance(strict, console))
@@ -84,7 +93,7 @@ def evaluate(
     served = calibrated(chain, record.temperature)
     tables: list[Table] = []
     if only in (None, Study.ACCURACY):
-        tables += _accuracy(chain, record, weights, source, labels, seed, out)
+        tables += _accuracy(chain, record, weights, source, labels, grouped, seed, out)
     if only in (None, Study.EXPLANATIONS):
         tables += _explanations(served, record, sample(source, pictures, seed), fills, seed, out)
     if only in (None, Study.CONTRAST):
@@ -97,23 +106,29 @@ def evaluate(
 
 
 def _accuracy(
-    chain: "Chain", record: "Record", weights: Path, source: "Source", labels: "Tensor", seed: int, out: Path | None
-) -> list["Table"]:
+    chain: "Chain", record: "Record", weights: Path, source: "Source", labels: "Tensor", groups: "Groups", seed: int,
+    out: Path | None,
+) -> list["Table"]:  # fmt: skip
     from ..accuracy.accuracy import accuracy
+    from ..accuracy.groups import group_accuracy
     from ..accuracy.logits import logits
     from ..studies.charts import draw_learning_curve
-    from ..studies.model_card import accuracy_tables, card_tables, log, training_tables
+    from ..studies.model_card import accuracy_tables, card_tables, group_tables, log, training_tables
 
     with _progress() as progress:
         task = progress.add_task("accuracy", total=len(source))
         found = logits(chain, source, record.preprocessing, advance=lambda count: progress.advance(task, count))
     measured = accuracy(found, labels, record.temperature, seed)
-    told = [*accuracy_tables(measured, record), *training_tables(record)]
+    within = [group_accuracy(found, labels, name, classes) for name, classes in groups.items()]
+    told = [*accuracy_tables(measured, record), *group_tables(within), *training_tables(record)]
     show(told)
     tables = [*told, *card_tables(record, weights)]
     if out is not None:
         classes = [asdict(name) for name in record.classes]
-        content = {"weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured)}
+        content = {
+            "weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured),
+            "groups": [asdict(group) for group in within],
+        }  # fmt: skip
         _write(out, "accuracy", content, tables)
         if learned := log(record.training):  # an imported net has none
             _draw(out / "learning-curve.png", draw_learning_curve(learned))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..accuracy.accuracy import VIEW, Accuracy
+from ..accuracy.groups import GroupAccuracy
 from ..net.checkpoint import Record
 from ..training.log import Row, accuracies
 from .statistics import percent_interval, share_estimate
@@ -40,6 +41,19 @@ def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
             "Confidence is the probability of the most probable class, as served.",
         ),
     ]  # fmt: skip
+
+
+def group_tables(groups: Sequence[GroupAccuracy]) -> list[Table]:
+    """How well the classes of each group are told from each other; nothing without groups."""
+    if not groups:
+        return []
+    rows = tuple(
+        (one.name, f"{one.classes}", f"{one.images:,}", _of(one.right_within, one.images), _of(one.right, one.images))
+        for one in groups
+    )
+    columns = ("group", "classes", "pictures", "top-1 within the group", "top-1 among all classes")
+    note = "Within the group: its classes are the only answers. In brackets: Wilson's 95 % interval."
+    return [Table("groups", "Within groups of classes", columns, rows, note)]
 
 
 def training_tables(record: Record) -> list[Table]:
@@ -108,15 +122,18 @@ def log(training: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def _of(right: int, images: int) -> str:
+    return percent_interval(share_estimate(right, images)) if images else "–"
+
+
 def _headline(measured: Accuracy, record: Record) -> Table:
-    top1 = share_estimate(round(measured.top1 * measured.images), measured.images)
     recorded = record.validation
     said = f"{percent(recorded['top1'], 2)} of {recorded['images']:,} pictures" if recorded else "not measured"
     rows = (
         ("pictures", f"{measured.images:,}"),
         ("view", VIEW),
-        ("top-1", percent_interval(top1)),
-        ("top-5", percent_interval(share_estimate(round(measured.top5 * measured.images), measured.images))),
+        ("top-1", _of(round(measured.top1 * measured.images), measured.images)),
+        ("top-5", _of(round(measured.top5 * measured.images), measured.images)),
         ("top-1 in the record", said),
     )
     return Table("accuracy", "Accuracy", ("", "measured"), rows, "In brackets: Wilson's 95 % interval.")
