@@ -14,7 +14,7 @@ HANDLERS = Path(__file__).parents[1] / "handlers"
 PACKAGE = "zfnet_explainer"
 # Rooms from the ground up: a room imports from those of lower floors alone.
 FLOORS = (
-    {"atomic", "errors"},
+    {"atomic", "cores", "errors"},
     {"net"},
     {"methods"},
     {"explanation"},

@@ -33,7 +33,7 @@ def whole(target: Path) -> Iterator[Path]:
     try:
         with naming(target):
             yield staged
-            with staged.open("rb") as file:
+            with staged.open("r+b") as file:  # Windows flushes no other
                 os.fsync(file.fileno())
         staged.chmod(permissions)  # safetensors writes through a private file of its own
         staged.replace(target)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from tests.needs import needs, program
 from tests.samples import encoded, noise
 from tests.waiting import PATIENCE_S, wait_for
-from zfnet_explainer.torchserve.config import free_ports
+from zfnet_explainer.torchserve.ports import free_ports
 
 from .door import Door
 

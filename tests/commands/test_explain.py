@@ -30,7 +30,7 @@ from zfnet_explainer.commands.bulk import MADE_WITH, claim
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
-from zfnet_explainer.torchserve.config import LOOPBACK
+from zfnet_explainer.torchserve.ports import LOOPBACK
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 from ..deploy.upstream import Reply, Upstream, handler_of, running_upstream, torchserve_error

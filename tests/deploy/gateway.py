@@ -16,7 +16,7 @@ import trustme
 import yaml
 from deploy.gateway.tokens import add_token
 
-from zfnet_explainer.torchserve.config import LOOPBACK, free_ports
+from zfnet_explainer.torchserve.ports import LOOPBACK, free_ports
 from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from ..document import SCHEMAS, check

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from zfnet_explainer.torchserve.config import free_ports
+from zfnet_explainer.torchserve.ports import free_ports
 
 from ..needs import program
 from .conftest import UNLIMITED, Pools

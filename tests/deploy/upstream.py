@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from zfnet_explainer.torchserve.config import LOOPBACK
+from zfnet_explainer.torchserve.ports import LOOPBACK
 
 
 @dataclass(frozen=True)

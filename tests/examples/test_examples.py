@@ -31,7 +31,7 @@ def run(script: str, *arguments: str, folder: Path, **environment: str) -> str:
     """What an example prints, run in this folder."""
     said = subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
-        cwd=folder, env=os.environ | environment, capture_output=True, text=True,
+        cwd=folder, env=os.environ | {"NO_PROXY": "127.0.0.1,localhost"} | environment, capture_output=True, text=True,
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     return said.stdout

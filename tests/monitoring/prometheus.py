@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import yaml
 
-from zfnet_explainer.torchserve.config import LOOPBACK, free_ports
+from zfnet_explainer.torchserve.ports import LOOPBACK, free_ports
 
 from ..waiting import wait_for
 from .boards import DEPLOY

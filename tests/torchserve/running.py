@@ -1,6 +1,7 @@
 """`zfnet-explainer serve` and `zfnet-health` as processes, and clients of a server that is about to end."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,7 +137,7 @@ def processes_of(folder: Path) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
-            found.append(path.read_text().replace("\0", " "))
+            found.append(os.fsdecode(path.read_bytes()).replace("\0", " "))
     return [line for line in found if str(folder) in line]
 
 

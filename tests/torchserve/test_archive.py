@@ -21,6 +21,7 @@ from zfnet_explainer.torchserve.archive import (
     ensure_archive,
     model_of,
     package_version,
+    workers_of,
 )
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.errors import ServingError
@@ -98,7 +99,7 @@ def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) 
     ensure_archive(out, weights, options)
     with zipfile.ZipFile(out) as archive:
         config = yaml.safe_load(archive.read("model-config.yaml"))
-    assert (config["minWorkers"], config["maxWorkers"]) == (3, 3)
+    assert (config["minWorkers"], config["maxWorkers"], workers_of(out)) == (3, 3, 3)
     assert (config["batchSize"], config["maxBatchDelay"]) == (4, 7)
     assert (config["responseTimeout"], config["startupTimeout"]) == (600, 120)
     assert (config["deviceType"], config["explainer"]["device"]) == ("gpu", "cuda")

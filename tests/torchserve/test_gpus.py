@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from zfnet_explainer.torchserve.archive import WorkerOptions, model_config
+from zfnet_explainer.commands.serve import introduce
+from zfnet_explainer.torchserve.archive import WorkerOptions, model_config, workers_of
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import running_server
@@ -27,7 +28,9 @@ class SaysItsGpu:
 """
 
 
-def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_has_a_gpu_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     smi = tmp_path / "bin" / "nvidia-smi"
     smi.parent.mkdir()
     smi.write_text("#!/bin/sh\nprintf 'index\\n" + "".join(f"{i}\\n" for i in range(GPUS)) + "'\n")
@@ -42,5 +45,12 @@ def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
             answers.add(httpx.post(url, content=b"x", timeout=PATIENCE_S, trust_env=False).text)
             return len(answers) >= GPUS
 
+        introduce(server, 1, workers_of(archive))
+        introduce(server, 1, 1)
         wait_for(all_have_answered, f"these alone have answered: {answers}")
     assert answers == {str(gpu) for gpu in range(GPUS)}
+    said = capsys.readouterr().out
+    assert [line.rpartition(", ")[2] for line in said.splitlines() if line.startswith("ready")] == [
+        f"on {GPUS} of {GPUS} GPU(s)",
+        f"on 1 of {GPUS} GPU(s)",
+    ]

@@ -24,11 +24,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """The server that all tests here ask, and the last one stops."""
+    """The server that all tests here ask, and the last one stops; of a person whose language is not installed."""
     options = replace(ServerOptions.on_free_ports(token=True), model="figure-7")
-    folder = tmp_path_factory.mktemp("life")
-    with serving(folder, options) as running:
-        yield running
+    folder = tmp_path_factory.mktemp("vie à deux")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LC_ALL", "xx_XX.UTF-8")
+        with serving(folder, options) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,8 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         (["--archive", "nowhere.mar"], "there is no archive nowhere.mar"),
         (
             ["--archive", "nowhere.mar", "--workers", "2"],
-            "--workers, --batch-size, --weights and --allow-origin are fixed",
+            "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
+            "leave them out, or leave --archive out and one is built with them",
         ),
         (
             ["--archive", "nowhere.mar", "--allow-origin", "https://a.example"],
@@ -70,6 +71,12 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), *arguments)
     assert said.startswith(f"error: {message}")
+
+
+def test_gpus_are_found_by_nvidia_smi_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), "--device", "cuda")
+    assert "nvidia-smi, which must be on the PATH" in said
 
 
 def test_an_archive_that_lets_pages_in_is_not_served_with_keys(tmp_path: Path) -> None:

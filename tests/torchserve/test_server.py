@@ -1,6 +1,9 @@
 """A real TorchServe that cannot start, and says why; and the folder that a server has to itself."""
 
+import errno
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -116,13 +119,41 @@ def test_a_run_folder_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch
         pytest.fail("it cannot have been claimed")
 
 
+def test_a_run_folder_without_locks_or_sockets_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Lustre without `-o flock`, and on a Windows drive in WSL."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    class Unsupported(socket.socket):
+        def bind(self, _: object) -> None:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    def said() -> str:
+        with pytest.raises(ServingError, match="give a --run-dir on a local file system") as refused:
+            claimed(tmp_path / "run").__enter__()
+        return str(refused.value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        assert said().startswith(f"files cannot be locked in {tmp_path / 'run'} (No locks available)")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", Unsupported)
+        assert said().startswith(f"sockets cannot be opened in {tmp_path / 'run'} (Operation not supported)")
+    with claimed(tmp_path / "run") as (folder, _):
+        assert [path.name for path in folder.root.iterdir()] == ["lock"]
+
+
 def test_without_file_locks_the_other_commands_work_and_the_server_says_what_to_do(tmp_path: Path) -> None:
     """As on Windows, where Python has no fcntl."""
     script = f"""
 import sys
 sys.modules["fcntl"] = None
+import os
+del os.O_NONBLOCK
 from pathlib import Path
 from zfnet_explainer.commands import main
+from zfnet_explainer.pictures.files import read_file
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.run_folder import claimed
 try:
@@ -130,6 +161,7 @@ try:
         raise SystemExit("it cannot have been claimed")
 except ServingError as error:
     print(error)
+print(read_file(Path({__file__!r}), size=3))
 """
     said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    assert said == "the server runs on Linux and macOS: on Windows use WSL or the container\n"
+    assert said == 'the server runs on Linux and macOS: on Windows use WSL or the container\nb\'"""\'\n'

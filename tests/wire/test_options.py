@@ -135,7 +135,7 @@ def test_images_as_json_and_as_text(written: Any, value: bool) -> None:
     assert shown(images=written).images is value
 
 
-WINDOW = "1 to 224 (the picture's side)"
+WINDOW = "1 to 224 (the side of the picture as the net sees it)"
 COLOURS = "one of gray, mean, black, white, blur or a colour #rrggbb"
 LAYERS = "one or several of the layers 1 to 5, separated by commas, each once"
 MAPS = "map indices from 0 to 255 (layer 5), separated by commas, each once, at most 64"

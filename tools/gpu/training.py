@@ -8,10 +8,10 @@ import torch
 from rich.console import Console
 from tests import narrow
 
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import Pictures
-from zfnet_explainer.service.cores import usable_cores
 from zfnet_explainer.training.log import read_log
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process

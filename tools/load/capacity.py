@@ -23,7 +23,7 @@ import typer
 import yaml
 from tests.samples import MODEL_STORE
 
-from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions

@@ -17,7 +17,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn

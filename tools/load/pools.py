@@ -21,7 +21,7 @@ import typer
 from tests.deploy.gateway import Config, routes_of, running_gateway, without_budgets
 from tests.samples import MODEL_STORE
 
-from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES

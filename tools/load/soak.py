@@ -21,7 +21,7 @@ import httpx
 import typer
 from tests.samples import encoded, noise
 
-from zfnet_explainer.service.cores import usable_cores
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import EXPLAIN, PICTURE, PREDICT

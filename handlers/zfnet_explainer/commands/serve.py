@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ..torchserve.archive import WorkerOptions, allowed_origin, ensure_archive, model_of
-from ..torchserve.config import LOOPBACK, MAX_RESPONSE_BYTES, ServerOptions, is_loopback
+from ..torchserve.archive import WorkerOptions, allowed_origin, ensure_archive, model_of, workers_of
+from ..torchserve.config import MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..torchserve.devices import Device, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
+from ..torchserve.ports import LOOPBACK
 from ..torchserve.run_folder import make
 from ..torchserve.server import RunningServer, running_server
 from .failure import failed
@@ -90,7 +91,8 @@ def serve(
         _check_exposure(host, token=token, opened=open_)
         if archive and (workers or batch_size or weights or allow_origin):
             raise ServingError(
-                "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: leave them out"
+                "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
+                "leave them out, or leave --archive out and one is built with them"
             )
         origin = allowed_origin(archive) if archive else allow_origin  # TorchServe is to say what the workers do
         _check_pages(origin, token=token)
@@ -111,7 +113,7 @@ def serve(
                 token=token, gpus=gpus, model=name, console=console_log, allowed_origin=origin,
             )  # fmt: skip
             with running_server(archive, run_dir, where, progress) as server:
-                _introduce(server, progress.done())
+                introduce(server, progress.done(), workers_of(archive))
                 drain(server, settle_seconds, drain_seconds, progress)
         console.print("stopped")
     except ServingError as error:
@@ -165,7 +167,10 @@ def _gpus(device: Device) -> int:
     """How many GPUs to serve on."""
     gpus = 0 if device is Device.CPU else visible_gpus()
     if device is Device.CUDA and gpus == 0:
-        raise ServingError("--device cuda: no GPU is visible here; --device cpu serves without one")
+        raise ServingError(
+            "--device cuda: no GPU is visible here (TorchServe finds them by nvidia-smi, which must be on the PATH); "
+            "--device cpu serves without one"
+        )
     return gpus
 
 
@@ -178,10 +183,11 @@ def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progr
     return archive
 
 
-def _introduce(server: RunningServer, seconds: float) -> None:
-    """Print what a person can do now."""
+def introduce(server: RunningServer, seconds: float, workers: int | None) -> None:
+    """Print what a person can do now, with so many seconds after the start and workers, None being one a GPU."""
     options, url = server.options, server.inference_url
-    device = f"{options.gpus} GPU(s)" if options.gpus else "the CPU"
+    used = min(workers or options.gpus, options.gpus)
+    device = f"{used} of {options.gpus} GPU(s)" if options.gpus else "the CPU"
     picture = min(SAMPLES.glob("*.jpg"), default=Path("picture.jpg"))
     curl = 'curl -H "Authorization: Bearer $KEY"' if options.token else "curl"
     lines = [

@@ -40,7 +40,12 @@ def train(
         ),
     ] = None,
     norm_epochs: Annotated[
-        int | None, typer.Option(min=0, help="Last epochs, those with cross-map normalisation; for all, as many.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many of the last epochs use cross-map normalisation; "
+            "give the number of all epochs for all of them.",
+        ),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step, over all processes.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="Peak of the cosine schedule.")] = None,

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LINKS = 40  # from link to link, as the kernel goes
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Listing:
 
 def read_file(path: Path, offset: int = 0, size: int = -1) -> bytes:
     """`size` bytes from `offset` on, all where it is -1. Raises OSError, also for a pipe, which would be waited for."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
         file.seek(offset)

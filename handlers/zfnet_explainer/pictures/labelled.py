@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +13,7 @@ from torch import Tensor
 from ..errors import some
 from .decode import View, as_view
 from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
-from .stream import Tolerance, decoded_batches, pixels
+from .stream import Tolerance, decoded_batches, decoders, pixels
 
 MEMORY_LIMIT = 8 * 2**30
 SAMPLE = 4096
@@ -114,7 +113,7 @@ class StoredPictures:
     def sample(self) -> Tensor:
         """At most 4,096 pictures, evenly from all. Raises Unreadable."""
         chosen = np.linspace(0, len(self) - 1, min(SAMPLE, len(self))).round().astype(int).tolist()
-        with ThreadPoolExecutor() as pool:
+        with decoders() as pool:
             return torch.stack(list(pool.map(self.picture, chosen)))
 
 

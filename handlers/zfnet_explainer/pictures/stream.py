@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ..cores import usable_cores
 from ..errors import RequestError
 from ..explanation import Pixels
 from .decode import View, decode
 from .files import Listing, PictureFile, picture_files
 
 TOLERATED = 0.01
+MOST_DECODERS = 8
 
 
 class Unreadable(ValueError):
@@ -87,7 +89,7 @@ def decoded_batches(
             return error
 
     stream = iter(files)
-    with ThreadPoolExecutor() as pool:
+    with decoders() as pool:
         while taken := list(islice(stream, batch)):
             pictures = []
             for (_, file), found in zip(taken, pool.map(attempt, taken), strict=True):
@@ -96,6 +98,11 @@ def decoded_batches(
                 else:
                     unreadable(file, str(found))
             yield len(taken), pictures
+
+
+def decoders() -> ThreadPoolExecutor:
+    """Threads that decode side by side: each may hold the pixels of a file of 50 megapixels."""
+    return ThreadPoolExecutor(min(MOST_DECODERS, usable_cores()))
 
 
 def sampled(data: Path, split: str, found: Listing, count: int, seed: int, view: View | int) -> list[Decoded]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from .cores import usable_cores
+from ..cores import usable_cores
 
 AUTO = "auto"
 POSITIVE = "a whole number from 1 on"

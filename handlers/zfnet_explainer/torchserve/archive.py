@@ -33,8 +33,8 @@ MANIFEST = "MAR-INF/MANIFEST.json"
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # The rooms of the package that answer requests travel, each as a whole, and nothing else.
 FOR_WORKERS = {
-    "__init__.py", "atomic.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures", "service",
-    "wire",
+    "__init__.py", "atomic.py", "cores.py", "errors.py", "explainer.py", "explanation.py", "methods", "net", "pictures",
+    "service", "wire",
 }  # fmt: skip
 
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
@@ -150,16 +150,16 @@ def allowed_origin(path: Path) -> str:
 
     Raises ServingError for what is no archive, or one whose configuration cannot be read.
     """
-    check_archive(path)
-    with zipfile.ZipFile(path) as archive:
-        if MODEL_CONFIG not in archive.namelist():
-            return ""
-        try:
-            config = yaml.safe_load(archive.read(MODEL_CONFIG)) or {}
-            return str(config.get("explainer", {}).get("allowed_origin") or "")
-        except (yaml.YAMLError, zipfile.BadZipFile, AttributeError) as error:
-            again = "build it again with `zfnet-explainer package`"
-            raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
+    return str(_configured(path, "explainer", "allowed_origin") or "")
+
+
+def workers_of(path: Path) -> int | None:
+    """How many workers TorchServe starts for an archive; None where the archive leaves that to TorchServe.
+
+    Raises ServingError as `allowed_origin` does.
+    """
+    workers: int | None = _configured(path, "minWorkers")
+    return workers
 
 
 def model_of(path: Path) -> str:
@@ -177,6 +177,22 @@ def model_of(path: Path) -> str:
 def package_version() -> str:
     """The project's version, which is also the archive's."""
     return version("zfnet-explainer")
+
+
+def _configured(path: Path, *keys: str) -> Any:
+    """What an archive's configuration has under these keys, one below the other; None where it has nothing there."""
+    check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        if MODEL_CONFIG not in archive.namelist():
+            return None
+        try:
+            value = yaml.safe_load(archive.read(MODEL_CONFIG))
+            for key in keys:
+                value = (value or {}).get(key)
+        except (yaml.YAMLError, zipfile.BadZipFile, AttributeError) as error:
+            again = "build it again with `zfnet-explainer package`"
+            raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
+    return value
 
 
 def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from ..net.checks import check_name
 from .archive import MODEL
 from .errors import ServingError
+from .ports import LOOPBACK, bound, free_ports, free_row
 from .shipped import SHIPPED
 
-LOOPBACK = "127.0.0.1"
 METRICS_CONFIG = SHIPPED / "deploy" / "metrics.yaml"
 # Pictures may have 20 MiB, which are 27 MiB as base64 in JSON: above that the handler answers with
 # its own 413; TorchServe's, with an empty body, comes only beyond this.
@@ -86,7 +86,7 @@ class ServerOptions:
             if ports.count(port) > 1:
                 raise ServingError(f"port {port} is asked for twice: give {option} another")
             try:
-                _listener(host, port).close()
+                bound(host, port).close()
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL:
                     raise ServingError(f"--host {host} is no address of this machine") from error
@@ -102,23 +102,6 @@ def is_loopback(host: str) -> bool:
         raise ServingError(f"--host {host} is not an IPv4 address and cannot be resolved to one") from error
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody uses, nor is given for some time unless it names them.
-
-    Each had a connection that its own end closed: it stays in TIME_WAIT (a minute on Linux), and until then
-    the system gives the port to no client and to no listener that takes any port.
-    """
-    listeners = [_listener(LOOPBACK, 0) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        with listener:
-            listener.listen()
-            with socket.create_connection(listener.getsockname()) as client:
-                listener.accept()[0].close()
-                client.recv(1)  # nothing: the other end closed first, and it is its port that is kept
-    return ports
-
-
 def properties(options: ServerOptions, store: Path) -> str:
     """config.properties for a server that loads the archive in `store`."""
     grpc_inference, grpc_management = free_ports(2)
@@ -131,6 +114,9 @@ def properties(options: ServerOptions, store: Path) -> str:
         "grpc_management_address": LOOPBACK,
         "grpc_inference_port": grpc_inference,
         "grpc_management_port": grpc_management,
+        # Where Java has no Unix sockets (a run folder from which nothing may be executed, Apple silicon) workers listen
+        # on ports from here on; the default is 9000 for every server.
+        "initial_worker_port": free_row(),
         "model_store": store,
         "load_models": f"{options.model}={MODEL}.mar",
         # Nothing is loaded from anywhere else, also not through POST /workflows.
@@ -162,14 +148,3 @@ def _escaped(value: object) -> str:
     # A properties file is Latin-1 with \uXXXX and backslash escapes: what JSON writes inside its quotes.
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return json.dumps(text)[1:-1]
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: TIME_WAIT is no obstacle
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener

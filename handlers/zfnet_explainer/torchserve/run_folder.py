@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from .errors import ServingError
 
 try:
     import fcntl
-except ModuleNotFoundError:  # Windows, where the other commands work
+except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 # The kernel's limit for a socket's path is 108 bytes (104 on macOS); the name takes the rest.
@@ -88,7 +89,10 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
             lock.seek(0)
             what = f"another server runs in {folder.root} ({lock.read() or 'it is starting'})"
             raise ServingError(f"{what}: stop it or give another --run-dir") from error
+        except OSError as error:
+            raise _unfit(folder.root, "files cannot be locked", error) from error
         lock.truncate(0)
+        _check_sockets(folder)
         yield folder, lock
 
 
@@ -117,6 +121,23 @@ def _lock_file(folder: RunFolder) -> TextIO:
         return folder.lock.open("a+")
     except OSError as error:
         raise _unwritable(folder.root, error) from error
+
+
+def _check_sockets(folder: RunFolder) -> None:
+    """Raise ServingError for a file system that the workers cannot open their sockets on."""
+    path = folder.root / "socket"
+    path.unlink(missing_ok=True)  # of a start that was killed
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(path))
+    except OSError as error:
+        raise _unfit(folder.root, "sockets cannot be opened", error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _unfit(root: Path, what: str, error: OSError) -> ServingError:
+    return ServingError(f"{what} in {root} ({error.strerror}): give a --run-dir on a local file system")
 
 
 def _unwritable(root: Path, error: OSError) -> ServingError:

@@ -1,6 +1,7 @@
 """A TorchServe that starts, says when it is ready or why it is not, and leaves nothing behind."""
 
 import json
+import locale
 import os
 import re
 import shutil
@@ -73,7 +74,7 @@ class RunningServer:
             with suppress(subprocess.TimeoutExpired):  # then it is killed below
                 self.process.wait(STOP_TIMEOUT_S)
         finally:  # also on a second Ctrl-C, which waits no longer
-            with suppress(ProcessLookupError):  # no worker was left
+            with suppress(ProcessLookupError, PermissionError):  # no worker was left, or on macOS what has ended
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -162,7 +163,7 @@ def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subproces
         "METRICS_LOCATION": str(folder.logs),
         "TS_OPEN_INFERENCE_PROTOCOL": "oip",  # the routes /v2 and /v2/health/live, which its clients ask first
     }
-    if environment.get("LC_ALL") in ("C", "POSIX"):  # Java would not find a path that is not ASCII
+    if locale.setlocale(locale.LC_CTYPE) == "C":  # or one that is not installed: Java finds paths in ASCII alone
         environment["LC_ALL"] = "C.UTF-8"
     # A configuration named here would win over ours.
     environment.pop("TS_CONFIG_FILE", None)

@@ -97,7 +97,7 @@ def _others(known: Known) -> Values:
 
 
 def _window(known: Known) -> Values:
-    return Integer(1, known.rules.size, "the picture's side", default=min(32, known.rules.size))
+    return Integer(1, known.rules.size, "the side of the picture as the net sees it", default=min(32, known.rules.size))
 
 
 def _stride(known: Known) -> Values:

@@ -15,11 +15,11 @@ import torch
 from captum.attr import NeuronDeconvolution, Occlusion
 from torch import Tensor, nn
 
+from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import save
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.service.answer import Answer
-from zfnet_explainer.service.cores import usable_cores
 from zfnet_explainer.studies.speed import contenders, machine, occlusion, projections, requests, results, rivals, start
 from zfnet_explainer.studies.speed.floor import multiply_adds
 from zfnet_explainer.studies.speed.memory import of_first_map

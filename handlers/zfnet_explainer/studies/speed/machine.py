@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from ...cores import usable_cores
 from ...net.device import compute_in_float32, keeps_float32
-from ...service.cores import usable_cores
 
 CPU = torch.device("cpu")
 MATRIX = {"cpu": 2048, "cuda": 8192}  # rows and columns, by device: enough that a start of the work does not count
