@@ -56,8 +56,8 @@ class ZFNetHandler:
         BadSamples."""
         settings = WorkerSettings.parse(context.model_yaml_config or {})
         take_fields_sent_twice()
-        run = OneThread(settings.threads)
         device = choose_device(settings.device, context.system_properties["gpu_id"])
+        run = OneThread(settings.threads, gives_way=device.type == "cpu")
         folder = Path(context.system_properties["model_dir"])
         checkpoint = load(folder / "zfnet.safetensors")
         others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)

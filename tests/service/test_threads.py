@@ -26,6 +26,11 @@ def test_work_of_one_priority_is_done_by_one_other_thread() -> None:
     assert threading.get_ident() not in named
 
 
+def test_where_nothing_gives_way_one_thread_does_all() -> None:
+    run = OneThread(2, gives_way=False)
+    assert len({run(threading.get_ident, priority) for priority in (*Priority, *Priority)}) == 1
+
+
 def test_what_it_raises_is_raised_here() -> None:
     def fail() -> None:
         raise KeyError("layer9")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.pictures.atlases import write_atlas
 from tests.room import room_for
 from tests.samples import MODEL_STORE
 from zfnet_explainer.pictures.samples import load as load_samples
+from zfnet_explainer.torchserve import archive as archives
 from zfnet_explainer.torchserve.archive import (
     MANIFEST,
     MODEL_CONFIG,
@@ -54,6 +56,17 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
     assert manifest["model"]["modelName"] == model_of(out) == "flowers"
     assert manifest["model"]["modelVersion"] == package_version()
     assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
+
+
+def test_a_checkout_that_is_not_installed_has_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where nothing can be installed, and the project is on the path."""
+    installed = package_version()
+
+    def unknown(_: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(archives, "version", unknown)
+    assert package_version() == installed
 
 
 def test_the_atlas_travels_with_its_weights_without_photographs(tmp_path: Path, weights: Path) -> None:

@@ -12,30 +12,36 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.training.held_back import Part
 from zfnet_explainer.training.log import read_log
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import FAST, Phase
 from zfnet_explainer.training.run import suited
+from zfnet_explainer.training.views import check_shared_memory
 
 from .task import Task
 
 SIDES = 128, 224  # pixels of the crops: a run's first phase, and its last
 CLASSES = 20
+PICTURES = 4096
+EPOCH = 32_768  # each picture eight times: what the loaders' start takes is then a small part
 
 
 def training(task: Task) -> None:
     """Two epochs for each side; the second one counts, for the first waits for what torch sets up."""
-    sides, count = (SIDES[-1:], CLASSES) if task.tiny else (SIDES, 4096)
+    sides, count, epoch = (SIDES[-1:], CLASSES, CLASSES) if task.tiny else (SIDES, PICTURES, EPOCH)
     recipe = replace(FAST, phases=tuple(Phase(side, 2) for side in sides), norm_epochs=2, batch=min(FAST.batch, count))
     chain = narrow.zfnet(CLASSES, {}) if task.tiny else zfnet(CLASSES, recipe.ranks)
     loaders = 0 if task.tiny else max(1, usable_cores() - 1)
     process = Process(task.device, Console(quiet=True), loaders)
     recipe = suited(recipe, process)
+    check_shared_memory(recipe, process)
+    pictures = Part(_noise(count), torch.arange(epoch) % count)
     preprocessing = Preprocessing(SIDES[-1], (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        Trainer(chain, recipe, _noise(count), _noise(CLASSES), preprocessing, out, process).run()
+        Trainer(chain, recipe, pictures, _noise(CLASSES), preprocessing, out, process).run()
         rows = read_log(out)
     task.keep(
         {

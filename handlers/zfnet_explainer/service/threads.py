@@ -27,18 +27,20 @@ class OneThread:
     ones, GCC's OpenMP lets threads sleep between operations, and an explanation takes a fifth longer. For
     the same reason the thread that makes this object is left with one.
 
-    Linux gives every thread its own niceness; elsewhere all work runs at the usual one.
+    Linux gives every thread its own niceness; elsewhere all work runs at the usual one. So it does where nothing
+    `gives_way`: on a GPU, whose time no niceness divides, and where cuDNN's plans are a thread's own. With each new
+    thread they would be made anew, and those of the last one never be freed.
     """
 
-    def __init__(self, torch_threads: int) -> None:
+    def __init__(self, torch_threads: int, gives_way: bool = True) -> None:
         torch.set_num_threads(1)
-        self._torch_threads = torch_threads
+        self._torch_threads, self._gives_way = torch_threads, gives_way
         self._priority = Priority.URGENT
         self._executor = self._start()
 
     def __call__(self, work: Callable[[], T], priority: Priority) -> T:
         """Do this work, raise what it raises, return what it returns."""
-        if priority != self._priority:
+        if self._gives_way and priority != self._priority:
             self._executor.shutdown()
             self._priority = priority
             self._executor = self._start()

