@@ -1,6 +1,10 @@
 """How a picture comes to the page: pasted, dropped, after another one, or not at all."""
 
-from playwright.sync_api import Page, expect
+import math
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.door import Door
 from tests.browser.steps import WIDE, set_options, settle
@@ -20,6 +24,34 @@ def test_a_picture_can_be_pasted_and_dropped(page: Page) -> None:
         page.evaluate(send, [kind, list(encoded(noise(24, 32)))])
         expect(page.locator("#caption")).to_contain_text(f"{kind}.png, 32 × 24 pixels")
         expect(page.locator("#take")).to_be_visible()
+
+
+def test_what_is_pasted_into_an_option_or_is_text_replaces_no_picture(page: Page) -> None:
+    """Spreadsheets lay a picture of a cell beside its text, and file managers a file's name beside the file."""
+    read = page.evaluate(
+        """() => {
+            const read = [];
+            File.prototype.arrayBuffer = function () {
+                read.push(this.name);
+                return new Promise(() => {});
+            };
+            const paste = (selector, name, text) => {
+                const clipboardData = new DataTransfer();
+                clipboardData.items.add(new File([], name, { type: "image/png" }));
+                if (text) clipboardData.setData("text/plain", text);
+                const event = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+                document.querySelector(selector).dispatchEvent(event);
+            };
+            paste("body", "cell.png", "tench");
+            paste("[name=target]", "option.png", "");
+            paste("[name=fill]", "select.png", "");
+            paste("body", "alone.png", "");
+            paste("body", "file.png", "/home/me/file.png");
+            paste("#file", "chosen.png", "");
+            return read;
+        }"""
+    )
+    assert read == ["alone.png", "file.png", "chosen.png"]
 
 
 def test_of_two_pictures_the_later_is_explained_though_it_is_read_first(page: Page, door: Door) -> None:
@@ -61,3 +93,43 @@ def test_a_picture_that_cannot_be_read_is_said_to_be_that(page: Page, door: Door
     page.set_input_files("#file", WIDE)
     expect(page.get_by_role("alert")).to_contain_text("it's wide.png cannot be read")
     assert door.asked == []
+
+
+def test_a_picture_that_the_server_reads_at_another_size_is_not_drawn_under_the_maps(page: Page) -> None:
+    def turned(route: Route) -> None:
+        found = route.fetch().json()
+        found["image"] |= {"width": 240, "height": 360}
+        route.fulfill(json=found)
+
+    page.route("**/explanations/zfnet", turned)
+    set_options(page, window="112", stride="112", features="1")
+    page.set_input_files("#file", WIDE)
+    expect(page.locator("#caption")).to_have_text(
+        "it's wide.png: the server reads 240 × 360 pixels, this browser 360 × 240; maps are drawn without the picture."
+    )
+    expect(page.locator("#original")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("filters", "off"), [(True, 4), (False, 12)], ids=["filter", "Safari"])
+def test_a_blurred_square_is_blurred_to_the_pictures_edge(page: Page, filters: bool, off: int) -> None:
+    """Black beside white, blurred, is the normal distribution; a browser without filters comes near it."""
+    if not filters:
+        page.evaluate("() => { delete CanvasRenderingContext2D.prototype.filter; }")
+    step = np.zeros((224, 224, 3), np.uint8)
+    step[:, 56:] = 255
+    set_options(page, window="112", stride="112", features="1")
+    page.select_option("[name=fill]", "blur")
+    page.set_input_files("#file", {"name": "step.png", "mimeType": "image/png", "buffer": encoded(step)})
+    page.locator("#take").wait_for()
+    page.focus("#map-class")
+    for key in ("PageUp", "Home"):
+        page.keyboard.press(key)
+    settle(page)
+    columns = [6, 28, 56, 84, 100]
+    drawn = page.evaluate(
+        "(columns) => { const c = document.getElementById('map-square'), at = (p) => Math.floor(p / 224 * c.width);"
+        " return columns.map((x) => c.getContext('2d').getImageData(at(x), at(6), 1, 1).data[0]) }",
+        columns,
+    )
+    blurred = [255 * (1 + math.erf((x - 56) / 28 / math.sqrt(2))) / 2 for x in columns]
+    assert drawn == pytest.approx(blurred, abs=off)

@@ -175,10 +175,42 @@ def test_results_are_dimmed_beside_an_error(page: Page) -> None:
     assert is_stale(page)
     expect(page.locator("#curl")).to_contain_text("window=56")
     assert marked.inner_text() == before, "the mark stands where the maps that are shown belong"
+    second = page.locator(".prediction").nth(1)
+    second.click()
+    expect(page.locator("#error")).to_be_hidden()
+    assert is_stale(page), "they are of another window than the one that is written"
+    page.fill("[name=window]", "56")
+    marked.click()
+    assert not is_stale(page)
     page.fill("[name=window]", "112")
     page.click("#explain")
     expect(page.locator("#curl")).to_contain_text("window=112")
     assert not is_stale(page)
+
+
+def test_a_class_that_was_clicked_is_the_pictures_and_one_that_was_written_the_persons(page: Page, door: Door) -> None:
+    target, asked = page.locator("[name=target]"), page.locator("#asked")
+    explain(page)
+    expect(asked).to_be_hidden()
+    first, second = (class_of(page.locator(".prediction").nth(i)) for i in range(2))
+    told = f"Explained for {second}, the class that was asked for; the prediction is {first}."
+    page.locator(".prediction").nth(1).click()
+    expect(target).to_have_value(second)
+    expect(asked).to_have_text(told)
+    with page.expect_response("**/explanations/zfnet"):
+        page.set_input_files("#file", WIDE)
+    expect(asked).to_be_hidden()
+    expect(target).to_have_value("")
+    assert "target" not in door.asked[-1]
+    page.locator(".prediction").nth(1).click()
+    page.fill("[name=target]", second)
+    with page.expect_response("**/explanations/zfnet"):
+        page.set_input_files("#file", WIDE)
+    expect(asked).to_have_text(told)
+    assert door.asked[-1]["target"] == second
+    page.locator(".prediction").nth(0).click()
+    expect(target).to_have_value("")
+    expect(asked).to_be_hidden()
 
 
 def test_what_has_the_focus_is_not_under_the_picture_that_stays_above(page: Page) -> None:
@@ -284,6 +316,10 @@ def test_the_stride_follows_the_window_until_it_is_chosen(page: Page) -> None:
     expect(page.locator("#squares")).to_have_text("12,321 squares, more than the 4,096 allowed")
     page.click("#defaults")
     expect(page.locator("#changed")).to_have_text("all at their defaults")
+    page.uncheck("[data-choices=methods] [value=occlusion]")
+    expect(page.locator("#squares")).to_have_text("")
+    page.check("[data-choices=methods] [value=occlusion]")
+    expect(page.locator("#squares")).to_have_text("625 squares")
 
 
 def test_errors_are_told_in_the_servers_words(page: Page) -> None:

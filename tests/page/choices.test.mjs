@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { classSaid, classValue, defaultOf, differing, featuresFor, fitting, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
+const { alike, classSaid, classValue, defaultOf, differing, featuresFor, fitting, inUse, learned, squareCount, unknownSpeed, work } = load("choices.js");
 const OPTIONS = Object.fromEntries(
   Object.entries({
     methods: "deconv,occlusion", target: "", layer: "5", features: "9", feature: "", window: "32", stride: "8",
@@ -11,6 +11,13 @@ const OPTIONS = Object.fromEntries(
   }).map(([name, value]) => [name, { default: value }]),
 );
 const OWNERS = { layer: "deconv", features: "deconv", feature: "deconv", window: "occlusion", stride: "occlusion" };
+
+test("options are alike in any order, and not where one is missing", () => {
+  assert.ok(alike({ window: "8", target: "dog" }, { target: "dog", window: "8" }));
+  assert.ok(!alike({ window: "8" }, { window: "8", target: "dog" }));
+  assert.ok(!alike({ window: "8", target: "dog" }, { window: "8" }));
+  assert.ok(!alike({ window: "8" }, { window: "9" }));
+});
 
 /** Options as the form has them: the defaults, but for these. */
 function written(changed = {}) {

@@ -176,8 +176,11 @@ test("facts say where an answer comes from, and a deviation only where one was m
     ["deviation", ""],
     ["time", "decode 0.01 s, occlusion 1.5 s"],
   ]);
-  const deviation = (max_deviation) => Object.fromEntries(facts({ ...answer, occlusion: { max_deviation } }, 3)).deviation;
+  const deviation = (max_deviation, contrast) =>
+    Object.fromEntries(facts({ ...answer, occlusion: { max_deviation, contrast } }, 3)).deviation;
   assert.equal(deviation(null), "");
   assert.equal(deviation(0), "tench at most 0.0e+0 from float32 where compared");
   assert.equal(deviation(0.0021), "tench at most 2.1e-3 from float32 where compared");
+  assert.equal(deviation(0.0021, { label: "beagle", max_deviation: 0.034 }),
+    "tench at most 2.1e-3, against beagle 3.4e-2 nats from float32 where compared");
 });

@@ -11,6 +11,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex
 from PIL import Image, ImageFilter
 
 from tests.occlusions import by_hand
@@ -32,7 +33,7 @@ from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.pictures.display import CLASS_COLOURS, PROJECTION_NOTE, legend
 from zfnet_explainer.pictures.figure import FOOTER, draw, footer, panel
 from zfnet_explainer.pictures.figure7 import CONTRAST_ROW
-from zfnet_explainer.pictures.labels import share
+from zfnet_explainer.pictures.labels import label, share
 from zfnet_explainer.pictures.maps import legend_labels
 from zfnet_explainer.pictures.panels import SIDE, Page, with_square
 from zfnet_explainer.pictures.parts import COLUMNS, SECOND_ROW, TOP
@@ -168,6 +169,16 @@ def test_the_hierarchy_has_the_deepest_layer_on_top(layers: tuple[int, ...], cou
     details = [text for text in texts(page) if text.startswith("256 maps of 13×13; the strongest sees ")]
     assert len(details) == len(layers)
     assert [detail.endswith("; 9 of 10 drawn, all in json") for detail in details] == [count == 10] * len(layers)
+
+
+def test_the_layers_of_a_deep_net_have_a_colour_each() -> None:
+    for layers in (range(1, 14), (1, 6)):
+        parts = tuple(replace(projections(1, 1), layer=layer) for layer in layers)
+        page = draw(explanation(parts, None), RECORD)
+        [pixels] = [ax for ax in pictures(page) if ax.patches]
+        boxed = [to_hex(patch.get_edgecolor()) for patch in pixels.patches]
+        assert boxed == [text.get_color() for text in page.figure.texts if text.get_text() == "■"]
+        assert len(set(boxed)) == len(layers)
 
 
 def test_the_hierarchy_stands_above_figure_7() -> None:
@@ -317,6 +328,22 @@ def test_a_long_label_is_cut() -> None:
     assert legend_labels(legend([(0, 1600)]), names) == ["West Highland white ter… (1,600)"]
 
 
+def test_labels_that_are_cut_are_told_apart_by_their_ends_or_else_by_their_numbers() -> None:
+    labels = (
+        *("weld_surface_left_side_crack", "weld_surface_left_side_pore", "weld_surface_right_side_pore"),
+        *("weld_surface_under_a_very_long_name_1_of_the_plates", "weld_surface_under_a_very_long_name_2_of_the_plates"),
+        *("猫猫猫猫犬犬犬犬", "猫猫猫猫鳥鳥鳥鳥", "pore"),
+    )
+    names = tuple(ClassName(name, name) for name in labels)
+    assert [label(names, i) for i in range(8)] == [
+        *("weld_surfac…t_side_crack", "weld_surfac…ft_side_pore", "weld_surface_right_side…"),
+        *("weld_surface_under_a… #3", "weld_surface_under_a… #4"),
+        *("U+732BU+732…U+72ACU+72AC", "U+732BU+732…U+9CE5U+9CE5", "pore"),
+    ]
+    assert label(names, 0, 17) == "weld_sur…de_crack"
+    assert len({label(names, i, 17) for i in range(8)}) == 8
+
+
 def test_the_footer_says_what_the_figure_was_made_with() -> None:
     found = occlusion(17, 10, fill="blur")
     made, note = footer(explanation((projections(5, 1),), found), RECORD)
@@ -369,6 +396,8 @@ def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     found = replace(occlusion(32, 32), precision="bfloat16", max_deviation=0.00312)
     [made] = footer(explanation(None, found), RECORD)
     assert made.endswith("bfloat16, at most 0.003 from float32 where compared")
+    [made] = footer(explanation(None, replace(found, contrast_class=1, log_odds_deviation=0.0213)), RECORD)
+    assert made.endswith("bfloat16, at most 0.003 (log odds 0.02 nats) from float32 where compared")
 
 
 def contrasted(window: int, stride: int, lowest: float = -3, highest: float = 1) -> Occlusion:
@@ -458,7 +487,7 @@ def test_labels_in_any_script_are_drawn_and_where_the_font_has_no_glyphs_the_syn
 
 @pytest.mark.filterwarnings("error:Glyph")
 def test_what_no_glyph_is_there_for_is_drawn_as_its_number() -> None:
-    names = tuple(ClassName("猫", "猫") for _ in range(20))
+    names = (ClassName("猫", "猫"), *NAMES[1:])
     page = drawn(None, occlusion(112, 112), replace(RECORD, classes=names, name="猫-zfnet"))
     assert "(d) Probability of U+732B" in texts(page)
     assert texts(page)[-1].startswith("U+732B-zfnet · ")

@@ -230,6 +230,11 @@ def test_a_contrast_is_told_in_numbers_and_to_who_does_not_see_the_figure() -> N
     [said] = re.findall('<img alt="(.*?)"', text)
     assert f"Against {other['label']} its log odds, {other['unoccluded']:.2f} nats, are lowest" in said
     assert '<th scope="row">contrast</th><td>second</td>' in text
+    assert len(re.findall('<th scope="row">Evaluation</th><td>float32, exact</td>', text)) == 2
+    answer["occlusion"] |= {"precision": "bfloat16", "max_deviation": 0.003}
+    other["max_deviation"] = 0.021
+    told = re.findall('<th scope="row">Evaluation</th><td>(.+?)</td>', write(answer, OPTIONS, b"figure").decode())
+    assert told == [f"bfloat16, at most {off} from float32 where compared" for off in ("3.0e-03", "2.1e-02 nats")]
     assert "and not" not in report(trained, format="html", **SMALL)
 
 

@@ -217,6 +217,7 @@ def _too_many_pixels(size: str) -> TooLarge:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF says, for which the other is given up; as it is where that is damaged."""
+    image.info.pop("xmp", None)  # where there is no EXIF, Pillow would turn by this, and browsers do not
     image.load()
     orientation = _orientation(image)
     if orientation not in UPRIGHT:

@@ -69,7 +69,10 @@ def _checked(check: CrossCheck) -> str:
 def _precision(occlusion: Occlusion) -> str:
     if occlusion.max_deviation is None:
         return f"{occlusion.precision}, exact"
-    return f"{occlusion.precision}, at most {occlusion.max_deviation:.1g} from float32 where compared"
+    apart = f"{occlusion.max_deviation:.1g}"
+    if occlusion.log_odds_deviation is not None:
+        apart += f" (log odds {occlusion.log_odds_deviation:.1g} nats)"
+    return f"{occlusion.precision}, at most {apart} from float32 where compared"
 
 
 def _blocks(explanation: Explanation) -> list[Block]:

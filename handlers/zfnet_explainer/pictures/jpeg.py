@@ -14,7 +14,7 @@ END_OF_IMAGE = 0xD9
 AFTER_SCAN = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # compressed bytes are no markers, nor are restarts of theirs
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 # What colours and orientation are read from all the same, the first of each.
-KEPT = {0xE0: (b"JFIF",), 0xE1: (b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"), 0xEE: (b"Adobe",)}
+KEPT = {0xE0: b"JFIF", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
 
 
 def without_metadata(encoded: bytes) -> bytes:
@@ -25,12 +25,13 @@ def without_metadata(encoded: bytes) -> bytes:
     if not encoded.startswith(SIGNATURE):
         return encoded
     kept: list[bytes | memoryview] = [START]
-    view, seen = memoryview(encoded), set[bytes]()
+    view, seen = memoryview(encoded), set[int]()
     for marker, start, end in _segments(encoded):
-        name = next((name for name in KEPT.get(marker, ()) if encoded.startswith(name, start + 4)), b"")
-        if marker not in METADATA or (name and name not in seen):
+        named = marker in KEPT and encoded.startswith(KEPT[marker], start + 4)
+        if marker not in METADATA or (named and marker not in seen):
             kept.append(view[start:end])
-        seen.add(name)
+        if named:
+            seen.add(marker)
     return b"".join(kept)
 
 

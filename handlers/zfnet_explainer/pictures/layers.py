@@ -4,6 +4,10 @@ The hierarchy follows Figure 1.1 of Goodfellow, Bengio & Courville, "Deep Learni
 bottom, each layer above the one it reads, the class on top.
 """
 
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
 from ..explanation import Explanation, LayerProjections
 from ..net.checkpoint import Record
 from .panels import DETAIL, GREY, HEADING, SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles
@@ -69,14 +73,20 @@ def hierarchy(layers: list[LayerProjections], page: Page, top: float, explanatio
         "The strongest maps of each layer, projected to the pixels",
         "map: activation; mid-grey is zero, contrast is its own",
     )
-    for i, part in enumerate(layers):
-        colour = LAYER_COLOURS[(part.layer - 1) % len(LAYER_COLOURS)]
+    for i, (part, colour) in enumerate(zip(layers, _colours(layers), strict=True)):
         draw_box(picture, by_activation(part)[0].receptive_field, colour)
         _layer_row(part, colour, page, first + i * _row_height(layers), explanation, _roomy(layers))
 
 
 def hierarchy_height(layers: list[LayerProjections]) -> float:
     return TOP + max(len(layers) * _row_height(layers), 3.2 + SIDE) + 0.55
+
+
+def _colours(layers: list[LayerProjections]) -> list[str]:
+    """One of its own for each layer: of a net's first five always the same, of deeper ones as many as are drawn."""
+    if max(part.layer for part in layers) <= len(LAYER_COLOURS):
+        return [LAYER_COLOURS[part.layer - 1] for part in layers]
+    return [to_hex(colour) for colour in colormaps["turbo"](np.linspace(0.1, 0.95, len(layers)))]
 
 
 def _row_height(layers: list[LayerProjections]) -> float:

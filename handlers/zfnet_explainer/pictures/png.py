@@ -14,7 +14,7 @@ MAX_CHUNKS = 100_000  # of a kilobyte or more they are all that a file may have
 # What the pixels, their transparency and their orientation are read from.
 KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
-ORIENTED = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
+ORIENTED = b"Raw profile type exif\0"  # an EXIF as a text
 NAME = re.compile(rb"[A-Za-z]{4}")
 MAX_TEXT = 2**20  # that a compressed text may unfold to; Pillow refuses the picture with more
 
@@ -57,7 +57,7 @@ def _orienting(kind: bytes, encoded: bytes, start: int) -> bytes:
     """By what name this chunk may say how the picture is turned; empty where it does not."""
     if kind == b"eXIf":
         return kind
-    return next((name for name in ORIENTED if encoded.startswith(name, start)), b"") if kind in TEXTS else b""
+    return ORIENTED if kind in TEXTS and encoded.startswith(ORIENTED, start) else b""
 
 
 def _is_sound(kind: bytes, chunk: bytes) -> bool:

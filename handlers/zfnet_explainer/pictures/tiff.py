@@ -23,7 +23,7 @@ KEPT = {
     Tag.TileOffsets, Tag.TileByteCounts, Tag.InkSet, Tag.ExtraSamples, Tag.SampleFormat, Tag.JPEGTables, Tag.JPEGProc,
     Tag.JpegIFOffset, Tag.JpegIFByteCount, Tag.JpegRestartInterval, Tag.JpegLosslessPredictors,
     Tag.JpegPointTransforms, Tag.JpegQTables, Tag.JpegDCTables, Tag.JpegACTables, Tag.YCbCrCoefficients,
-    Tag.YCbCrSubSampling, Tag.YCbCrPositioning, Tag.ReferenceBlackWhite, Tag.XMLPacket,
+    Tag.YCbCrSubSampling, Tag.YCbCrPositioning, Tag.ReferenceBlackWhite,
 }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def _occlusion(answer: Answer) -> Rows:
         ("Feature of the activity map", f"layer {feature['layer']}, map {feature['feature']}"),
         ("Its activity, nothing covered", f"{feature['unoccluded']:.4g}"),
         ("Squares", f"{found['rows']} × {found['cols']} = {found['rows'] * found['cols']:,}"),
-        ("Evaluation", _evaluation(found)),
+        ("Evaluation", _evaluation(found["precision"], found["max_deviation"])),
     ]
 
 
@@ -128,6 +128,7 @@ def _contrast(target: Answer, found: Answer) -> Section:
         ("Log odds, nothing covered", f"{other['unoccluded']:z.2f} nats"),
         ("Lowest log odds", f"{worst['log_odds']:z.2f} nats, at top {worst['top']}, left {worst['left']}"),
         ("Most that a square takes", f"{max(0.0, other['unoccluded'] - worst['log_odds']):.2f} nats"),
+        ("Evaluation", _evaluation(found["precision"], other["max_deviation"], " nats")),
     ]
     return Section(f"Why {target['label']} and not {other['label']}", rows)
 
@@ -137,10 +138,10 @@ def _classes(classes: Sequence[Answer]) -> Section:
     return Section("Most probable classes under the square", rows, ("Class", "Synset", "Positions"), folded=True)
 
 
-def _evaluation(found: Answer) -> str:
-    if found["max_deviation"] is None:
-        return f"{found['precision']}, exact"
-    return f"{found['precision']}, at most {found['max_deviation']:.1e} from float32 where compared"
+def _evaluation(precision: str, deviation: float | None, unit: str = "") -> str:
+    if deviation is None:
+        return f"{precision}, exact"
+    return f"{precision}, at most {deviation:.1e}{unit} from float32 where compared"
 
 
 def _pixels(box: Mapping[str, int]) -> str:

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from typer.testing import CliRunner, Result
 from tests.pictures.atlases import write_atlas
 from tests.room import room_for
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.pictures.atlas import load
+from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.pictures.atlas import INDEX, load
+from zfnet_explainer.pictures.panels import Page
 from zfnet_explainer.studies.gallery.figure2 import figure_2
 
 from . import tiny
@@ -163,3 +167,29 @@ def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_pa
     assert whole != other
     heights = [np.asarray(Image.open(io.BytesIO(one)).convert("L")).shape[0] for one in (whole, other, empty)]
     assert heights[0] == heights[1] > heights[2] + 500
+
+
+def test_captions_of_long_labels_leave_each_other_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = (ClassName("n00", "Old English sheepdog"),)
+    record = replace(tiny.checkpoint(tiny.write_weights(tmp_path)).record, name="猫-net", classes=classes)
+    folder = write_atlas(tmp_path / "atlas", record.weights_sha256, {4: range(170, 178)})
+    index = folder / INDEX
+    index.write_text(re.sub(r'"n0\d"', '"n00"', index.read_text()))
+    atlas = load(folder, record.weights_sha256)
+    assert atlas is not None
+    pages: list[Page] = []
+    png = Page.png
+
+    def noted(page: Page) -> bytes:
+        pages.append(page)
+        return png(page)
+
+    monkeypatch.setattr(Page, "png", noted)
+    figure_2(atlas, folder, record, 0)
+    written = pages[0].figure.texts
+    told = [text.get_text() for text in written if text.get_text().endswith(" 9/9")]
+    assert len(told) == 8
+    assert all(re.fullmatch(r"17\d: Old Englis[\w ]*… 9/9", text) for text in told), told
+    places = [text.get_window_extent() for text in written]
+    assert not [pair for pair in combinations(places, 2) if pair[0].overlaps(pair[1])]
+    assert written[-1].get_text().startswith("U+732B-net · ")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...net.checkpoint import Record
 from ...pictures.atlas import NINE, Atlas, AtlasLayer, Strongest, read_sheet
-from ...pictures.labels import short
+from ...pictures.labels import fitting, inches, legible
 from ...pictures.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
 
 LEFT, TOP, HEAD, CAPTION, GAP = 0.5, 0.6, 0.4, 0.3, 0.1  # inches
@@ -53,7 +53,7 @@ def figure_2(atlas: Atlas, folder: Path, record: Record, seed: int) -> bytes:
     for row in rows:
         _draw(page, top, row, folder, record)
         top += row.height
-    made = f"{record.name} · weights {record.weights_sha256[:8]} · maps drawn at random, seed {seed}"
+    made = f"{legible(record.name)} · weights {record.weights_sha256[:8]} · maps drawn at random, seed {seed}"
     key = "mid-grey is zero · below a block: its map, and the class that most of the nine pictures have"
     page.text(LEFT, top + 0.1, f"{made} · {key}", SMALL, GREY)
     return _webp(page.png())
@@ -79,21 +79,26 @@ def _draw(page: Page, top: float, row: _Row, folder: Path, record: Record) -> No
     sheets = [layer.projections]
     if layer.patches:
         sheets.append(read_sheet(folder, *layer.patches, layer.projections.layout))
+    pitch = len(sheets) * (row.side + GAP)
     for i, feature in enumerate(row.maps):
-        left = LEFT + i * len(sheets) * (row.side + GAP)
+        left = LEFT + i * pitch
         for number, sheet in enumerate(sheets):
             ax = page.axes(left + number * (row.side + GAP / 3), top, row.side, row.side)
             ax.imshow(sheet.block(list(layer.maps).index(feature)), interpolation="antialiased")
             ax.set_axis_off()
-        caption = _caption(feature, layer.maps[feature], record) if row.side > WIDE else f"{feature}"
+        caption = _caption(feature, layer.maps[feature], record, pitch - GAP) if row.side > WIDE else f"{feature}"
         page.text(left, top + row.side + 0.15, caption, SMALL, GREY)
 
 
-def _caption(feature: int, nine: tuple[Strongest, ...], record: Record) -> str:
-    """The map, and the class that more than half of its nine pictures have."""
+def _caption(feature: int, nine: tuple[Strongest, ...], record: Record, width: float) -> str:
+    """The map, and the class that more than half of its nine pictures have, cut to `width` inches in all."""
     folder, count = Counter(one.label for one in nine).most_common(1)[0]
     names = {name.synset: name.label for name in record.classes}
-    return f"{feature}" if count <= NINE // 2 else f"{feature}: {short(names.get(folder, folder))} {count}/{NINE}"
+    if count <= NINE // 2:
+        return f"{feature}"
+    before, behind = f"{feature}: ", f" {count}/{NINE}"
+    room = width - inches(before, SMALL) - inches(behind, SMALL)
+    return before + fitting(names.get(folder, folder), SMALL, room) + behind
 
 
 def _webp(png: bytes) -> bytes:

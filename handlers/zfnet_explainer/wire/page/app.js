@@ -10,6 +10,7 @@ async function take(file) {
   current.file = file;
   const picture = await readPicture(file).catch((error) => unreadable(file, error));
   if (!picture || current.file !== file) return; // another was chosen while this one was read
+  forgetClicked(); // the class that was chosen among the last picture's
   Object.assign(current, { picture, answer: null, target: null });
   showOriginal(picture);
   $("predictions").replaceChildren();
@@ -69,7 +70,7 @@ async function explain(signal) {
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
   Object.assign(current, { answer, options });
-  cutSquare(current.picture, answer.image.crop);
+  cutSquare(current.picture, answer.image);
   showOcclusion(answer, current.picture);
   showProjections(answer, current.picture);
   showCheck(answer);
@@ -82,6 +83,7 @@ async function explain(signal) {
 
 function showTarget({ predictions, target }) {
   current.target = target.class_index;
+  showAsked(predictions[0], target);
   showPredictions(predictions, current.target, explainClass);
   showCommand();
 }
@@ -99,7 +101,7 @@ function markStale(stale) {
 /** Show the answer for another class: from the explanation at hand, or from a new one where it does not have it. */
 function explainClass(prediction) {
   const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
-  setOption("target", classValue(prediction, settings.classes));
+  clickTarget(prediction.rank === 1 ? "" : classValue(prediction, settings.classes));
   const { contrast: against } = form.elements;
   if (classSaid(against.value, settings.classes) === prediction.class_index) setOption("contrast", ""); // not against itself
   optionsChanged();
@@ -107,12 +109,18 @@ function explainClass(prediction) {
     run();
     return;
   }
+  clearMessages();
   switchMaps(answer);
   showTop(answer);
-  current.options = { ...current.options, target: classValue(prediction, settings.classes) };
-  // It may have been this very class.
-  if (current.options.contrast) current.options.contrast = classValue(contrast.other, settings.classes);
+  current.options = optionsFor(current.options, form.elements.target.value);
   showTarget(answer);
+  if (alike(chosen(), current.options)) markStale(false);
+}
+
+/** The options that the answer at hand would take for another class, which may have been the one it is compared with. */
+function optionsFor({ target, ...others }, said) {
+  if (others.contrast) others.contrast = classValue(contrast.other, settings.classes);
+  return said ? { ...others, target: said } : others;
 }
 
 function startClock() {
@@ -197,7 +205,7 @@ function prepareInput() {
     take(event.target.files[0]);
     event.target.value = ""; // else a file that has changed could not be chosen again
   });
-  document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+  document.addEventListener("paste", (event) => take(pasted(event)));
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     $("drop").classList.add("over");
@@ -212,6 +220,7 @@ function prepareInput() {
 
 function prepareOptions() {
   form.elements.stride.addEventListener("input", (event) => (event.target.dataset.edited = "true"));
+  form.elements.target.addEventListener("input", (event) => delete event.target.dataset.clicked);
   form.addEventListener("input", optionsChanged);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -31,6 +31,11 @@ function featuresFor(layers, wanted, high) {
   return Number(wanted) > most ? String(most) : wanted;
 }
 
+/** Whether two say the same, in whatever order. */
+function alike(one, other) {
+  return Object.keys({ ...one, ...other }).every((name) => one[name] === other[name]);
+}
+
 /** The indices of the classes of that name, a label or synset in any case. */
 function called(text, classes) {
   const said = plain(text);

@@ -126,8 +126,7 @@ function drawSquare() {
   context.rect(left * scale, top * scale, window * scale, window * scale);
   context.clip();
   if (view.answer.occlusion.fill === "blur") {
-    context.filter = `blur(${(window / 4) * scale}px)`;
-    context.drawImage(view.picture.square, 0, 0, canvas.width, canvas.height);
+    drawBlurred(context, view.picture.square, canvas.width, (window / 4) * scale);
   } else {
     context.fillStyle = fillColour();
     context.fillRect(0, 0, canvas.width, canvas.height);

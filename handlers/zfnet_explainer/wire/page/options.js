@@ -49,6 +49,20 @@ function setOption(name, value) {
   else for (const box of group.querySelectorAll("input")) box.checked = value.split(",").includes(box.value);
 }
 
+/** The class to explain, of this picture's predictions: unlike one that a person writes, it is not the next picture's. */
+function clickTarget(said) {
+  setOption("target", said);
+  form.elements.target.dataset.clicked = "true";
+}
+
+function forgetClicked() {
+  const { target } = form.elements;
+  if (!target.dataset.clicked) return;
+  delete target.dataset.clicked;
+  target.value = "";
+  optionsChanged();
+}
+
 /** Options as they would be written, those of a method that is off left out. */
 function written() {
   const fields = new FormData(form);
@@ -73,11 +87,9 @@ function optionsChanged() {
   stride.max = form.elements.window.value;
   colour.hidden = fill.value !== "colour";
   features.disabled = feature.value.trim() !== "";
-  const values = written();
-  for (const set of form.querySelectorAll("[data-method]")) {
-    set.disabled = !values.methods.split(",").includes(set.dataset.method);
-  }
-  showSquares(values);
+  const methods = new FormData(form).getAll("methods");
+  for (const set of form.querySelectorAll("[data-method]")) set.disabled = !methods.includes(set.dataset.method);
+  showSquares(written()); // which reads only what is enabled
   $("changed").textContent =
     Object.entries(chosen()).map(([name, value]) => `${name} ${value || "empty"}`).join(" · ") || "all at their defaults";
 }

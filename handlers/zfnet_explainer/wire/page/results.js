@@ -27,6 +27,12 @@ function showPredictions(predictions, target, onChoose) {
   if (focused) $("predictions").querySelector(`[value="${focused}"]`)?.focus({ preventScroll: true });
 }
 
+/** Above all results, where they are of another class than the predicted one. */
+function showAsked(first, target) {
+  show("asked", first.class_index !== target.class_index);
+  $("asked").textContent = `Explained for ${target.label}, the class that was asked for; the prediction is ${first.label}.`;
+}
+
 /** What Captum found; where it disagrees, that stands above all results too. */
 function showCheck({ crosscheck, target }) {
   const compared = ["deconv", "occlusion"].filter((method) => crosscheck?.[method]);

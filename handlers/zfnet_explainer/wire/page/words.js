@@ -111,10 +111,17 @@ function verdict(method, target, { library, version, [method]: { agrees, max_rel
     `${version}: largest difference ${difference.toExponential(1)} of the largest value.`;
 }
 
+/** How far a reduced precision is off; nothing where the evaluation is exact. */
+function deviation(occlusion, target) {
+  const { max_deviation: off, contrast } = occlusion ?? {};
+  if (off == null) return "";
+  const odds = contrast ? `, against ${contrast.label} ${contrast.max_deviation.toExponential(1)} nats` : "";
+  return `${target.label} at most ${off.toExponential(1)}${odds} from float32 where compared`;
+}
+
 /** Where an answer comes from: pairs of a term and its text. */
 function facts({ request_id, model, image, timing_ms, occlusion, target }, classes) {
   const { crop, preprocessing } = image;
-  const deviation = occlusion?.max_deviation;
   return [
     ["request", request_id],
     ["model", `${model.name} ${model.version} on ${model.device}`],
@@ -122,7 +129,7 @@ function facts({ request_id, model, image, timing_ms, occlusion, target }, class
     ["validation", accuracy(model.validation, classes)],
     ["picture", `${image.width} × ${image.height} pixels, the square of ${crop.width} from row ${crop.top}, column ${crop.left}`],
     ["preprocessing", `to ${preprocessing.size} × ${preprocessing.size}, less mean ${preprocessing.mean.join(", ")}, over ${preprocessing.std.join(", ")}`],
-    ["deviation", deviation == null ? "" : `${target.label} at most ${deviation.toExponential(1)} from float32 where compared`],
+    ["deviation", deviation(occlusion, target)],
     ["time", Object.entries(timing_ms).map(([stage, ms]) => `${stage} ${seconds(ms)}`).join(", ")],
   ];
 }
