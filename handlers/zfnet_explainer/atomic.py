@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def naming(target: Path) -> Iterator[None]:
-    """An OSError of the block names this file where it names none: a write that finds the disk full does not."""
+    """Give an OSError of the block this file's name where it has none, as that of a full disk."""
     try:
         yield
     except OSError as error:

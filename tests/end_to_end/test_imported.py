@@ -15,9 +15,10 @@ from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
 from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.torchvision_nets import PREPROCESSING
 from zfnet_explainer.pictures.decode import decode
-from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive, model_of
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.packed import read_packed
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .. import document
@@ -51,7 +52,7 @@ def server(net: nn.Sequential, tmp_path_factory: pytest.TempPathFactory) -> Iter
     weights = folder / "my-net.safetensors"
     save_checkpoint(net, weights, classes=CLASSES, preprocessing=PREPROCESSING, full=True)
     ensure_archive(folder / "my.mar", weights, WorkerOptions(device=Device.CPU))
-    options = ServerOptions(model=model_of(folder / "my.mar"))
+    options = ServerOptions(model=read_packed(folder / "my.mar").model)
     with running_server(folder / "my.mar", folder / "run", options) as running:
         yield running
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from zfnet_explainer.torchserve.archive import HANDLER, MODEL_CONFIG, pack
+from zfnet_explainer.torchserve.archive import HANDLER, pack
+from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 
 # All that TorchServe's worker asks of torch is whether an answer is a tensor: with this it is ready at once.
 NO_TORCH = {"torch.py": b"class Tensor: ...\n"}

@@ -15,18 +15,13 @@ from tests.samples import MODEL_STORE
 from zfnet_explainer.pictures.samples import load as load_samples
 from zfnet_explainer.torchserve import archive as archives
 from zfnet_explainer.torchserve.archive import (
-    MANIFEST,
-    MODEL_CONFIG,
     WorkerOptions,
-    allowed_origin,
-    check_archive,
     ensure_archive,
-    model_of,
     package_version,
-    workers_of,
 )
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.packed import MANIFEST, MODEL_CONFIG, Packed, check_archive, read_packed
 
 
 def record_of(weights: bytes, **entries: object) -> bytes:
@@ -53,7 +48,7 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
     assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
     parts = {part for name in names for part in name.split("/")}
     assert not parts & {"training", "commands", "serving", "__pycache__"}
-    assert manifest["model"]["modelName"] == model_of(out) == "flowers"
+    assert manifest["model"]["modelName"] == read_packed(out).model == "flowers"
     assert manifest["model"]["modelVersion"] == package_version()
     assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
 
@@ -112,7 +107,7 @@ def test_options_reach_the_workers_configuration(tmp_path: Path, weights: Path) 
     ensure_archive(out, weights, options)
     with zipfile.ZipFile(out) as archive:
         config = yaml.safe_load(archive.read("model-config.yaml"))
-    assert (config["minWorkers"], config["maxWorkers"], workers_of(out)) == (3, 3, 3)
+    assert (config["minWorkers"], config["maxWorkers"], read_packed(out).workers) == (3, 3, 3)
     assert (config["batchSize"], config["maxBatchDelay"]) == (4, 7)
     assert (config["responseTimeout"], config["startupTimeout"]) == (600, 120)
     assert (config["deviceType"], config["explainer"]["device"]) == ("gpu", "cuda")
@@ -160,13 +155,13 @@ def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> N
 @pytest.mark.parametrize("origin", ["https://example.com", "*", ""])
 def test_says_which_origin_it_was_packaged_with(tmp_path: Path, weights: Path, origin: str) -> None:
     ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions(allowed_origin=origin))
-    assert allowed_origin(tmp_path / "zfnet.mar") == origin
+    assert read_packed(tmp_path / "zfnet.mar").allowed_origin == origin
 
 
 def foreign_archive(path: Path, config: str | None) -> Path:
     """An archive as another tool may write it, with this model-config.yaml or none."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MANIFEST, "{}")
+        archive.writestr(MANIFEST, '{"model": {"modelName": "theirs"}}')
         if config is not None:
             archive.writestr(MODEL_CONFIG, config)
     return path
@@ -174,13 +169,14 @@ def foreign_archive(path: Path, config: str | None) -> Path:
 
 @pytest.mark.parametrize("config", [None, "", "minWorkers: 1", "explainer: {}", "explainer: {allowed_origin: }"])
 def test_an_archive_that_names_no_origin_allows_none(tmp_path: Path, config: str | None) -> None:
-    assert allowed_origin(foreign_archive(tmp_path / "foreign.mar", config)) == ""
+    workers = 1 if config == "minWorkers: 1" else None
+    assert read_packed(foreign_archive(tmp_path / "foreign.mar", config)) == Packed("theirs", workers, "")
 
 
 @pytest.mark.parametrize("config", ["explainer: {", "explainer: 3", "- a list", "\x00"])
 def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path, config: str) -> None:
     with pytest.raises(ServingError, match=r"foreign\.mar has a model-config\.yaml that cannot be read"):
-        allowed_origin(foreign_archive(tmp_path / "foreign.mar", config))
+        read_packed(foreign_archive(tmp_path / "foreign.mar", config))
 
 
 @pytest.mark.parametrize("content", [None, b"no archive", b""])
@@ -250,4 +246,4 @@ def test_an_archive_whose_manifest_is_damaged_is_refused(tmp_path: Path, weights
     content[content.index(b'"modelName"')] ^= 1
     out.write_bytes(content)
     with pytest.raises(ServingError, match="cannot be read: build it again"):
-        model_of(out)
+        read_packed(out)

@@ -7,9 +7,10 @@ import httpx
 import pytest
 
 from zfnet_explainer.commands.serve import introduce
-from zfnet_explainer.torchserve.archive import WorkerOptions, model_config, workers_of
+from zfnet_explainer.torchserve.archive import WorkerOptions, model_config
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.packed import read_packed
 from zfnet_explainer.torchserve.server import running_server
 
 from ..waiting import PATIENCE_S, wait_for
@@ -45,7 +46,7 @@ def test_each_worker_has_a_gpu_of_its_own(
             answers.add(httpx.post(url, content=b"x", timeout=PATIENCE_S, trust_env=False).text)
             return len(answers) >= GPUS
 
-        introduce(server, 1, workers_of(archive))
+        introduce(server, 1, read_packed(archive).workers)
         introduce(server, 1, 1)
         wait_for(all_have_answered, f"these alone have answered: {answers}")
     assert answers == {str(gpu) for gpu in range(GPUS)}

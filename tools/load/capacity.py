@@ -25,9 +25,10 @@ from tests.samples import MODEL_STORE
 
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
-from zfnet_explainer.torchserve.archive import MODEL_CONFIG, WorkerOptions, archive_members, pack
+from zfnet_explainer.torchserve.archive import WorkerOptions, archive_members, pack
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device, visible_gpus
+from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .clients import EXPLAIN, PREDICT, at_once, in_turn

@@ -79,7 +79,7 @@ def by_class(counts: Tensor) -> tuple[ClassAccuracy, ...]:
 def as_validation(measured: Accuracy, classes: Sequence[ClassName]) -> dict[str, Any]:
     """The record's `validation`, rounded; `ece_with_temperature` is that of pictures it was not fitted to.
 
-    A temperature that makes those worse, as one that was fitted to a few pictures may, is 1.
+    Where the fitted temperature makes that error worse, as one of a few pictures may, 1 is recorded.
     """
     found = measured.calibration
     helps = found.held_out_after < found.held_out_before

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ..torchserve.archive import WorkerOptions, allowed_origin, ensure_archive, model_of, workers_of
+from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.config import MAX_RESPONSE_BYTES, ServerOptions, is_loopback
 from ..torchserve.devices import Device, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
+from ..torchserve.packed import read_packed
 from ..torchserve.ports import LOOPBACK
 from ..torchserve.run_folder import make
 from ..torchserve.server import RunningServer, running_server
@@ -94,10 +95,11 @@ def serve(
                 "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
                 "leave them out, or leave --archive out and one is built with them"
             )
-        origin = allowed_origin(archive) if archive else allow_origin  # TorchServe is to say what the workers do
-        _check_pages(origin, token=token)
+        if archive:
+            allow_origin = read_packed(archive).allowed_origin  # TorchServe is to say what the workers do
+        _check_pages(allow_origin, token=token)
         gpus = _gpus(device)
-        with Progress() as progress:
+        with StatusLine() as progress:
             if archive is None:
                 options = WorkerOptions(
                     workers=workers or max(1, gpus),
@@ -107,13 +109,14 @@ def serve(
                     allowed_origin=allow_origin,
                 )
                 archive = _built(run_dir, weights or WEIGHTS, options, progress)
-            name = model_name or model_of(archive)
+            packed = read_packed(archive)
             where = ServerOptions(
                 host=host, port=port, management_port=management_port, metrics_port=metrics_port,
-                token=token, gpus=gpus, model=name, console=console_log, allowed_origin=origin,
+                token=token, gpus=gpus, model=model_name or packed.model, console=console_log,
+                allowed_origin=allow_origin,
             )  # fmt: skip
             with running_server(archive, run_dir, where, progress) as server:
-                introduce(server, progress.done(), workers_of(archive))
+                introduce(server, progress.done(), packed.workers)
                 drain(server, settle_seconds, drain_seconds, progress)
         console.print("stopped")
     except ServingError as error:
@@ -122,14 +125,14 @@ def serve(
         console.print("stopped")
 
 
-class Progress:
+class StatusLine:
     """What is going on: one changing line with its seconds on a terminal, a line a step elsewhere."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._status = console.status("")
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "StatusLine":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,7 +177,7 @@ def _gpus(device: Device) -> int:
     return gpus
 
 
-def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: Progress) -> Path:
+def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: StatusLine) -> Path:
     """The archive with these weights and options, built anew only where something has changed."""
     progress("building the archive")
     make(run_dir)

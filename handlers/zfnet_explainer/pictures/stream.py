@@ -33,7 +33,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The share of a split's pictures, at least one where it is not 0, that may be unreadable: told, and left out."""
+    """How many of a split's pictures may be unreadable: a share, rounded up. `tell` hears of each; all are left out."""
 
     share: float
     tell: Callable[[str], None]

@@ -27,9 +27,9 @@ class OneThread:
     ones, GCC's OpenMP lets threads sleep between operations, and an explanation takes a fifth longer. For
     the same reason the thread that makes this object is left with one.
 
-    Linux gives every thread its own niceness; elsewhere all work runs at the usual one. So it does where nothing
-    `gives_way`: on a GPU, whose time no niceness divides, and where cuDNN's plans are a thread's own. With each new
-    thread they would be made anew, and those of the last one never be freed.
+    Linux gives every thread its own niceness; elsewhere all work runs at the usual one. Without `gives_way`, for a
+    GPU, all work keeps one thread: niceness divides no GPU time, and cuDNN's plans belong to a thread. A new one would
+    make them anew, and the old ones would never be freed.
     """
 
     def __init__(self, torch_threads: int, gives_way: bool = True) -> None:

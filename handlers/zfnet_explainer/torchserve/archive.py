@@ -22,14 +22,13 @@ from ..pictures import samples
 from ..pictures.atlas import FOLDER, BadAtlas, load
 from .devices import Device
 from .errors import ServingError
+from .packed import MANIFEST, MODEL_CONFIG
 from .shipped import PACKAGE, SHIPPED, SOURCES
 
 MODEL = "zfnet"
 WEIGHTS = f"{MODEL}.safetensors"
 RECORD = f"{MODEL}.json"
 HANDLER = "zfnet_handler.py"
-MODEL_CONFIG = "model-config.yaml"
-MANIFEST = "MAR-INF/MANIFEST.json"
 
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # The rooms of the package that answer requests travel, each as a whole, and nothing else.
@@ -135,68 +134,12 @@ def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:
         raise ServingError(f"the folder of {out} cannot be written ({error.strerror}): name another") from error
 
 
-def check_archive(path: Path) -> None:
-    """Raise ServingError where a file is missing or is no archive that TorchServe could load."""
-    if not path.is_file():
-        raise ServingError(f"there is no archive {path}: build it with `zfnet-explainer package`")
-    if not zipfile.is_zipfile(path):
-        raise ServingError(f"{path} is not a model archive: build it again with `zfnet-explainer package`")
-    with zipfile.ZipFile(path) as archive:
-        if MANIFEST not in archive.namelist():
-            raise ServingError(f"{path} has no {MANIFEST}: build it again with `zfnet-explainer package`")
-
-
-def allowed_origin(path: Path) -> str:
-    """The other web origin whose pages the archive's workers let ask, `*` for all, empty for none.
-
-    Raises ServingError for what is no archive, or one whose configuration cannot be read.
-    """
-    return str(_configured(path, "explainer", "allowed_origin") or "")
-
-
-def workers_of(path: Path) -> int | None:
-    """How many workers TorchServe starts for an archive; None where the archive leaves that to TorchServe.
-
-    Raises ServingError as `allowed_origin` does.
-    """
-    workers: int | None = _configured(path, "minWorkers")
-    return workers
-
-
-def model_of(path: Path) -> str:
-    """The name of an archive's model, under which it is served. Raises ServingError as `check_archive` does."""
-    check_archive(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name: str = json.loads(archive.read(MANIFEST))["model"]["modelName"]
-    except (zipfile.BadZipFile, ValueError, LookupError, TypeError) as error:
-        again = "build it again with `zfnet-explainer package`"
-        raise ServingError(f"{path} has a {MANIFEST} that cannot be read: {again}") from error
-    return name
-
-
 def package_version() -> str:
     """The project's version, which is also the archive's."""
     try:
         return version("zfnet-explainer")
     except PackageNotFoundError:  # a checkout on the path, which nobody has installed
         return str(tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]["version"])
-
-
-def _configured(path: Path, *keys: str) -> Any:
-    """What an archive's configuration has under these keys, one below the other; None where it has nothing there."""
-    check_archive(path)
-    with zipfile.ZipFile(path) as archive:
-        if MODEL_CONFIG not in archive.namelist():
-            return None
-        try:
-            value = yaml.safe_load(archive.read(MODEL_CONFIG))
-            for key in keys:
-                value = (value or {}).get(key)
-        except (yaml.YAMLError, zipfile.BadZipFile, AttributeError) as error:
-            again = "build it again with `zfnet-explainer package`"
-            raise ServingError(f"{path} has a {MODEL_CONFIG} that cannot be read: {again}") from error
-    return value
 
 
 def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:

@@ -135,7 +135,7 @@ def properties(options: ServerOptions, store: Path) -> str:
         "metrics_config": METRICS_CONFIG,
         "disable_system_metrics": True,  # on a GPU machine they log tracebacks without nvgpu
     }
-    if options.allowed_origin:  # what TorchServe answers a browser that asks beforehand
+    if options.allowed_origin:  # what TorchServe answers a browser's preflight request
         values |= {
             "cors_allowed_origin": options.allowed_origin,
             "cors_allowed_methods": "GET, POST, PUT",

@@ -21,9 +21,10 @@ import psutil
 
 from ..atomic import write_whole
 from . import diagnosis
-from .archive import MODEL, check_archive
+from .archive import MODEL
 from .config import ServerOptions, properties
 from .errors import ServingError
+from .packed import check_archive
 from .run_folder import RunFolder, claimed
 from .signals import signals_held
 

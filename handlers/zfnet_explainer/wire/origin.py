@@ -13,9 +13,9 @@ DEFAULT_PORTS = {"http": "80", "https": "443"}
 def check_origin(header: Callable[[str], str], allowed: str) -> None:
     """Raise ForbiddenOrigin for a page of another web origin, but for the allowed one; `*` allows all.
 
-    `header` gives the request's headers by their names in lower case, empty where they are absent. What a
-    browser says in those that are read here no page can forge: they are the browser's own, or sent only after
-    it has asked the server whether it may. Clients that are no browsers send none.
+    `header` gives the request's headers by their names in lower case, empty where they are absent. No
+    page can forge those that are read here: the browser sets them itself, or sends them only after a preflight request.
+    Clients that are no browsers send none.
     """
     origin, site = header("origin"), header("sec-fetch-site")
     if allowed == "*" or (origin and origin == allowed):

@@ -15,7 +15,7 @@ FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compr
 
 
 def bound_json(options: Options, pictures: int, rules: Rules, limit: int) -> None:
-    """The grids of `by_class`."""
+    """What the grids of `by_class` take, about."""
     count, classes = _squares(options, rules), options.top_k
     if pictures * count * classes * PROBABILITY > limit:
         several = "" if pictures == 1 else f"{pictures} pictures x "
@@ -27,7 +27,7 @@ def bound_json(options: Options, pictures: int, rules: Rules, limit: int) -> Non
 
 
 def bound_npz(options: Options, rules: Rules, limit: int) -> None:
-    """The logits."""
+    """What the logits take, at least."""
     count, classes = _squares(options, rules), len(rules.classes)
     if count * classes * FLOAT32 > limit:
         raise TooMuchWork(
@@ -38,7 +38,7 @@ def bound_npz(options: Options, rules: Rules, limit: int) -> None:
 
 
 def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    """Projections, pixels and logits, each of them zero, of those that are wanted."""
+    """The wanted projections, pixels and logits, every number of them 0, which JSON writes shortest."""
     pictures, values = len(request.sound), 3 * rules.size**2
     projected = len(options.layers) * len(options.feature or range(options.features))
     projections = _asked(request, ".projection", pictures * projected if "deconv" in options.methods else 0)

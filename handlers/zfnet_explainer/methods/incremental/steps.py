@@ -43,7 +43,7 @@ class Direct(Step):
 
 
 class Winograd(Step):
-    """Add to what the layer gives for the clean picture what it makes of the differences from that picture.
+    """The clean output plus the convolution of the input's differences from the clean input: it is linear.
 
     `below` and `given` are the clean maps that the layer reads and gives.
     """
@@ -69,7 +69,7 @@ class Winograd(Step):
         return outputs.flatten(0, 2), region
 
     def _differences(self, rows: Tensor, changed: SquareRows) -> Tensor:
-        """What each changed row has more than the clean one, behind a row of zeros for what is unchanged."""
+        """Each changed row minus its cell's clean row, behind a row of zeros, to which unchanged cells point."""
         before = self.workspace.gather("clean", self.below.rows, self.below.index(*changed.cells()))
         differences = self.workspace.take("differences", rows.dtype, 1 + len(rows), rows.shape[1])
         differences[0] = 0

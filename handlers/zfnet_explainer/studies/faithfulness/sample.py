@@ -53,7 +53,7 @@ def places_of(synsets: Sequence[str] | None, labels: Tensor, record: Record) -> 
 
 
 def labelled_sample(source: Source, labels: Tensor, places: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """The same of the pictures at these places, and their labels of all `labels`."""
+    """`count` of the pictures at `places`, drawn by the seed, and their labels [n]."""
     drawn = _drawn(places, count, seed)
     return _pictures(source, drawn), labels[drawn]
 

@@ -7,9 +7,10 @@ from statistics import median
 
 import httpx
 
-from ...torchserve.archive import HANDLER, MODEL, MODEL_CONFIG, WorkerOptions, ensure_archive, model_config, pack
+from ...torchserve.archive import HANDLER, MODEL, WorkerOptions, ensure_archive, model_config, pack
 from ...torchserve.config import ServerOptions
 from ...torchserve.devices import Device
+from ...torchserve.packed import MODEL_CONFIG
 from ...torchserve.server import running_server
 from .machine import CPU, seconds
 from .requests import fresh_pictures

@@ -6,8 +6,8 @@ To open it as a file, or to serve it from a gateway, fetch it:
 
 It then asks for the server's address, and both must let the page's origin in, which is `null` for a file: TorchServe by
 `cors_allowed_origin` and `cors_allowed_methods=POST` in config.properties, and the workers by `allowed_origin` in the
-archive's model-config.yaml. Where TorchServe asks for keys that is not enough: it refuses the browser's question
-beforehand, which carries none.
+archive's model-config.yaml. Where TorchServe asks for keys that is not enough: it refuses the browser's
+preflight request (OPTIONS), which carries none.
 """
 
 import base64
