@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from .management import NotHealthy, described
+from .management import NotHealthy, model_now
 from .server import RunningServer
 
 # The handler's: docs/metrics.md. TorchServe itself tells of the requests that wait, and of no others.
@@ -33,7 +33,7 @@ class Activity:
 
 def activity(server: RunningServer) -> Activity:
     """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell."""
-    waiting = described(server.folder)["jobQueueStatus"]["pendingRequests"]
+    waiting = model_now(server.folder)["jobQueueStatus"]["pendingRequests"]
     told = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
     try:
         samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .management import NotHealthy, described
+from .management import NotHealthy, model_now
 from .run_folder import RunFolder
 
 
@@ -36,6 +36,6 @@ def check_staying(folder: RunFolder) -> None:
 
 def check_alive(folder: RunFolder) -> None:
     """Raise NotHealthy where no worker has the model loaded; TorchServe's /ping says yes also then."""
-    states = [worker["status"] for worker in described(folder)["workers"]]
+    states = [worker["status"] for worker in model_now(folder)["workers"]]
     if "READY" not in states:
         raise NotHealthy(f"no worker is READY: {', '.join(states) or 'there is none'}")

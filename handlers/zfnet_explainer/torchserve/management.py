@@ -1,8 +1,6 @@
 """TorchServe's management API, asked from beside the server; imports little, since probes ask every few seconds."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -16,44 +14,50 @@ class NotHealthy(Exception):
     """What is wrong, in words for a probe's log."""
 
 
-def described(folder: RunFolder) -> dict[str, Any]:
+class Unanswered(NotHealthy):
+    """Nothing answers, or the keys are not whole: where a server was just started, a moment later they may be."""
+
+
+def model_now(folder: RunFolder) -> dict[str, Any]:
     """What the management API says of the model that this folder's server has. Raises NotHealthy where it does not."""
     config = _properties(folder.config)
     address, model = config["management_address"].removeprefix("http://"), config["load_models"].partition("=")[0]
-    status, said = _get(folder, address, f"/models/{model}", "management")
-    if status == 400 and folder.key_file.exists():  # the key is over, after an hour: TorchServe writes a new one
-        _get(folder, address, "/token?type=management", "API")
-        status, said = _get(folder, address, f"/models/{model}", "management")
+    keys = None if config["disable_token_authorization"] == "true" else folder.key_file  # noqa: S105
+    status, said = _get(address, f"/models/{model}", keys, "management")
+    if status == 400 and keys:  # the key is over, after an hour: TorchServe writes a new one
+        _get(address, "/token?type=management", keys, "API")
+        status, said = _get(address, f"/models/{model}", keys, "management")
     if status != 200:
         raise NotHealthy(f"TorchServe does not know the model: {status} {said}")
-    with _readable("TorchServe's answer"):
-        model_now: dict[str, Any] = json.loads(said)[0]
-    return model_now
+    try:
+        found: dict[str, Any] = json.loads(said)[0]
+    except (ValueError, LookupError, TypeError) as error:
+        raise NotHealthy(f"TorchServe's answer cannot be read: {error}") from error
+    return found
 
 
-def _get(folder: RunFolder, address: str, path: str, key: str) -> tuple[int, str]:
-    headers = {}
-    if folder.key_file.exists():  # it asks for tokens
-        with _readable(folder.key_file):  # it may just be written anew
-            keys = json.loads(folder.key_file.read_text())
-            headers["Authorization"] = f"Bearer {keys[key]['key']}"
+def _get(address: str, path: str, keys: Path | None, key: str) -> tuple[int, str]:
+    """Status and body of an answer, asked for with that key of the file where there is one."""
+    headers = {"Authorization": f"Bearer {_key(keys, key)}"} if keys else {}
     connection = HTTPConnection(address, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")
     except (OSError, HTTPException) as error:
-        raise NotHealthy(f"TorchServe does not answer: {error}") from error
+        raise Unanswered(f"TorchServe does not answer: {error}") from error
     finally:
         connection.close()
 
 
-@contextmanager
-def _readable(what: object) -> Iterator[None]:
+def _key(keys: Path, name: str) -> str:
     try:
-        yield
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise NotHealthy(f"{what} cannot be read: {error}") from error
+        key: str = json.loads(keys.read_text())[name]["key"]
+    except FileNotFoundError as error:
+        raise Unanswered(f"TorchServe does not answer: {keys} is there while it runs, and is not there") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:  # it may just be written anew
+        raise Unanswered(f"{keys} cannot be read: {error}") from error
+    return key
 
 
 def _properties(path: Path) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A TorchServe that starts, says when it is ready or why it is not, and leaves nothing behind."""
 
-import json
 import locale
 import os
 import re
@@ -16,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
-import httpx
 import psutil
 
 from ..atomic import write_whole
@@ -24,6 +22,7 @@ from . import diagnosis
 from .archive import MODEL
 from .config import ServerOptions, properties
 from .errors import ServingError
+from .management import NotHealthy, Unanswered, model_now
 from .packed import check_archive
 from .run_folder import RunFolder, claimed
 from .signals import signals_held
@@ -53,13 +52,6 @@ class RunningServer:
     @property
     def metrics_url(self) -> str:
         return self.options.metrics_url
-
-    def authorization(self, api: str) -> dict[str, str]:
-        """The header that the API, `inference` or `management`, asks for; none without tokens."""
-        if not self.options.token:
-            return {}
-        keys = json.loads(self.folder.key_file.read_text())
-        return {"Authorization": f"Bearer {keys[api]['key']}"}
 
     def check_alive(self) -> None:
         """Raise ServingError where the server has ended by itself."""
@@ -185,34 +177,29 @@ def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> N
     folder = server.folder
     deadline = time.monotonic() + READY_TIMEOUT_S
     loading = False
-    # The environment's proxies are not for the loopback.
-    with httpx.Client(base_url=server.management_url, trust_env=False, timeout=5) as client:
-        while time.monotonic() < deadline:
-            server.check_alive()
-            if diagnosis.will_not_load(folder.logs):
-                raise _failure(f"the model could not be loaded: {diagnosis.worker_cause(folder.logs)}", folder)
-            model = _describe(client, server)
-            if model is not None:
-                if _is_ready(model):
-                    return
-                if not loading:
-                    report("loading the model")
-                    loading = True
-            time.sleep(POLL_S)
+    while time.monotonic() < deadline:
+        server.check_alive()
+        if diagnosis.will_not_load(folder.logs):
+            raise _failure(f"the model could not be loaded: {diagnosis.worker_cause(folder.logs)}", folder)
+        model = _model(folder)
+        if model is not None:
+            if _is_ready(model):
+                return
+            if not loading:
+                report("loading the model")
+                loading = True
+        time.sleep(POLL_S)
     raise _failure(f"the model was not ready within {READY_TIMEOUT_S} s", folder)
 
 
-def _describe(client: httpx.Client, server: RunningServer) -> dict[str, Any] | None:
+def _model(folder: RunFolder) -> dict[str, Any] | None:
     """What the management API says of the model; None while it does not answer yet."""
     try:
-        answer = client.get(f"/models/{server.options.model}", headers=server.authorization("management"))
-    except (httpx.TransportError, FileNotFoundError, json.JSONDecodeError):
-        return None  # not listening yet, or its keys are not or only half written
-    if answer.is_error:  # models are registered before it listens
-        cause = diagnosis.server_cause(server.folder.logs)
-        raise _failure(f"TorchServe does not know the model ({answer.status_code}): {cause}", server.folder)
-    model: dict[str, Any] = answer.json()[0]
-    return model
+        return model_now(folder)
+    except Unanswered:
+        return None
+    except NotHealthy as error:  # models are registered before it listens
+        raise _failure(f"{error}: {diagnosis.server_cause(folder.logs)}", folder) from error
 
 
 def _is_ready(model: dict[str, Any]) -> bool:
