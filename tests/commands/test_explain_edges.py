@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from zfnet_explainer.commands import remote
+from zfnet_explainer.commands import asking
 from zfnet_explainer.commands.bulk import MADE_WITH
 from zfnet_explainer.commands.explain import explain
 
@@ -125,7 +125,7 @@ def test_a_file_system_that_fails_for_the_moment_is_no_pictures_fault(monkeypatc
     def stale(_: Path) -> bytes:
         raise OSError(errno.ESTALE, "Stale file handle")
 
-    monkeypatch.setattr(remote, "read_file", stale)
-    with pytest.raises(remote.Aborted, match=r"a\.jpg cannot be read now: Stale file handle") as caught:
-        remote.answer_to(Path("a.jpg"), lambda _: (200, b""))
+    monkeypatch.setattr(asking, "read_file", stale)
+    with pytest.raises(asking.Aborted, match=r"a\.jpg cannot be read now: Stale file handle") as caught:
+        asking.answer_to(Path("a.jpg"), lambda _: (200, b""))
     assert caught.value.exit_code == 1

@@ -328,7 +328,7 @@ def test_a_long_run_of_blanks_is_an_empty_picture_at_once(blanks: str) -> None:
 
 def test_a_request_has_so_many_megapixels_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pictures it has: the one after those that are too many is not decoded."""
-    monkeypatch.setattr(wire_encoded, "MAX_TOGETHER", 10)
+    monkeypatch.setattr(wire_encoded, "MAX_DECODED_PIXELS", 10)
     pictures = ask_json({"instances": [{"data": {"b64": B64}}] * 3}).pictures
     assert isinstance(pictures[0], Picture)
     for refused in pictures[1:]:

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from ..atomic import write_whole
-from .remote import Aborted
+from .asking import Aborted
 
 MADE_WITH = "made-with.json"
 

@@ -16,10 +16,11 @@ from ..pictures.files import pictures_under
 from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
+from .asking import Aborted, Ask, Options, answer_to, check_options, reason
 from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
 from .device import Where
 from .paths import WEIGHTS, writable
-from .remote import BUSY, Aborted, Ask, Options, answer_to, check_options, check_url, reason, remote
+from .remote import BUSY, check_url, remote
 
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar

@@ -1,78 +1,32 @@
 """A server that explains pictures for `zfnet-explainer explain --url`: asked, waited for, and checked to be able to."""
 
 import base64
-import errno
-import json
 import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate_to_datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from ..pictures.files import read_file
+from .asking import Aborted, Ask, Options, answer_to, field
 from .connection import connected
 
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
-# What makes a file unreadable for good; another OSError is the file system's.
-UNREADABLE = {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
-    errno.ENAMETOOLONG,
-}  # fmt: skip
 BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
 TRIES = 60
 TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
 WAIT_S, LONGEST_WAIT_S = 5, 600
-OPTION_CODES = ("invalid_option", "too_much_work")
 PROBES = 5  # pictures that a server may refuse before it is not asked any more for its weights
-
-Options = dict[str, str]
-Ask = Callable[[bytes], tuple[int, bytes]]  # a picture -> status, body
-
-
-class Aborted(Exception):
-    """No other picture would fare better, whichever is next; the message says why and what to do."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:
-    """What is answered to a file, or that it cannot be read.
-
-    Raises Aborted where that is not the file's fault, such as a stale handle of NFS: another time it may be read.
-    """
-    try:
-        content = read_file(picture)
-    except OSError as error:
-        if error.errno not in UNREADABLE:
-            raise Aborted(f"{picture} cannot be read now: {error.strerror}") from error
-        return 400, f"it cannot be read: {error.strerror}".encode()
-    return ask(content)
-
-
-def check_options(status: int, body: bytes) -> None:
-    """Raise Aborted where an answer refuses the options that all pictures are asked with."""
-    error = _error(body)
-    if status == 400 and error.get("code") in OPTION_CODES and "option" in error:
-        raise Aborted(f"no picture is explained with these options: {reason(body)}", os.EX_USAGE)
-
-
-def reason(body: bytes) -> str:
-    """What a refusal says in words, or its beginning where it is none of the contract's."""
-    message = _error(body).get("message")
-    return message if isinstance(message, str) else body.decode(errors="replace")[:300]
 
 
 def check_url(url: str) -> None:
@@ -155,7 +109,7 @@ class Server:
 
     def _check(self, reply: "httpx.Response") -> None:
         status = reply.status_code
-        keyless = status == 400 and _field(reply.content, "type") == "InvalidKeyException"
+        keyless = status == 400 and field(reply.content, "type") == "InvalidKeyException"
         refused = f"{self.url} takes no picture ({status})"
         if status in (401, 403) or keyless:
             advice = f"{_described(self.token)}: give one that it takes, with --token or as ZFNET_TOKEN"
@@ -180,7 +134,7 @@ def _described(token: str | None) -> str:
     try:
         payload = token.split(".")[1]
         claims = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        name, end = _field(claims, "sub"), datetime.fromtimestamp(_field(claims, "exp"), UTC)
+        name, end = field(claims, "sub"), datetime.fromtimestamp(field(claims, "exp"), UTC)
     except (IndexError, ValueError, TypeError, OverflowError):
         return "the token that it was given"
     return f"the token of {name!r}, good until {end:%Y-%m-%d %H:%M} UTC"
@@ -201,21 +155,6 @@ def _wait(headers: Mapping[str, str]) -> float:
 
 
 def _weights_sha256(prediction: bytes) -> str | None:
-    model = _field(prediction, "model")
+    model = field(prediction, "model")
     found = model.get("weights_sha256") if isinstance(model, dict) else None
     return found if isinstance(found, str) else None
-
-
-def _error(body: bytes) -> dict[str, Any]:
-    """The contract's `error`; empty where the body is something else."""
-    error = _field(body, "error")
-    return error if isinstance(error, dict) else {}
-
-
-def _field(body: bytes, name: str) -> Any:
-    """A field of a JSON object; None where it lacks it, or the body is something else."""
-    try:
-        content = json.loads(body)
-    except ValueError:
-        return None
-    return content.get(name) if isinstance(content, dict) else None

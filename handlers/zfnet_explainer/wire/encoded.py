@@ -11,7 +11,7 @@ from .document import HOW
 DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
-MAX_TOGETHER = 4 * MAX_PIXELS
+MAX_DECODED_PIXELS = 4 * MAX_PIXELS
 HEAD = 300  # characters of base64 that hold a picture's first bytes, behind a data URL's too
 
 
@@ -22,8 +22,8 @@ def decode_picture(encoded: bytes, view: View | int, decoded: int = 0) -> Pictur
     """
     if not encoded:
         raise MalformedBody(f"the picture is empty: {HOW}")
-    if decoded > MAX_TOGETHER:
-        together = f"{MAX_TOGETHER / 1e6:.0f} megapixels together"
+    if decoded > MAX_DECODED_PIXELS:
+        together = f"{MAX_DECODED_PIXELS / 1e6:.0f} megapixels together"
         raise TooLarge(f"the pictures of a request have at most {together}: send less at once")
     return decode(encoded, view)
 

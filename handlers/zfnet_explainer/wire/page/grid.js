@@ -1,4 +1,4 @@
-// Where things lie on a picture, and which colour a cell has. The server's figure draws the same: ../display.py.
+// Where things lie on a picture, and which colour a cell has. The server's figure draws the same: pictures/display.py.
 
 /** Borders of the cells around the squares' centres, half way between neighbours; a lone square is its own cell. */
 function cellEdges(starts, window) {

@@ -1,10 +1,6 @@
 // The options: controls filled from the server's table, what is chosen, the control at fault.
 
 const form = $("options");
-const WORDS = {
-  deconv: "projections", occlusion: "occlusion", none: "none", captum: "Captum",
-  gray: "grey", mean: "the training mean", blur: "the picture, blurred", colour: "a colour …", float32: "float32 (exact)",
-};
 
 function fillControls() {
   for (const [name, option] of Object.entries(settings.options)) {

@@ -1,4 +1,10 @@
-// Numbers and findings in words.
+// Numbers, choices and findings in words.
+
+// What the page calls a value of the API.
+const WORDS = {
+  deconv: "projections", occlusion: "occlusion", none: "none", captum: "Captum",
+  gray: "grey", mean: "the training mean", blur: "the picture, blurred", colour: "a colour …", float32: "float32 (exact)",
+};
 
 const MANY = 1e6; // above it the ratio of two probabilities has too many digits to be read
 
