@@ -18,9 +18,10 @@ from PIL import Image
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.pictures.decode import Picture, decode
-from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Rules, explain_options, predict_options
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, explain_options, predict_options
 from zfnet_explainer.wire.request import Incoming, read
 from zfnet_explainer.wire.response import json_bytes
+from zfnet_explainer.wire.rules import Rules
 
 SIZE = 224
 RULES = Rules(

@@ -23,6 +23,7 @@ from zfnet_explainer.wire import options, v2
 from zfnet_explainer.wire.binary import LENGTH_HEADER
 from zfnet_explainer.wire.document import MAX_INSTANCES, V2_FIELDS
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
+from zfnet_explainer.wire.rules import MAX_PROJECTIONS, Rules
 
 from .document import DOCUMENT, SCHEMAS, SERVED, check, response
 from .samples import encoded, noise
@@ -39,10 +40,10 @@ TENSORS = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64]}]
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 
 
-def rules(classes: int, maps: tuple[int, ...], size: int) -> options.Rules:
+def rules(classes: int, maps: tuple[int, ...], size: int) -> Rules:
     """A net of this size on a device that computes in every precision, without a bound on squares."""
     names = (ClassName(*("n02088364", "beagle") if i == 3 else (f"n{i}", f"class {i}")) for i in range(classes))
-    return options.Rules(tuple(names), maps, size, tuple(PRECISIONS), size**2, size**2)
+    return Rules(tuple(names), maps, size, tuple(PRECISIONS), size**2, size**2)
 
 
 RULES = rules(20, (96, 256, 384, 384, 256), 224)
@@ -103,7 +104,7 @@ def headers(operation: dict[str, Any]) -> Iterator[str]:
         yield parameter["name"].lower().removeprefix(HEADER_PREFIX).replace("-", "_")
 
 
-def accepted(net: options.Rules = RULES, **given: Any) -> bool:
+def accepted(net: Rules = RULES, **given: Any) -> bool:
     try:
         options.explain_options(given, "", net)
     except RequestError:
@@ -124,7 +125,7 @@ def test_integers_have_the_documented_range(name: str) -> None:
 
 @pytest.mark.parametrize("net", [RULES, VGG16, TINY], ids=["zfnet", "vgg16", "tiny"])
 @pytest.mark.parametrize("name", ["top_k", "target", "contrast", "layer", "feature", "window", "stride"])
-def test_what_the_net_bounds_is_documented_up_to_there(name: str, net: options.Rules) -> None:
+def test_what_the_net_bounds_is_documented_up_to_there(name: str, net: Rules) -> None:
     high = {
         "top_k": len(net.classes),
         "layer": len(net.maps),
@@ -144,11 +145,11 @@ def test_what_the_net_bounds_is_documented_up_to_there(name: str, net: options.R
 
 def test_as_many_layers_and_maps_as_projections_may_be_listed() -> None:
     for name, schema in ((name, OPTIONS[name]["anyOf"]) for name in ("layer", "feature")):
-        assert schema[2]["maxItems"] == options.MAX_PROJECTIONS, name
-        check(OPTIONS[name], ",".join(["10"] * options.MAX_PROJECTIONS))
+        assert schema[2]["maxItems"] == MAX_PROJECTIONS, name
+        check(OPTIONS[name], ",".join(["10"] * MAX_PROJECTIONS))
         with pytest.raises(ValidationError):
-            check(OPTIONS[name], ",".join(["10"] * (options.MAX_PROJECTIONS + 1)))
-    assert SCHEMAS["Deconv"]["properties"]["layers"]["maxItems"] == options.MAX_PROJECTIONS
+            check(OPTIONS[name], ",".join(["10"] * (MAX_PROJECTIONS + 1)))
+    assert SCHEMAS["Deconv"]["properties"]["layers"]["maxItems"] == MAX_PROJECTIONS
     every = [layer + 1 for layer in range(len(VGG16.maps))]
     check(OPTIONS["layer"], every)
     assert accepted(VGG16, layer=every, features=4)

@@ -14,11 +14,11 @@ from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.wire.options import (
     EXPLAIN_OPTIONS,
     Presentation,
-    Rules,
     default_values,
     explain_options,
     predict_options,
 )
+from zfnet_explainer.wire.rules import Rules
 from zfnet_explainer.wire.values import as_text
 
 CLASSES = (

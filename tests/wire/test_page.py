@@ -18,8 +18,9 @@ from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.pictures.samples import load
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
-from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, Rules
+from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 from zfnet_explainer.wire.page.page import option_table, page
+from zfnet_explainer.wire.rules import Rules
 
 RULES = Rules(
     (ClassName("n01", "tench"), ClassName("n02", "beagle")), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9

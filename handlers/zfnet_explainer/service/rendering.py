@@ -6,22 +6,21 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ..errors import InvalidOption, RequestError, UnusableOption, of_picture
+from ..errors import RequestError, of_picture
 from ..explanation import Explanation, Options
 from ..pictures.decode import Picture
 from ..wire import kserve, response
 from ..wire.accept import MEDIA_TYPES
 from ..wire.arrays import npz
-from ..wire.options import Rules, refuse_without_place
 from ..wire.outputs import check_outputs
 from ..wire.report import report
 from ..wire.request import Request
+from ..wire.rules import Rules
 from ..wire.sizes import bound_json, bound_npz, bound_tensors
 from .answer import Answer, in_json, in_tensors, refusal
 from .observation import Observation
 
 HTML = f"{MEDIA_TYPES['html']}; charset=utf-8"
-NUMBERS = ("top_k", "images")  # options that arrays and tensors have no place for
 
 
 @dataclass(frozen=True)
@@ -56,19 +55,6 @@ class Renderer:
     render: Callable[[Job], Answer]
     check: Callable[[Request, Options, Rules, int], None]
     too_large: str
-
-
-def placeless(request: Request) -> tuple[str, ...]:
-    """The options that an answer in this request's protocol has no place for, whatever its format."""
-    return NUMBERS if request.protocol == "v2" else ()
-
-
-def renderer(protocol: str, format_name: str) -> Renderer:
-    """Raises InvalidOption for a format that the protocol does not have."""
-    found = RENDERERS.get((protocol, format_name))
-    if found is None:
-        raise InvalidOption("format", "json on the KServe routes", format_name)
-    return found
 
 
 def instances(
@@ -136,25 +122,13 @@ def _html(job: Job, picture: Picture, found: Explanation) -> bytes:
     return report(answer, job.options, _png(job, picture, found))
 
 
-def _check_json(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    bound_json(options, len(request.sound), rules, limit)
-
-
 def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    if options.others:
-        raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
     check_outputs(request.wanted.tensors, options, len(request.sound), rules)
     bound_tensors(request, options, rules, limit)
 
 
-def _check_npz(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    refuse_without_place(request.options, NUMBERS)
-    bound_npz(options, rules, limit)
-
-
-def _check_drawn(request: Request, *_: object) -> None:
+def _unbounded(*_: object) -> None:
     """A drawing does not grow with the work."""
-    refuse_without_place(request.options, ["images"])
 
 
 MAPS = "fewer `features`, `layer`s or `others`"
@@ -162,10 +136,10 @@ IN_JSON = f"{MAPS}, a smaller `top_k`, or `images`=false"
 IN_TENSORS = "fewer pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need"
 
 RENDERERS: Mapping[tuple[str, str], Renderer] = {
-    ("plain", "json"): Renderer(_plain, _check_json, IN_JSON),
-    ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), _check_npz, "fewer `features` or `layer`s"),
-    ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _check_drawn, MAPS),
-    ("plain", "html"): Renderer(partial(_file, HTML, _html), _check_drawn, MAPS),
-    ("v1", "json"): Renderer(_v1, _check_json, IN_JSON),
+    ("plain", "json"): Renderer(_plain, bound_json, IN_JSON),
+    ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), bound_npz, "fewer `features` or `layer`s"),
+    ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _unbounded, MAPS),
+    ("plain", "html"): Renderer(partial(_file, HTML, _html), _unbounded, MAPS),
+    ("v1", "json"): Renderer(_v1, bound_json, IN_JSON),
     ("v2", "json"): Renderer(_v2, _check_tensors, IN_TENSORS),
 }

@@ -17,12 +17,13 @@ from ..net.precision import supported_precisions
 from ..pictures.decode import Picture
 from ..pictures.samples import Sample
 from ..wire import kserve, response
-from ..wire.options import Rules, bound_together, explain_options, predict_options
+from ..wire.options import explain_options, predict_options
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
+from ..wire.rules import Rules, bound_together
 from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
-from .rendering import HTML, Job, instances, placeless, renderer
+from .rendering import HTML, RENDERERS, Job, instances
 from .settings import Limits
 from .threads import Priority, here
 
@@ -136,10 +137,10 @@ class Service:
         if request.explain:
             return self.run(partial(self._explain, request, request_id, seen), Priority.LOW)
         answer = self._predict(request, request_id, scores, seen)
-        return self._bounded(answer, "fewer pictures" if placeless(request) else "fewer pictures or a smaller `top_k`")
+        return self._bounded(answer, "fewer pictures" + " or a smaller `top_k`" * (request.protocol != "v2"))
 
     def _predict(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
-        top_k = predict_options(request.options, self.rules, placeless(request))
+        top_k = predict_options(request.options, self.rules, request.protocol)
         if any(id(p) not in scores.rows for p in request.sound):
             scores = self._score([request])
         if request.sound:
@@ -160,8 +161,8 @@ class Service:
 
     def _explain(self, request: Request, request_id: str, seen: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
-        options, shown = explain_options(request.options, accept, self.rules, placeless(request))
-        chosen = renderer(request.protocol, shown.format)
+        options, shown = explain_options(request.options, accept, self.rules, request.protocol)
+        chosen = RENDERERS[request.protocol, shown.format]
         seen.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)
         chosen.check(request, options, self.rules, self.limits.max_response_bytes)

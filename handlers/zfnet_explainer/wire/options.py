@@ -1,23 +1,21 @@
 """Options as clients write them -> checked values: one table of what there is, and what limits them together."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
 from ..explanation import Options
-from ..methods.squares import smallest_stride, squares
-from ..net.checkpoint import ClassName
 from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
-from .values import MAX_LISTED, Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
+from .rules import MAX_PROJECTIONS, Rules, bound_squares
+from .values import Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
 
 METHODS = ("deconv", "occlusion")
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
 SECOND = "second"
 CROSSCHECKS = ("none", "captum")
-MAX_PROJECTIONS = MAX_LISTED
 MAX_TEXT = 8192  # characters of an option
 MAX_OTHERS = 9
 # What such an option asks for, where an answer has no place for it.
@@ -25,21 +23,9 @@ WITHOUT_PLACE = {
     "top_k": "is about lists of predictions, in whose place this answer has the probability of every class",
     "images": "is about the PNGs inside of json, and this answer has none",
 }
-# All pictures of one request may ask for so many times as much as a single one.
-MAX_TOGETHER = 4
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the served net, its device and the configuration allow."""
-
-    classes: tuple[ClassName, ...]
-    maps: tuple[int, ...]
-    size: int
-    precisions: tuple[str, ...]
-    max_squares: int
-    max_squares_crosscheck: int
-    exact: bool = True  # whether float32 is kept
+# The options that an answer has no place for, by its protocol or by its format.
+NUMBERS = ("top_k", "images")
+PLACELESS: Mapping[str, tuple[str, ...]] = {"v2": NUMBERS, "npz": NUMBERS, "png": ("images",), "html": ("images",)}
 
 
 @dataclass(frozen=True)
@@ -131,36 +117,29 @@ EXPLAIN_OPTIONS = tuple(option.name for option in OPTIONS)
 PREDICT_OPTIONS = tuple(option.name for option in OPTIONS if option.predictions)
 
 
-def predict_options(given: Mapping[str, Any], rules: Rules, placeless: Collection[str] = ()) -> int:
+def predict_options(given: Mapping[str, Any], rules: Rules, protocol: str = "plain") -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
-    _refuse_unknown(given, PREDICT_OPTIONS, "predictions", placeless)
+    _refuse_unknown(given, PREDICT_OPTIONS, "predictions", protocol)
     top_k: int = _check(given, Known(rules, "", {}), [option for option in OPTIONS if option.predictions])["top_k"]
     return top_k
 
 
 def explain_options(
-    given: Mapping[str, Any], accept: str, rules: Rules, placeless: Collection[str] = ()
+    given: Mapping[str, Any], accept: str, rules: Rules, protocol: str = "plain"
 ) -> tuple[Options, Presentation]:
-    """Check an explanation's options and fill in the defaults of `OPTIONS`; the answer has no place for some.
+    """Check an explanation's options and fill in the defaults of `OPTIONS`.
 
-    Raises UnusableOption for one that is unknown or belongs to a method not asked for, InvalidOption
-    for a value, TooMuchWork for more squares or projections than the bounds.
+    Raises UnusableOption for one that is unknown, belongs to a method not asked for or has no place in the answer,
+    InvalidOption for a value, TooMuchWork for more squares or projections than the bounds.
     """
-    _refuse_unknown(given, EXPLAIN_OPTIONS, "explanations", placeless)
+    _refuse_unknown(given, EXPLAIN_OPTIONS, "explanations", protocol)
     checked = _check(given, Known(rules, accept, {}), OPTIONS)
     _check_projections(given, checked)
+    _check_place(given, checked, protocol)
     shown = Presentation(checked.pop("format"), checked.pop("images"))
     options = Options(layers=checked.pop("layer"), crosscheck=checked.pop("crosscheck") == "captum", **checked)
-    if "occlusion" in options.methods:
-        _bound_squares(options, rules)
+    bound_squares(options, rules)
     return options, shown
-
-
-def refuse_without_place(given: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Raise UnusableOption where one of these options is given, which nothing in the answer could follow."""
-    for name in names:
-        if name in given:
-            raise UnusableOption(f"`{name}` {WITHOUT_PLACE[name]}: leave it out", name)
 
 
 def default_values(rules: Rules) -> dict[str, Values]:
@@ -172,32 +151,9 @@ def default_values(rules: Rules) -> dict[str, Values]:
     return found
 
 
-def bound_together(options: Options, pictures: int, rules: Rules) -> None:
-    """Raise TooMuchWork where so many pictures need more squares or projections than one request may ask for."""
-    if pictures < 2:
-        return
-    asked = []
-    if "occlusion" in options.methods:
-        count = len(squares(rules.size, rules.size, options.window, options.stride))
-        asked.append(("squares", "stride", count, _squares_limit(options, rules)))
-    if "deconv" in options.methods:
-        count = len(options.layers) * len(options.feature or range(options.features))
-        asked.append(("projections", "features", count, MAX_PROJECTIONS))
-    for what, option, count, limit in asked:
-        if pictures * count > MAX_TOGETHER * limit:
-            raise TooMuchWork(
-                f"{pictures} pictures x {count:,} {what} are more than this server's {MAX_TOGETHER * limit:,} "
-                f"a request: send fewer pictures at once, or ask for fewer {what}",
-                option,
-            )
-
-
-def _squares_limit(options: Options, rules: Rules) -> int:
-    return rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], route: str, placeless: Collection[str]) -> None:
-    refuse_without_place(given, placeless)
+def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], route: str, protocol: str) -> None:
+    placeless = PLACELESS.get(protocol, ())
+    _refuse_placeless(given, placeless)
     names = [name for name in known if name not in placeless]
     for name in given:
         if name not in names:
@@ -233,21 +189,21 @@ def _check_projections(given: Mapping[str, Any], checked: Mapping[str, Any]) -> 
             f"{MAX_PROJECTIONS // layers} `features` fit {layers} layers",
             "features",
         )
-    if checked["others"] and checked["format"] == "npz":
+
+
+def _check_place(given: Mapping[str, Any], checked: Mapping[str, Any], protocol: str) -> None:
+    """Raise for a format that the protocol has not, and for what an answer in this one could not follow."""
+    form = checked["format"]
+    if protocol != "plain" and form != "json":
+        raise InvalidOption("format", "json on the KServe routes", form)
+    _refuse_placeless(given, PLACELESS.get(form, ()))
+    if checked["others"] and protocol == "v2":
+        raise UnusableOption("`others` are pictures, of which there are no tensors: leave it out", "others")
+    if checked["others"] and form == "npz":
         raise UnusableOption("`others` are pictures, which npz has none of: leave it out, or ask for json", "others")
 
 
-def _bound_squares(options: Options, rules: Rules) -> None:
-    limit = _squares_limit(options, rules)
-    count = len(squares(rules.size, rules.size, options.window, options.stride))
-    if count > limit:
-        with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
-        stride = smallest_stride(rules.size, rules.size, options.window, limit)
-        fits, at_fault = f"the smallest `stride` that fits is {stride}", "stride"
-        if stride is None:
-            wider = range(options.window, rules.size + 1)
-            window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
-            fits, at_fault = f"no `stride` fits: choose a `window` of {window} or more", "window"
-        raise TooMuchWork(
-            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", at_fault
-        )
+def _refuse_placeless(given: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if name in given:
+            raise UnusableOption(f"`{name}` {WITHOUT_PLACE[name]}: leave it out", name)

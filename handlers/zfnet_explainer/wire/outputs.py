@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from ..errors import MalformedBody, printable
 from ..explanation import Options
-from .options import Rules
+from .rules import Rules
 
 SHARED = ("probabilities", "classes")
 OF_PICTURE = (

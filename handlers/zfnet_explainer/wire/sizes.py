@@ -5,18 +5,17 @@ Each bound raises TooMuchWork for an explanation of so many pictures that would 
 
 from ..errors import TooMuchWork
 from ..explanation import Options
-from ..methods.squares import squares
-from .options import Rules
 from .request import Request
+from .rules import Rules, projection_count, square_count
 
 # About what a probability takes in JSON, and the least that a number of a projection or of logits and a pixel do.
 PROBABILITY, NUMBER, PIXEL = len("0.00012345,"), len("0.0,"), len("0,")
 FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compress
 
 
-def bound_json(options: Options, pictures: int, rules: Rules, limit: int) -> None:
+def bound_json(request: Request, options: Options, rules: Rules, limit: int) -> None:
     """What the grids of `by_class` take, about."""
-    count, classes = _squares(options, rules), options.top_k
+    pictures, count, classes = len(request.sound), square_count(options, rules), options.top_k
     if pictures * count * classes * PROBABILITY > limit:
         several = "" if pictures == 1 else f"{pictures} pictures x "
         raise TooMuchWork(
@@ -26,9 +25,9 @@ def bound_json(options: Options, pictures: int, rules: Rules, limit: int) -> Non
         )
 
 
-def bound_npz(options: Options, rules: Rules, limit: int) -> None:
+def bound_npz(_: Request, options: Options, rules: Rules, limit: int) -> None:
     """What the logits take, at least."""
-    count, classes = _squares(options, rules), len(rules.classes)
+    count, classes = square_count(options, rules), len(rules.classes)
     if count * classes * FLOAT32 > limit:
         raise TooMuchWork(
             f"logits of {count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
@@ -40,10 +39,9 @@ def bound_npz(options: Options, rules: Rules, limit: int) -> None:
 def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:
     """The wanted projections, pixels and logits, every number of them 0, which JSON writes shortest."""
     pictures, values = len(request.sound), 3 * rules.size**2
-    projected = len(options.layers) * len(options.feature or range(options.features))
-    projections = _asked(request, ".projection", pictures * projected if "deconv" in options.methods else 0)
+    projections = _asked(request, ".projection", pictures * projection_count(options))
     pixels = _asked(request, "image.pixels", pictures)
-    grids, count = _asked(request, "occlusion.logits", pictures), _squares(options, rules)
+    grids, count = _asked(request, "occlusion.logits", pictures), square_count(options, rules)
     logits = grids * count * len(rules.classes)
     if (projections * values + logits) * NUMBER + pixels * values * PIXEL > limit:
         raise TooMuchWork(
@@ -52,12 +50,6 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
             "or pictures, a larger `stride`, or name the `outputs` you need",
             "features" if projections * values > logits else "stride",
         )
-
-
-def _squares(options: Options, rules: Rules) -> int:
-    if "occlusion" not in options.methods:
-        return 0
-    return len(squares(rules.size, rules.size, options.window, options.stride))
 
 
 def _asked(request: Request, ending: str, there: int) -> int:

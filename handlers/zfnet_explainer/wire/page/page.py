@@ -20,7 +20,8 @@ from ...explanation import Pixels
 from ...pictures.display import CIVIDIS, CLASS_COLOURS, DIVERGING, OTHER_COLOUR, VIRIDIS
 from ...pictures.samples import Sample
 from ..layout import layout
-from ..options import OPTIONS, Rules, default_values
+from ..options import OPTIONS, default_values
+from ..rules import Rules
 from ..values import as_text
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,75 @@
+"""What the served net, its device and the configuration allow, and how much work a request may be."""
+
+from dataclasses import dataclass
+
+from ..errors import TooMuchWork
+from ..explanation import Options
+from ..methods.squares import smallest_stride, squares
+from ..net.checkpoint import ClassName
+from .values import MAX_LISTED
+
+MAX_PROJECTIONS = MAX_LISTED
+# All pictures of one request may ask for so many times as much as a single one.
+MAX_TOGETHER = 4
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the served net, its device and the configuration allow."""
+
+    classes: tuple[ClassName, ...]
+    maps: tuple[int, ...]
+    size: int
+    precisions: tuple[str, ...]
+    max_squares: int
+    max_squares_crosscheck: int
+    exact: bool = True  # whether float32 is kept
+
+
+def square_count(options: Options, rules: Rules) -> int:
+    """How many squares each picture is covered with."""
+    if "occlusion" not in options.methods:
+        return 0
+    return len(squares(rules.size, rules.size, options.window, options.stride))
+
+
+def projection_count(options: Options) -> int:
+    """How many maps are projected for each picture."""
+    return len(options.layers) * len(options.feature or range(options.features)) if "deconv" in options.methods else 0
+
+
+def bound_squares(options: Options, rules: Rules) -> None:
+    """Raise TooMuchWork for more squares than a picture may have."""
+    limit, count = _squares_limit(options, rules), square_count(options, rules)
+    if count > limit:
+        with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
+        stride = smallest_stride(rules.size, rules.size, options.window, limit)
+        fits, at_fault = f"the smallest `stride` that fits is {stride}", "stride"
+        if stride is None:
+            wider = range(options.window, rules.size + 1)
+            window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
+            fits, at_fault = f"no `stride` fits: choose a `window` of {window} or more", "window"
+        raise TooMuchWork(
+            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", at_fault
+        )
+
+
+def bound_together(options: Options, pictures: int, rules: Rules) -> None:
+    """Raise TooMuchWork where so many pictures need more squares or projections than one request may ask for."""
+    if pictures < 2:
+        return
+    asked = (
+        ("squares", "stride", square_count(options, rules), _squares_limit(options, rules)),
+        ("projections", "features", projection_count(options), MAX_PROJECTIONS),
+    )
+    for what, option, count, limit in asked:
+        if pictures * count > MAX_TOGETHER * limit:
+            raise TooMuchWork(
+                f"{pictures} pictures x {count:,} {what} are more than this server's {MAX_TOGETHER * limit:,} "
+                f"a request: send fewer pictures at once, or ask for fewer {what}",
+                option,
+            )
+
+
+def _squares_limit(options: Options, rules: Rules) -> int:
+    return rules.max_squares_crosscheck if options.crosscheck else rules.max_squares
