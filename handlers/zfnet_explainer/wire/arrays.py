@@ -1,81 +1,77 @@
-"""Explanations -> the arrays of npz and of the Open Inference Protocol."""
+"""Explanations -> the arrays of npz and of the Open Inference Protocol: a table of each part's names and values."""
 
 import io
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Contrast, Explanation, LayerProjections, Occlusion
+from ..methods.deconvnet import Feature
 from ..pictures.decode import Picture
 
+SIDES = attrgetter("top", "left", "bottom", "right")
 
-def arrays(picture: Picture, found: Explanation) -> dict[str, NDArray[Any]]:
+Arrays = dict[str, NDArray[Any]]
+
+PICTURE: Mapping[str, Callable[[Picture, Explanation], Any]] = {
+    "target.class_index": lambda _, found: found.target.class_index,
+    "target.probability": lambda _, found: found.target.probability,
+    "image.pixels": lambda _, found: found.pixels,
+    "image.width": lambda picture, _: picture.width,
+    "image.height": lambda picture, _: picture.height,
+    "image.crop.top": lambda picture, _: picture.crop.top,
+    "image.crop.left": lambda picture, _: picture.crop.left,
+    "image.crop.height": lambda picture, _: picture.crop.height,
+    "image.crop.width": lambda picture, _: picture.crop.width,
+}
+MAP: Mapping[str, Callable[[LayerProjections, Feature], Any]] = {
+    "rank": lambda part, one: part.ranks[one.feature],
+    "projection": lambda _, one: one.projection.permute(1, 2, 0).contiguous().numpy(),
+    "activation": lambda _, one: one.activation,
+    "position": lambda _, one: one.position,
+    "receptive_field": lambda _, one: SIDES(one.receptive_field),
+}
+OCCLUSION: Mapping[str, Callable[[Occlusion], Any]] = {
+    "window": lambda maps: maps.squares.window,
+    "stride": lambda maps: maps.squares.stride,
+    "tops": lambda maps: maps.squares.tops,
+    "lefts": lambda maps: maps.squares.lefts,
+    "feature.layer": lambda maps: maps.layer,
+    "feature.feature": lambda maps: maps.feature,
+    "feature.unoccluded": lambda maps: maps.feature_unoccluded,
+    "feature_activity": lambda maps: maps.feature_activity,
+    "logits": lambda maps: maps.logits,
+    "temperature": lambda maps: maps.temperature,
+    "target_probability": lambda maps: maps.target_probability,
+    "unoccluded": lambda maps: maps.unoccluded,
+    "most_probable_class": lambda maps: maps.most_probable_class,
+}
+CONTRAST: Mapping[str, Callable[[Contrast], Any]] = {
+    "class_index": lambda contrast: contrast.class_index,
+    "unoccluded": lambda contrast: contrast.unoccluded,
+    "log_odds": lambda contrast: contrast.log_odds,
+}
+DEVIATION = "max_deviation"  # of maps and log odds, where they are not exact
+
+
+def arrays(picture: Picture, found: Explanation) -> Arrays:
     """The arrays of an explanation and what one needs to read them, float32 or int64, by their paths in JSON."""
-    named: dict[str, NDArray[Any]] = {
-        "probabilities": found.probabilities,
-        "target.class_index": np.array(found.target.class_index, np.int64),
-        "target.probability": np.array(found.target.probability, np.float32),
-        "image.pixels": found.pixels.astype(np.int64),
-        "image.width": np.array(picture.width, np.int64),
-        "image.height": np.array(picture.height, np.int64),
-        **{f"image.crop.{name}": np.array(value, np.int64) for name, value in asdict(picture.crop).items()},
-    }
+    named = {"probabilities": _array(found.probabilities)} | _read("", PICTURE, picture, found)
     for part in found.deconv or ():
-        named |= _projections(part)
+        for one in part.features:
+            named |= _read(f"deconv.{part.layer}.{one.feature}.", MAP, part, one)
     if found.occlusion is not None:
-        named |= _occlusion(found.occlusion)
+        named |= _read("occlusion.", OCCLUSION, found.occlusion)
+        if found.occlusion.contrast is not None:
+            named |= _read("occlusion.contrast.", CONTRAST, found.occlusion.contrast)
+            named |= _deviation("occlusion.contrast.", found.occlusion.contrast)
+        named |= _deviation("occlusion.", found.occlusion)
     if found.crosscheck is not None:
-        for method, one in found.crosscheck.agreements.items():
-            named[f"crosscheck.{method}.max_relative_difference"] = np.array(one.max_relative_difference, np.float32)
-    return named
-
-
-def _projections(part: LayerProjections) -> dict[str, NDArray[Any]]:
-    named: dict[str, NDArray[Any]] = {}
-    for feature in part.features:
-        key = f"deconv.{part.layer}.{feature.feature}"
-        box = feature.receptive_field
-        named[f"{key}.rank"] = np.array(part.ranks[feature.feature], np.int64)
-        named[f"{key}.projection"] = feature.projection.permute(1, 2, 0).contiguous().numpy()
-        named[f"{key}.activation"] = np.array(feature.activation, np.float32)
-        named[f"{key}.position"] = np.array(feature.position, np.int64)
-        named[f"{key}.receptive_field"] = np.array([box.top, box.left, box.bottom, box.right], np.int64)
-    return named
-
-
-def _occlusion(maps: Occlusion) -> dict[str, NDArray[Any]]:
-    named: dict[str, NDArray[Any]] = {
-        "occlusion.window": np.array(maps.squares.window, np.int64),
-        "occlusion.stride": np.array(maps.squares.stride, np.int64),
-        "occlusion.tops": np.array(maps.squares.tops, np.int64),
-        "occlusion.lefts": np.array(maps.squares.lefts, np.int64),
-        "occlusion.feature.layer": np.array(maps.layer, np.int64),
-        "occlusion.feature.feature": np.array(maps.feature, np.int64),
-        "occlusion.feature.unoccluded": np.array(maps.feature_unoccluded, np.float32),
-        "occlusion.feature_activity": maps.feature_activity,
-        "occlusion.logits": maps.logits,
-        "occlusion.temperature": np.array(maps.temperature, np.float32),
-        "occlusion.target_probability": maps.target_probability,
-        "occlusion.unoccluded": np.array(maps.unoccluded, np.float32),
-        "occlusion.most_probable_class": maps.most_probable_class,
-    }
-    if maps.contrast is not None:
-        named |= {f"occlusion.contrast.{name}": values for name, values in _contrast(maps.contrast).items()}
-    if maps.max_deviation is not None:
-        named["occlusion.max_deviation"] = np.array(maps.max_deviation, np.float32)
-    return named
-
-
-def _contrast(contrast: Contrast) -> dict[str, NDArray[Any]]:
-    named: dict[str, NDArray[Any]] = {
-        "class_index": np.array(contrast.class_index, np.int64),
-        "unoccluded": np.array(contrast.unoccluded, np.float32),
-        "log_odds": contrast.log_odds,
-    }
-    if contrast.max_deviation is not None:
-        named["max_deviation"] = np.array(contrast.max_deviation, np.float32)
+        for method, agreement in found.crosscheck.agreements.items():
+            named[f"crosscheck.{method}.max_relative_difference"] = _array(agreement.max_relative_difference)
     return named
 
 
@@ -84,3 +80,17 @@ def npz(picture: Picture, found: Explanation) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays(picture, found))
     return buffer.getvalue()
+
+
+def _read(prefix: str, table: Mapping[str, Callable[..., Any]], *of: object) -> Arrays:
+    return {prefix + name: _array(read(*of)) for name, read in table.items()}
+
+
+def _deviation(prefix: str, of: Occlusion | Contrast) -> Arrays:
+    return {} if of.max_deviation is None else {prefix + DEVIATION: _array(of.max_deviation)}
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """Numbers as float32, whole ones as int64."""
+    found = np.asarray(value)
+    return found.astype(np.float32 if found.dtype.kind == "f" else np.int64, copy=False)

@@ -8,20 +8,10 @@ from difflib import get_close_matches
 
 from ..errors import MalformedBody, printable
 from ..explanation import Options
+from .arrays import CONTRAST, DEVIATION, MAP, OCCLUSION, PICTURE
 from .rules import Rules
 
 SHARED = ("probabilities", "classes")
-OF_PICTURE = (
-    *(f"target.{name}" for name in ("class_index", "probability")),
-    *(f"image.{name}" for name in ("pixels", "width", "height")),
-    *(f"image.crop.{name}" for name in ("top", "left", "height", "width")),
-)
-OF_MAP = ("rank", "projection", "activation", "position", "receptive_field")
-OF_OCCLUSION = (
-    *("window", "stride", "tops", "lefts", "feature.layer", "feature.feature", "feature.unoccluded"),
-    *("feature_activity", "logits", "temperature", "target_probability", "unoccluded", "most_probable_class"),
-)
-OF_CONTRAST = ("class_index", "unoccluded", "log_odds")
 
 
 def check_outputs(wanted: Iterable[str], options: Options, pictures: int, rules: Rules) -> None:
@@ -55,12 +45,12 @@ def unknown_output(name: str, there: Sequence[str]) -> MalformedBody:
 
 def _fixed(options: Options, rules: Rules) -> list[str]:
     """The names that do not depend on the picture."""
-    names = [*OF_PICTURE]
+    names = [*PICTURE]
     if "occlusion" in options.methods:
-        rounded = ["max_deviation"] if options.precision != "float32" or not rules.exact else []
-        names += [f"occlusion.{name}" for name in (*OF_OCCLUSION, *rounded)]
+        rounded = [DEVIATION] if options.precision != "float32" or not rules.exact else []
+        names += [f"occlusion.{name}" for name in (*OCCLUSION, *rounded)]
         if options.contrast is not None:
-            names += [f"occlusion.contrast.{name}" for name in (*OF_CONTRAST, *rounded)]
+            names += [f"occlusion.contrast.{name}" for name in (*CONTRAST, *rounded)]
     if options.crosscheck:
         names += [f"crosscheck.{method}.max_relative_difference" for method in sorted(options.methods)]
     return names
@@ -73,7 +63,7 @@ def _maps(options: Options, rules: Rules) -> list[str]:
         f"deconv.{layer}.{feature}.{name}"
         for layer in options.layers
         for feature in options.feature or range(rules.maps[layer - 1])
-        for name in OF_MAP
+        for name in MAP
     ]
 
 
@@ -82,4 +72,4 @@ def _maps_in_short(options: Options) -> list[str]:
     if "deconv" not in options.methods:
         return []
     layers, features = ("|".join(map(str, some)) for some in (options.layers, options.feature or ("<map>",)))
-    return [f"deconv.{layers}.{features}.{name}" for name in OF_MAP]
+    return [f"deconv.{layers}.{features}.{name}" for name in MAP]
