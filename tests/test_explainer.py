@@ -215,10 +215,12 @@ def test_the_deviation_of_few_squares(
 
 
 def test_a_device_that_rounds_float32_says_how_far_it_is_from_it(chain: Chain, pixels: Pixels) -> None:
-    exact = occlusion_of(Explainer(Checkpoint(copy.deepcopy(chain), record(5, SIDE)), CPU).explain(pixels, OPTIONS))
+    """Of the probabilities and log odds that it tells, which a temperature other than 1 has spread."""
+    calibrated, options = record(5, SIDE, temperature=0.6), replace(OPTIONS, contrast="second")
+    exact = occlusion_of(Explainer(Checkpoint(copy.deepcopy(chain), calibrated), CPU).explain(pixels, options))
     with TensorFloat32():
-        explainer = Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
-        explanation = explainer.explain(pixels, replace(OPTIONS, crosscheck=True))
+        explainer = Explainer(Checkpoint(chain, calibrated), CPU)
+        explanation = explainer.explain(pixels, replace(options, crosscheck=True))
     found = occlusion_of(explanation)
     assert (found.precision, found.exact) == ("float32", False)
     sample = np.ix_((0, 1, 3, 4), (0, 1, 3, 4))
@@ -226,6 +228,10 @@ def test_a_device_that_rounds_float32_says_how_far_it_is_from_it(chain: Chain, p
     assert found.max_deviation is not None
     assert found.max_deviation == pytest.approx(float(apart[sample].max()), abs=1e-6)
     assert found.max_deviation > 1e-5
+    assert found.contrast is not None
+    assert exact.contrast is not None
+    odds_apart = np.abs(found.contrast.log_odds - exact.contrast.log_odds)[sample].max()
+    assert found.contrast.max_deviation == pytest.approx(float(odds_apart), abs=1e-5)
     assert explanation.crosscheck is not None
     assert explanation.crosscheck.occlusion is not None
     assert explanation.crosscheck.occlusion.agrees is None
@@ -401,3 +407,48 @@ def test_the_last_layer_is_explained_where_none_is_named(explainer: Explainer, p
     deconv = explainer.explain(pixels, Options(methods=frozenset({"deconv"}), features=2)).deconv
     assert deconv is not None
     assert [part.layer for part in deconv] == [len(explainer.chain.features)]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((38, 38, 3), np.uint8), r"uint8 \[38, 38, 3\]"),
+        (np.zeros((SIDE, SIDE, 3), np.float32), r"float32 \[37, 37, 3\]"),
+        (np.zeros((SIDE, SIDE, 4), np.uint8), r"uint8 \[37, 37, 4\]"),
+        (Image.new("RGB", (SIDE, SIDE)), "Image"),
+    ],
+)
+def test_other_pixels_are_refused(explainer: Explainer, given: Pixels, said: str) -> None:
+    for ask in (lambda: explainer.probabilities([given]), lambda: explainer.explain(given, OPTIONS)):
+        with pytest.raises(ValueError, match=rf"^pixels are uint8 \[37, 37, 3\], as decode gives them, not {said}$"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(methods=frozenset({"deconvnet"})), "`methods` must be of deconv, occlusion, got 'deconvnet'"),
+        (Options(target=5), "`target` must be a class index from 0 to 4, got 5"),
+        (Options(target=-1), "`target` must be a class index from 0 to 4, got -1"),
+        (Options(contrast=5), "`contrast` must be a class index from 0 to 4 or `second`, got 5"),
+        (Options(layers=(1, 0)), "`layers` must be of the layers 1 to 3, got 0"),
+        (Options(layers=(-1,)), "`layers` must be of the layers 1 to 3, got -1"),
+        (Options(features=0), "`features` must be an integer from 1, got 0"),
+        (Options(feature=(6, 7)), r"`feature` must be map indices from 0 to 6 \(layer 3\), got 7"),
+        (Options(layers=(1,), feature=(-1,)), r"`feature` must be map indices from 0 to 5 \(layer 1\), got -1"),
+    ],
+)
+def test_what_the_net_cannot_be_asked_is_refused(
+    explainer: Explainer, pixels: Pixels, options: Options, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        explainer.explain(pixels, options)
+
+
+def test_one_checkpoint_on_two_devices(chain: Chain, pixels: Pixels) -> None:
+    checkpoint = Checkpoint(chain, record(5, SIDE))
+    first = Explainer(checkpoint, "cpu")
+    expected = first.probabilities([pixels])
+    checkpoint.chain.placed(torch.device("meta"))
+    assert np.array_equal(first.probabilities([pixels]), expected)
+    assert np.array_equal(Explainer(checkpoint, "cpu").probabilities([pixels]), expected)

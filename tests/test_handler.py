@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import ts
 from PIL import Image
 from ts.service import Service
 
+from zfnet_explainer.service.threads import Priority
 from zfnet_handler import choose_device, retrieve_data, take_fields_sent_twice
 
 from .door import Rows, ask, worker
@@ -139,6 +141,31 @@ def test_a_batch_survives_a_pass_that_fails(service: Service, monkeypatch: pytes
 )
 def test_the_cpu_is_used_where_it_is_wanted_or_alone(wanted: str, gpu_id: int | None) -> None:
     assert choose_device(wanted, gpu_id) == torch.device("cpu")
+
+
+def test_on_the_cpu_explanations_give_way(service: Service) -> None:
+    """A thread has one niceness, so that work of each priority has a thread of its own."""
+    run = service._entry_point.__self__.service.run
+    threads = [run(threading.current_thread, priority) for priority in (Priority.LOW, Priority.URGENT)]
+    assert threads[0] is not threads[1]
+
+
+def test_on_a_gpu_nothing_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told before anything is loaded onto it."""
+    asked: list[bool] = []
+
+    class Begun(Exception):
+        pass
+
+    def begun(_: int, gives_way: bool) -> None:
+        asked.append(gives_way)
+        raise Begun
+
+    monkeypatch.setattr("zfnet_handler.choose_device", lambda *_: torch.device("cuda", 0))
+    monkeypatch.setattr("zfnet_handler.OneThread", begun)
+    with pytest.raises(Begun):
+        worker(MODEL_STORE)
+    assert asked == [False]
 
 
 @pytest.mark.parametrize("wanted", ["auto", "cuda"])

@@ -10,6 +10,7 @@ import httpx
 from zfnet_explainer.torchserve.server import RunningServer
 
 from ..samples import encoded, noise
+from ..waiting import wait_for
 
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 V1_PREDICT, V1_EXPLAIN = "/v1/models/zfnet:predict", "/v1/models/zfnet:explain"
@@ -88,6 +89,16 @@ def workers(server: RunningServer) -> list[int]:
     """The process ids of the server's workers."""
     [model] = httpx.get(f"{server.management_url}/models/zfnet", trust_env=False).json()
     return [worker["pid"] for worker in model["workers"]]
+
+
+def written(server: RunningServer, client: httpx.Client, name: str) -> None:
+    """Return once all that the worker said so far is in its log, which it reaches a moment after an answer its client.
+
+    `name` is the id of one more request, the last of which the log then tells.
+    """
+    assert client.post(PREDICT, content=SMALL, headers={"X-Request-Id": name}).status_code == 200
+    log = server.folder.logs / "model_log.log"
+    wait_for(lambda: f"request {name}: 200" in log.read_text(errors="replace"), f"{name} is not in the log")
 
 
 def probabilities(said: Any) -> dict[str, float]:

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from zfnet_explainer.torchserve.server import RunningServer
 
 from ..samples import encoded, noise
-from .cases import EXPLAIN, PREDICT, SMALL, V1_EXPLAIN, V1_PREDICT, V2_PREDICT, form
+from .cases import EXPLAIN, PREDICT, SMALL, V1_EXPLAIN, V1_PREDICT, V2_PREDICT, form, written
 from .conftest import FRIEND
 from .odd_pictures import PICTURE, saved
 
@@ -264,6 +264,7 @@ def test_the_log_has_nothing_of_a_picture(target: RunningServer, attacker: httpx
     attacker.post(V1_PREDICT, content=b'{"instances": "' + MARK.encode() + b'"')
     answered = attacker.post(PREDICT, content=half, headers={"X-Request-Id": "the-last-one"})
     assert answered.json()["error"]["request_id"] == "the-last-one"
+    written(target, attacker, "after-the-last-one")
     said = {path: path.read_text(errors="replace") for path in target.folder.logs.glob("*.log")}
     assert "request the-last-one: 422" in "".join(said.values()), "all of it has been written"
     for path, lines in said.items():
@@ -279,7 +280,7 @@ def test_a_form_that_torchserve_cannot_read_is_not_logged(target: RunningServer,
     encoded_form = {"content-type": "application/x-www-form-urlencoded"}
     for unreadable in (f"%zz={MARK}", f"data=%zz{MARK}", f"data=%zz\n{MARK}\n\tand {MARK}"):
         assert attacker.post(PREDICT, content=unreadable.encode(), headers=encoded_form).status_code == 500
-    assert attacker.post(PREDICT, content=SMALL).status_code == 200
+    written(target, attacker, "after-the-forms")
     assert not [path for path in target.folder.logs.glob("*.log") if MARK in path.read_text(errors="replace")]
 
 
@@ -287,6 +288,7 @@ def test_an_id_cannot_write_into_the_log_or_the_answer(target: RunningServer, at
     hostile = "${jndi:ldap://127.0.0.1:9/a}"
     answer = attacker.post(PREDICT, content=SMALL, headers={"X-Request-Id": hostile})
     assert hostile not in answer.text + str(answer.headers)
+    written(target, attacker, "after-the-hostile-one")
     assert hostile not in (target.folder.logs / "model_log.log").read_text(errors="replace")
 
 

@@ -13,6 +13,7 @@ import torch
 import yaml
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
+from zfnet_explainer.explanation import Prediction
 from zfnet_explainer.service.metrics import METRICS, REQUESTS, Sample, batch_samples, memory_samples, model_sample
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
@@ -96,6 +97,18 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     stages = {labels[1:] for labels in found if labels[0] == "zfnet_stage_duration_seconds"}
     explained = ("decode", "predict", "deconv", "occlusion", "crosscheck", "encode")
     assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in explained)}
+
+
+def test_values_are_what_was_observed(observed: Service) -> None:
+    """And a disagreement counts where there is one."""
+    one = Observation("explain", status=200, predicted=[Prediction(1, 0, 0.75)], drops=[0.25, -0.5])
+    one.crosschecks = [("deconv", True), ("occlusion", False)]
+    found = totals(batch_samples([one], 2.5, observed.served))
+    assert found["zfnet_crosscheck_disagreements_total", "deconv"] == 0
+    assert found["zfnet_crosscheck_disagreements_total", "occlusion"] == 1
+    assert found["zfnet_occlusion_drop_ratio",] == 0.25, "a rise counts as no drop"
+    assert found["zfnet_prediction_confidence_ratio",] == 0.75
+    assert found["zfnet_request_duration_seconds", "explain"] == 2.5
 
 
 def test_instances_are_counted_where_their_errors_are_answered(observed: Service) -> None:

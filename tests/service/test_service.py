@@ -5,11 +5,11 @@ import gc
 import io
 import json
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
+from zfnet_explainer.service.threads import Priority
 from zfnet_explainer.wire.arrays import arrays
 from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.request import Incoming
@@ -33,6 +34,8 @@ PNG = encoded(noise(230, 300))
 B64 = {"data": {"b64": base64.b64encode(PNG).decode()}}
 BYTES = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64["data"]["b64"]]}
 BROKEN = {"data": {"b64": base64.b64encode(PNG[:500]).decode()}}
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -393,6 +396,19 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     [batch] = batches
     assert [one.device_lost for one in batch] == [lost, False]
     assert served.device_lost == lost
+
+
+def test_predictions_are_urgent_and_explanations_are_not(served: Service) -> None:
+    asked: list[Priority] = []
+
+    def run(work: Callable[[], T], priority: Priority) -> T:
+        asked.append(priority)
+        return work()
+
+    noting = Service(served.explainer, "zfnet", "1.0.0", Limits(), run=run)
+    rows = [predict({"body": PNG}), explain({"data": PNG, "methods": "deconv", "features": "1"})]
+    assert [answer.status for answer in noting.answer(rows, ["a", "b"])] == [200, 200]
+    assert asked == [Priority.URGENT, Priority.LOW]
 
 
 def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:

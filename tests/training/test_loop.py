@@ -157,16 +157,28 @@ def test_the_loss_is_that_of_adjusted_logits(tmp_path: Path) -> None:
     """Menon et al. 2021, equation 10: cross entropy of the logits plus tau times the log of the class's share."""
     run = trainer(tmp_path, replace(RECIPE, class_balance=1.5, mixing=0.0, dropout=0.0, averaging=0.0), count=13)
     counts = [3, 3, 3, 2, 2]
-    images, labels = run.train.sample()[:4], run.train.labels[:4]
+    images = run.train.sample()[:4]
+    labels = run.net(PREPROCESSING.standardise(images)).argmax(1)
+    labels[0] = (labels[0] + 1) % 5
     seen: list[Tensor] = []
     run.net.register_forward_hook(lambda _, __, output: seen.append(output.detach().double()))
-    found = float(run._step(images, labels)[0]) / 4
+    loss, *counted = run._step(images, labels).tolist()
     expected = 0.0
     for row, label in zip(seen[0].tolist(), labels.tolist(), strict=True):
         weights = [math.exp(value) * (count / 13) ** 1.5 for value, count in zip(row, counts, strict=True)]
         logs = [math.log(weight / sum(weights)) for weight in weights]
         expected -= 0.9 * logs[label] + 0.1 * sum(logs) / 5  # label smoothing
-    assert found == pytest.approx(expected / 4, rel=1e-5)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert counted == [3, 4], "right ones, of all"
+
+
+def test_what_is_validated_is_logged(tmp_path: Path) -> None:
+    """The net as trained, at the side that the epoch trained on: at another it would be right about others."""
+    run = trainer(tmp_path, replace(RECIPE, phases=(Phase(29, 1),), seed=2))
+    run.run()
+    small, large = (top1(run.trained(), pictures(7), PREPROCESSING, side) for side in (29, SIDE))
+    assert small != large, "else another seed is needed"
+    assert float(log(tmp_path)[0]["val_top1"]) == pytest.approx(small, abs=1e-4)
 
 
 def test_a_run_without_averaging_ends_with_the_weights_as_they_are(tmp_path: Path) -> None:
@@ -350,6 +362,12 @@ def test_each_parameter_is_in_one_group(tmp_path: Path) -> None:
     assert all(p.ndim > 1 for p in decayed)
     assert all(p.ndim == 1 for p in plain_ones)
     assert [group["weight_decay"] for group in run.optimiser.param_groups] == [5e-4, 0, 5e-4]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_optimiser_has_the_recipes_momentum(nesterov: bool, tmp_path: Path) -> None:
+    run = trainer(tmp_path, replace(RECIPE, momentum=0.8, nesterov=nesterov))
+    assert {(group["momentum"], group["nesterov"]) for group in run.optimiser.param_groups} == {(0.8, nesterov)}
 
 
 def test_the_rate_rises_and_falls_and_is_a_tenth_in_the_last_layer(tmp_path: Path) -> None:

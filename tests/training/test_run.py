@@ -23,7 +23,8 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import ClassName, load
 from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.pictures.labelled import channel_statistics, read_split
+from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics, read_split
+from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.model_card import training_tables
 from zfnet_explainer.studies.tables import percent
 from zfnet_explainer.training import run
@@ -33,6 +34,7 @@ from zfnet_explainer.training.recipe import FAST, Precision
 from .. import narrow
 from ..door import ask, worker
 from ..samples import noise
+from .runs import HERE, SIDE, pictures
 
 SIZES = [
     *("--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),
@@ -86,11 +88,11 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_record_says_what_the_weights_are(data: Path, trained: Path) -> None:
     found = load(trained / "zfnet.safetensors")
     record = found.record
-    pictures, val = read_split(data, "train", 224), read_split(data, "val", 224)
+    shown, val = read_split(data, "train", 224), read_split(data, "val", 224)
     assert (record.name, record.architecture, record.licence) == ("tiny", "zfnet", "CC0-1.0")
     assert record.classes == tuple(ClassName(synset, LABELS[synset]) for synset in ("n00", "n01", "n02"))
     assert record.preprocessing.size == 224
-    assert (record.preprocessing.mean, record.preprocessing.std) == channel_statistics(pictures.images)
+    assert (record.preprocessing.mean, record.preprocessing.std) == channel_statistics(shown.images)
     share = top1(found.chain, val, record.preprocessing, 224)
     assert record.validation is not None
     assert (record.validation["top1"], record.validation["images"]) == (share, 6)
@@ -214,6 +216,27 @@ def test_a_part_is_held_back_and_the_validation_pictures_are_kept_for_the_end(da
     assert record.validation["images"] == 6
     [row] = training_tables(record)[1].rows
     assert row[-1] == percent(record.training["log"][0]["held_back_top1"])
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_inputs_are_scaled_or_grey_levels(scale: bool) -> None:
+    """Within what is lost of a mean that the record tells to four digits."""
+    images = pictures(10).images
+    found = run.preprocessing_of(pictures(10), SIDE, scale).standardise(images)
+    expected = images.double() - images.double().mean((0, 2, 3), keepdim=True)
+    if scale:
+        expected /= images.double().transpose(0, 1).flatten(1).std(1, correction=0).view(1, 3, 1, 1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=0.02)
+
+
+@pytest.mark.parametrize(("neighbours", "kind"), [(1, Pictures), (2, StoredPictures)])
+def test_the_processes_of_a_machine_share_its_memory(
+    data: Path, tmp_path: Path, neighbours: int, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "MEMORY_LIMIT", 24 * 3 * 16 * 16)
+    train, _ = run.read_splits(data, 16, tmp_path, replace(HERE, neighbours=neighbours), Tolerance.of(True, print))
+    assert isinstance(train, kind)
+    assert len(train) == 24
 
 
 def test_splits_must_hold_the_same_classes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,11 +78,19 @@ def test_what_the_form_of_zfnet_holds() -> None:
     }
     assert net.get_submodule("conv1").bias is None
     assert [net.get_submodule(name).p for name in ("drop6", "drop7")] == [0.3, 0.3]
+    assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 4), "smaller pictures are stretched"
+
+
+@pytest.mark.parametrize(("initialisation", "gain"), [(Initialisation.HE, 2), (Initialisation.LECUN, 1)])
+def test_weights_between_the_first_and_the_last_layer_start_by_their_inputs(
+    initialisation: Initialisation, gain: int
+) -> None:
+    torch.manual_seed(0)
+    net = training_form(zfnet(4, THIN), replace(RECIPE, initialisation=initialisation))
     deviations = {n: float(net.get_parameter(f"{n}.weight").detach().std()) for n in ("conv1", "conv3", "fc8")}
     assert deviations["conv1"] == pytest.approx(0.01, rel=0.05)
-    assert deviations["conv3"] == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.05)
+    assert deviations["conv3"] == pytest.approx((gain / (256 * 9)) ** 0.5, rel=0.05)
     assert deviations["fc8"] == pytest.approx(0.01, rel=0.05)
-    assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 4), "smaller pictures are stretched"
 
 
 def test_the_first_layer_can_start_smaller_than_the_others() -> None:

@@ -1,5 +1,7 @@
 """Deletion and insertion of a net whose answer is known to depend on one region only."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ from zfnet_explainer.studies.faithfulness.curves import (
 )
 from zfnet_explainer.studies.faithfulness.subject import filled, occlusion_drop, subject
 
-from ...chains import like_zfnet, named
+from ...chains import like_zfnet, named, plain
 
 SIDE = 40
 ROWS, COLS = slice(4, 12), slice(24, 36)  # the region, off the middle: 6 of the 100 cells of 4 x 4
@@ -77,6 +79,23 @@ def test_the_orders_of_a_known_region() -> None:
     assert areas[MAP][1] > areas[RANDOM][1] + 0.1
     assert areas[CENTRE][0] > areas[MAP][0] + 0.1
     assert found[CENTRE].deletion[1] == found[CENTRE].deletion[0], "the region is off the middle"
+
+
+def test_a_projection_orders_the_cells_by_its_energy() -> None:
+    """Its first step covers, or uncovers, the tenth of the cells in which its squares add up to the most."""
+    chain = like_zfnet(size=(3, SIDE, SIDE))
+    one = subject(chain, PREPROCESSING, bright())
+    fill = filled(one, PREPROCESSING, "gray", PROTOCOL.window)
+    cells = [(slice(row, row + 4), slice(col, col + 4)) for row, col in product(range(0, SIDE, 4), repeat=2)]
+    cells.sort(key=lambda cell: -float(one.feature.projection[:, *cell].double().square().sum()))
+    assert one.feature.projection[:, *cells[9]].any(), "no tie decides"
+    covered, uncovered = one.image.clone(), fill.clone()
+    for cell in cells[:10]:
+        covered[:, *cell], uncovered[:, *cell] = fill[:, *cell], one.image[:, *cell]
+    deletion, insertion = plain(chain)(torch.stack([covered, uncovered])).softmax(1)[:, one.target].tolist()
+    found = curves(chain, bright(), 0)[PROJECTION]
+    assert float(found.deletion[1]) == pytest.approx(deletion, abs=1e-6)
+    assert float(found.insertion[1]) == pytest.approx(insertion, abs=1e-6)
 
 
 def test_all_curves_run_between_the_same_ends() -> None:

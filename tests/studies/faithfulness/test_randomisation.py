@@ -1,19 +1,30 @@
 """Shuffled layers: what must stay, what must change, and that the net itself is left alone."""
 
 import copy
+from itertools import product
+from statistics import fmean
 
 import pytest
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
+from zfnet_explainer.methods.deconvnet import down
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.studies.faithfulness.randomisation import Stage, randomisation, shuffle, weighted_layers
+from zfnet_explainer.studies.faithfulness.subject import subject
 
-from ...chains import like_zfnet, thin
+from ...chains import like_zfnet, plain, thin
 
 SIDE = 64
-PREPROCESSING = Preprocessing(SIDE, (0.5,) * 3, (0.25,) * 3)
+
+
+def preprocessing(side: int) -> Preprocessing:
+    return Preprocessing(side, (0.5,) * 3, (0.25,) * 3)
+
+
+PREPROCESSING = preprocessing(SIDE)
 
 
 def pictures() -> list[Tensor]:
@@ -45,6 +56,57 @@ def test_projections_do_not_know_the_dense_layers(stages: tuple[Stage, ...]) -> 
 def test_projections_change_with_the_convolutions(stages: tuple[Stage, ...]) -> None:
     assert all(stage.projection.high < 0.999 for stage in stages[2:])
     assert abs(stages[-1].projection.mean) < 0.5
+
+
+def test_projections_are_compared_signed_and_by_the_rank_of_their_sizes(
+    chain: Chain, stages: tuple[Stage, ...]
+) -> None:
+    """Those of one cell, down both nets."""
+    shuffled, generator = copy.deepcopy(chain), torch.Generator().manual_seed(0)
+    for name in ("fc2", "fc1", "conv3"):
+        shuffle(shuffled, name, generator)
+    signed, ranked = [], []
+    for pixels in pictures():
+        one = subject(chain, PREPROCESSING, pixels)
+        cell, box = (one.feature.feature, *one.feature.position), one.feature.receptive_field
+        found = []
+        for net in (chain, shuffled):
+            projection = down(net, net.run(one.image[None]).switches, "relu3", [cell], torch.ones(1))[0]
+            found.append(projection[:, box.top : box.bottom, box.left : box.right].double())
+        signed.append(pearson(*found))
+        ranked.append(pearson(*(ranks(values.square().sum(0)) for values in found)))
+    assert stages[2].projection.mean == pytest.approx(fmean(signed), abs=1e-4)
+    assert stages[2].projection_ranks.mean == pytest.approx(fmean(ranked), abs=1e-4)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Each value's place among all, equal ones at their mean."""
+    return torch.from_numpy(rankdata(values.flatten()))
+
+
+def pearson(ours: Tensor, theirs: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([ours.flatten(), theirs.flatten()]))[0, 1])
+
+
+def test_occlusion_maps_are_compared_by_rank_for_the_trained_nets_class() -> None:
+    """Against squares painted by hand: 49 cells of 9 x 9, as wide as the map's squares."""
+    chain, side = like_zfnet(size=(3, 63, 63)), 63
+    some = [pixels[:, :side, :side] for pixels in pictures()[:2]]
+    shuffled = copy.deepcopy(chain)
+    shuffle(shuffled, "fc2", torch.Generator().manual_seed(0))
+    expected, classes = [], []
+    for pixels in some:
+        painted = pixels.repeat(50, 1, 1, 1)  # the first one stays as it is
+        for one, (row, col) in zip(painted[1:], product(range(0, side, 9), repeat=2), strict=True):
+            one[:, row : row + 9, col : col + 9] = 128
+        trained, after = (plain(net)(preprocessing(side).standardise(painted)).softmax(1) for net in (chain, shuffled))
+        classes.append((int(trained[0].argmax()), int(after[0].argmax())))
+        drops = ((found[0] - found[1:])[:, classes[-1][0]] for found in (trained, after))
+        expected.append(pearson(*map(ranks, drops)))
+    assert any(own != theirs for own, theirs in classes)
+    first = randomisation(chain, preprocessing(side), some, seed=0)[0]
+    assert first.layer == "fc2"
+    assert first.occlusion_ranks.mean == pytest.approx(fmean(expected), abs=1e-3)
 
 
 def test_the_net_keeps_its_weights(chain: Chain) -> None:

@@ -1,0 +1,25 @@
+"""How far a run is: a step counts by the pixels of its crops."""
+
+import io
+
+from rich.console import Console
+
+from zfnet_explainer.training.bar import Bar
+
+from .runs import RECIPE
+
+
+def test_steps_count_as_many_units_as_a_crop_has_pixels() -> None:
+    """One epoch at 29 pixels and two at 37, of two steps each; the first is done."""
+    bar = Bar(RECIPE, 1, 2, Console(file=io.StringIO()))
+    [task] = bar.progress.tasks
+    assert (task.total, task.completed) == (2 * (29**2 + 2 * 37**2), 2 * 29**2)
+    bar.begin(1)
+    assert (task.description, task.completed) == ("epoch 2/3, 37 px", 2 * 29**2)
+    bar.show(1, 1.5, 0.25)
+    assert task.completed == 2 * 29**2 + 37**2
+    assert task.fields["found"].startswith("loss 1.500, top-1 25.0%, ")
+    bar.end("epoch 2")
+    bar.begin(2)
+    bar.end("epoch 3")
+    assert task.completed == task.total
