@@ -17,7 +17,8 @@ from PIL import Image
 
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.net.checkpoint import ClassName
-from zfnet_explainer.pictures.decode import Picture, decode
+from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.view import Picture
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, explain_options, predict_options
 from zfnet_explainer.wire.request import Incoming, read
 from zfnet_explainer.wire.response import json_bytes

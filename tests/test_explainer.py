@@ -22,7 +22,7 @@ from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint, load
 from zfnet_explainer.net.precision import PRECISIONS, supported_precisions
-from zfnet_explainer.pictures.decode import centre_square
+from zfnet_explainer.pictures.view import centre_square
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.threads import OneThread, Priority
 

@@ -17,7 +17,7 @@ from zfnet_explainer.service.threads import Priority
 from zfnet_handler import choose_device, retrieve_data, take_fields_sent_twice
 
 from .door import Rows, ask, worker
-from .pictures.figures import FIGURE, kept, texts
+from .pictures.drawing.figures import FIGURE, kept, texts
 from .samples import MODEL_STORE, encoded, noise
 
 CHEAP = {"window": "112", "stride": "112", "features": "2"}

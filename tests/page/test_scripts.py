@@ -15,9 +15,9 @@ from PIL import Image
 from tests.needs import needs, program
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
-from zfnet_explainer.pictures.decode import centre_square, cut
 from zfnet_explainer.pictures.display import VIRIDIS, cell_edges, legend, map_pixels, upper
-from zfnet_explainer.pictures.maps import Quantity
+from zfnet_explainer.pictures.drawing.maps import Quantity
+from zfnet_explainer.pictures.view import centre_square, cut
 from zfnet_explainer.wire.page.page import FOLDER, SCRIPTS, page
 from zfnet_explainer.wire.rules import Rules
 from zfnet_explainer.wire.values import ClassIndex

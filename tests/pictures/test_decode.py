@@ -19,7 +19,8 @@ from PIL import ExifTags, Image, ImageFile
 from tests.needs import hardware
 from tests.samples import encoded, noise, tiff
 from zfnet_explainer.errors import RequestError
-from zfnet_explainer.pictures.decode import MAX_BYTES, Crop, decode
+from zfnet_explainer.pictures.decode import MAX_BYTES, decode
+from zfnet_explainer.pictures.view import Crop
 
 Pixels = NDArray[np.uint8]
 SIZE = 224

@@ -20,7 +20,7 @@ from zfnet_explainer.service.service import Service
 from zfnet_explainer.torchserve.config import METRICS_CONFIG, ServerOptions, properties
 from zfnet_handler import cached_metrics, worker_name, write
 
-from ..pictures.figures import kept
+from ..pictures.drawing.figures import kept
 from ..samples import encoded, noise
 from ..served import RECORD, SMALL, sent, service
 

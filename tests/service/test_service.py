@@ -20,7 +20,7 @@ from tests.samples import encoded, noise
 from tests.served import SMALL, sent, service
 from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
 from zfnet_explainer.pictures.decode import decode
-from zfnet_explainer.pictures.figure import panel
+from zfnet_explainer.pictures.drawing.figure import panel
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service

@@ -8,9 +8,10 @@ from PIL import Image
 from rich.console import Console
 
 from zfnet_explainer.pictures import stream
-from zfnet_explainer.pictures.decode import Picture, decode
+from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.labelled import StoredPictures, open_split
 from zfnet_explainer.pictures.stream import Tolerance
+from zfnet_explainer.pictures.view import Picture
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.readable import readable
 

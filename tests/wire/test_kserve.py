@@ -11,7 +11,7 @@ from tests.served import RECORD, sent, service
 from zfnet_explainer.errors import MalformedBody
 from zfnet_explainer.explainer import ranked
 from zfnet_explainer.explanation import Explanation, FloatArray
-from zfnet_explainer.pictures.decode import Crop, Picture
+from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire.kserve import Explained, explained, v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served

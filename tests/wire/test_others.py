@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.document import SCHEMAS, check
 from tests.pictures.atlases import SOURCES, grey, write_atlas
-from tests.pictures.figures import FIGURE, captions, kept, texts
+from tests.pictures.drawing.figures import FIGURE, captions, kept, texts
 from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, sent, service
 from zfnet_explainer.explainer import Explainer

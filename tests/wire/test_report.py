@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.pictures.figures import kept
+from tests.pictures.drawing.figures import kept
 from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer

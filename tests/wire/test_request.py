@@ -20,7 +20,7 @@ from zfnet_explainer.errors import (
     UnsupportedImage,
     UnusableOption,
 )
-from zfnet_explainer.pictures.decode import Crop, Picture
+from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire import body
 from zfnet_explainer.wire import encoded as wire_encoded
 from zfnet_explainer.wire.request import Incoming, Request, read

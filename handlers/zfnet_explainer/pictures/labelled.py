@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..errors import some
-from .decode import View, as_view
 from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, decoders, pixels
+from .view import View, as_view
 
 MEMORY_LIMIT = 8 * 2**30
 SAMPLE = 4096

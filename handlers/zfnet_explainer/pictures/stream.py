@@ -11,8 +11,9 @@ from pathlib import Path
 from ..cores import usable_cores
 from ..errors import RequestError
 from ..explanation import Pixels
-from .decode import View, decode
+from .decode import decode
 from .files import Listing, PictureFile, picture_files
+from .view import View
 
 TOLERATED = 0.01
 MOST_DECODERS = 8

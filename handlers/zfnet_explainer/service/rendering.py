@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import RequestError, of_picture
 from ..explanation import Explanation, Options
-from ..pictures.decode import Picture
+from ..pictures.view import Picture
 from ..wire import kserve, response
 from ..wire.accept import MEDIA_TYPES
 from ..wire.arrays import npz
@@ -110,7 +110,9 @@ def _npz(_: Job, picture: Picture, found: Explanation) -> bytes:
 
 
 def _png(job: Job, _: Picture, found: Explanation) -> bytes:
-    from ..pictures.figure import panel  # draws with matplotlib, which a worker that never draws need not import
+    from ..pictures.drawing.figure import (
+        panel,  # draws with matplotlib, which a worker that never draws need not import
+    )
 
     return panel(found, job.served.record)
 

@@ -14,8 +14,8 @@ from ..errors import TooMuchWork, of_picture
 from ..explainer import Explainer, ranked
 from ..explanation import Explanation, FloatArray, Options
 from ..net.precision import supported_precisions
-from ..pictures.decode import Picture
 from ..pictures.samples import Sample
+from ..pictures.view import Picture
 from ..wire import kserve, response
 from ..wire.options import explain_options, predict_options
 from ..wire.page.page import page

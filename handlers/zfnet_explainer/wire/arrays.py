@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..explanation import Contrast, Explanation, LayerProjections, Occlusion
 from ..methods.deconvnet import Feature
-from ..pictures.decode import Picture
+from ..pictures.view import Picture
 
 SIDES = attrgetter("top", "left", "bottom", "right")
 

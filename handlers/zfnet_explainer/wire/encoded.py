@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 from ..errors import MalformedBody, TooLarge
-from ..pictures.decode import MAX_PIXELS, SIGNATURES, Picture, View, decode
+from ..pictures.decode import MAX_PIXELS, SIGNATURES, decode
+from ..pictures.view import Picture, View
 from .document import HOW
 
 DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)

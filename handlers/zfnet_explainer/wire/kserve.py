@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..explanation import Explanation, FloatArray
-from ..pictures.decode import Picture
+from ..pictures.view import Picture
 from .arrays import arrays
 from .binary import LENGTH_HEADER, joined, packed
 from .outputs import SHARED, refuse_absent, unknown_output

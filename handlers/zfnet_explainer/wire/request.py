@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableOption, printable, told_in
-from ..pictures.decode import Picture, View
+from ..pictures.view import Picture, View
 from .accept import accepted_format
 from .binary import LENGTH_HEADER, split
 from .body import json_of_form, unpacked

@@ -15,8 +15,8 @@ from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
 from ..net.checkpoint import Record
 from ..net.geometry import Box
-from ..pictures.decode import Picture
 from ..pictures.display import class_counts, occlusion_pixels, patch_pixels, png_bytes, projection_pixels
+from ..pictures.view import Picture
 
 NOTES = (
     "A projection shows which pattern of this picture one value of one map answers to; it is not evidence for the "

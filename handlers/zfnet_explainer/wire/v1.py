@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import MalformedBody, RequestError, UndecodableImage
-from ..pictures.decode import Picture, View
+from ..pictures.view import Picture, View
 from .document import counted, refuse_unknown
 from .encoded import decode_picture, from_base64
 

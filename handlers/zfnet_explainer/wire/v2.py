@@ -11,7 +11,8 @@ from PIL import Image
 
 from ..errors import QUOTE, MalformedBody, of_picture
 from ..explanation import Pixels
-from ..pictures.decode import MAX_PIXELS, Picture, View, cut
+from ..pictures.decode import MAX_PIXELS
+from ..pictures.view import Picture, View, cut
 from .binary import LENGTH_HEADER, elements
 from .document import MAX_INSTANCES, counted, given_twice, parameters_of, refuse_unknown
 from .encoded import decode_picture, from_base64, from_binary

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from zfnet_explainer.pictures import stream
-from zfnet_explainer.pictures.decode import Picture, decode
+from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.view import Picture
 
 from . import tiny
 

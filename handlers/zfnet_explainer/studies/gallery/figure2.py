@@ -10,8 +10,8 @@ from PIL import Image
 
 from ...net.checkpoint import Record
 from ...pictures.atlas import NINE, Atlas, AtlasLayer, Strongest, read_sheet
-from ...pictures.labels import fitting, inches, legible
-from ...pictures.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
+from ...pictures.drawing.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
+from ...pictures.drawing.text import fitting, inches, legible
 
 LEFT, TOP, HEAD, CAPTION, GAP = 0.5, 0.6, 0.4, 0.3, 0.1  # inches
 WIDE = 1.2  # enough for a class's name below a block

@@ -1,9 +1,9 @@
 """What several figures are made of: their columns, headings and tiles."""
 
-from ..explanation import Explanation, LayerProjections
-from ..methods.deconvnet import Feature
-from ..net.checkpoint import Record
-from .display import patch_pixels, projection_pixels
+from ...explanation import Explanation, LayerProjections
+from ...methods.deconvnet import Feature
+from ...net.checkpoint import Record
+from ..display import patch_pixels, projection_pixels
 from .panels import PREDICTIONS, SIDE, Page, Tile, draw_predictions, draw_tiles
 
 COLUMNS = 0.55, 5.4, 10.1  # left edges, inches

@@ -8,7 +8,8 @@ from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from zfnet_explainer.net.checkpoint import Preprocessing
-from zfnet_explainer.pictures.decode import MAX_RESIZED, Crop, WholeSquare, centre_square, cut, decode
+from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.view import MAX_RESIZED, Crop, WholeSquare, centre_square, cut
 
 from ..samples import SAMPLE, encoded, noise
 

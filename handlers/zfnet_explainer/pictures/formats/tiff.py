@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import ExifTags, ImageFile
 
-from ..errors import UndecodableImage
+from ...errors import UndecodableImage
 
 Tag = ExifTags.Base
 MAX_VALUES = 100_000  # of an entry: the strips or tiles of a picture

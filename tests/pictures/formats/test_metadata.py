@@ -10,9 +10,9 @@ from PIL import ExifTags, Image
 
 from tests.samples import noise, tiff
 from zfnet_explainer.errors import UndecodableImage
-from zfnet_explainer.pictures import gif, jpeg
-from zfnet_explainer.pictures import tiff as cleaned_tiff
 from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.formats import gif, jpeg
+from zfnet_explainer.pictures.formats import tiff as cleaned_tiff
 
 PICTURE = Image.fromarray(noise(64, 64))
 XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'

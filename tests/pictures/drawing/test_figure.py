@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from PIL import Image, ImageFilter
 
 from tests.occlusions import by_hand
-from tests.pictures.figures import at, boxes, captions, pictures, texts
+from tests.pictures.drawing.figures import at, boxes, captions, pictures, texts
 from zfnet_explainer.explanation import (
     Agreement,
     CrossCheck,
@@ -31,12 +31,12 @@ from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.pictures.display import CLASS_COLOURS, PROJECTION_NOTE, legend
-from zfnet_explainer.pictures.figure import FOOTER, draw, footer, panel
-from zfnet_explainer.pictures.figure7 import CONTRAST_ROW
-from zfnet_explainer.pictures.labels import label, share
-from zfnet_explainer.pictures.maps import legend_labels
-from zfnet_explainer.pictures.panels import SIDE, Page, with_square
-from zfnet_explainer.pictures.parts import COLUMNS, SECOND_ROW, TOP
+from zfnet_explainer.pictures.drawing.figure import FOOTER, draw, footer, panel
+from zfnet_explainer.pictures.drawing.figure7 import CONTRAST_ROW
+from zfnet_explainer.pictures.drawing.maps import legend_labels
+from zfnet_explainer.pictures.drawing.panels import SIDE, Page, with_square
+from zfnet_explainer.pictures.drawing.parts import COLUMNS, SECOND_ROW, TOP
+from zfnet_explainer.pictures.drawing.text import label, share
 
 NAMES = tuple(ClassName(f"n{i:08d}", f"class {i}") for i in range(20))
 RECORD = Record(

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from ..explanation import Occlusion, Pixels, Prediction
-from ..net.checkpoint import ClassName
-from ..net.geometry import Box
-from .display import patch_pixels
-from .fill import fill_pixels
-from .labels import label, share
+from ...explanation import Occlusion, Pixels, Prediction
+from ...net.checkpoint import ClassName
+from ...net.geometry import Box
+from ..display import patch_pixels
+from ..fill import fill_pixels
+from .text import label, share
 
 WIDTH, DPI = 13.8, 130
 SIDE = 3.5  # inches, of a picture or a map

@@ -1,8 +1,7 @@
 """Figure 7 of Zeiler & Fergus for one picture, with (f) where the target was contrasted with another class."""
 
-from ..explanation import Contrast, Explanation, LayerProjections, Occlusion
-from ..net.checkpoint import Record
-from .labels import label, share
+from ...explanation import Contrast, Explanation, LayerProjections, Occlusion
+from ...net.checkpoint import Record
 from .maps import Quantity, draw_classes, draw_map
 from .panels import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
 from .parts import (
@@ -20,6 +19,7 @@ from .parts import (
     projected,
     projection,
 )
+from .text import label, share
 
 CONTRAST_ROW = SECOND_ROW + SIDE + 1.9  # below the legend of (e)
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 
-from ..explanation import CrossCheck, Explanation, Occlusion
-from ..net.checkpoint import Record
-from .display import PROJECTION_NOTE
+from ...explanation import CrossCheck, Explanation, Occlusion
+from ...net.checkpoint import Record
+from ..display import PROJECTION_NOTE
 from .figure7 import figure7, figure7_height
-from .labels import legible
-from .layers import hierarchy, hierarchy_height, one_layer, one_layer_height
 from .panels import GREY, SMALL, Page
 from .parts import COLUMNS
+from .projections import hierarchy, hierarchy_height, one_layer, one_layer_height
+from .text import legible
 
 FOOTER = 0.7
 

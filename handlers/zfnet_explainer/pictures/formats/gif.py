@@ -2,7 +2,7 @@
 
 import re
 
-from ..errors import UndecodableImage
+from ...errors import UndecodableImage
 
 SIGNATURES = (b"GIF87a", b"GIF89a")
 SCREEN = 13  # bytes before the palette

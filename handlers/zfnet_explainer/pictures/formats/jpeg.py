@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ..errors import UndecodableImage
+from ...errors import UndecodableImage
 
 SIGNATURE, START = b"\xff\xd8\xff", b"\xff\xd8"
 MARKER = re.compile(rb"\xff([\x01-\xfe])")  # after rubbish and fill bytes, which decoders pass over too

@@ -11,11 +11,11 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.patches import Patch
 
-from ..explanation import FloatArray, IntArray, Occlusion, Pixels
-from ..net.checkpoint import ClassName
-from .display import LegendEntry, cell_edges, class_counts, legend, upper
-from .labels import label
+from ...explanation import FloatArray, IntArray, Occlusion, Pixels
+from ...net.checkpoint import ClassName
+from ..display import LegendEntry, cell_edges, class_counts, legend, upper
 from .panels import DETAIL, SIDE, SMALL, Page, pixel_axes
+from .text import label
 
 LEAST_REACH = 0.1  # nats: rounding alone is not drawn in full colour
 MARK_SIZES = {"o": 13, "X": 9}  # points: the cross may stand in the ring

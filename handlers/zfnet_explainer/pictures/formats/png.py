@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from ..errors import UndecodableImage
+from ...errors import UndecodableImage
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4s")
