@@ -42,9 +42,9 @@ class Crop:
     width: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels uint8 [size, size, 3], the original's size, and where in it they come from."""
+    """Pixels uint8 [size, size, 3], the original's size, and where in it they come from; each is itself alone."""
 
     pixels: Pixels
     width: int

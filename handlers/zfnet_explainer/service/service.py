@@ -18,6 +18,7 @@ from ..pictures.samples import Sample
 from ..pictures.view import Picture
 from ..wire import kserve, response
 from ..wire.options import explain_options, predict_options
+from ..wire.origin import check_origin
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
 from ..wire.rules import Rules, bound_together
@@ -34,9 +35,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Scores:
-    """Probabilities of a batch's pictures, by the picture's identity, and the seconds they took."""
+    """Probabilities of a batch's pictures, and the seconds they took."""
 
-    rows: Mapping[int, FloatArray]
+    rows: Mapping[Picture, FloatArray]
     seconds: float
 
 
@@ -106,7 +107,7 @@ class Service:
             log.exception("%d requests were answered but not counted", len(seen))
 
     def _read(self, incoming: Incoming, seen: Observation) -> Request | Answer:
-        incoming.check_origin(self.allowed_origin)
+        check_origin(incoming.header, self.allowed_origin)
         if incoming.wants_page:
             seen.protocol = "page"
             crop = self.served.record.preprocessing.crop
@@ -131,7 +132,7 @@ class Service:
         if pictures:
             work = partial(self.explainer.probabilities, [p.pixels for p in pictures])
             rows = list(self.run(work, Priority.URGENT))
-        return Scores({id(p): row for p, row in zip(pictures, rows, strict=True)}, time.perf_counter() - start)
+        return Scores(dict(zip(pictures, rows, strict=True)), time.perf_counter() - start)
 
     def _respond(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         if request.explain:
@@ -141,18 +142,18 @@ class Service:
 
     def _predict(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)
-        if any(id(p) not in scores.rows for p in request.sound):
+        if any(p not in scores.rows for p in request.sound):
             scores = self._score([request])
         if request.sound:
             seen.spent({"predict": scores.seconds})
-        seen.predicted += [ranked(scores.rows[id(p)])[0] for p in request.sound]
+        seen.predicted += [ranked(scores.rows[p])[0] for p in request.sound]
         if request.protocol == "v2":
-            rows = [scores.rows[id(p)] for p in request.sound]
+            rows = [scores.rows[p] for p in request.sound]
             return in_tensors(*kserve.v2_predictions(self.served, request, rows))
 
         def entry(picture: Picture) -> dict[str, Any]:
             seconds = {"decode": request.seconds, "predict": scores.seconds}
-            found = response.predictions(self.served, ranked(scores.rows[id(picture)])[:top_k])
+            found = response.predictions(self.served, ranked(scores.rows[picture])[:top_k])
             return response.stamped(self.served, request_id, seconds, {"predictions": found})
 
         if request.protocol == "v1":

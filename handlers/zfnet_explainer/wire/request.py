@@ -13,7 +13,6 @@ from .binary import LENGTH_HEADER, split
 from .body import json_of_form, unpacked
 from .document import HOW, as_bytes, given_twice, parameters, parse
 from .encoded import decode_picture
-from .origin import check_origin
 from .v1 import v1_pictures
 from .v2 import Wanted, split_parameters, v2_pictures, wanted
 
@@ -48,10 +47,6 @@ class Incoming:
         """The id that the client or a gateway gave the request, where it can stand in a log as it is."""
         sent = self.header("x-request-id")
         return sent if SANE_ID.fullmatch(sent) else None
-
-    def check_origin(self, allowed: str) -> None:
-        """Raise ForbiddenOrigin where a page that may not ask has a browser ask."""
-        check_origin(self.header, allowed)
 
     @property
     def wants_page(self) -> bool:
