@@ -40,17 +40,18 @@ PASS = 32
 class Explainer:
     """A checkpoint on a device, asked about pictures uint8 [size, size, 3]; its atlas shows the maps in others.
 
+    The checkpoint stays where it is, and its weights must not change any more: after training make another Explainer.
     `memory`: bytes that an occlusion map's intermediate values may take at a time, None for the device's default.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, atlas: Atlas | None = None, memory: int | None = None
+        self, checkpoint: Checkpoint, device: torch.device | str, atlas: Atlas | None = None, memory: int | None = None
     ) -> None:
         self.record = checkpoint.record
-        self.device, self.atlas = device, atlas
-        self.chain = checkpoint.chain.placed(device)
+        self.device, self.atlas = torch.device(device), atlas
+        self.chain = checkpoint.chain.placed(self.device)
         self._occluders = Occluders(self.chain, memory)
-        self.exact = keeps_float32(device)
+        self.exact = keeps_float32(self.device)
 
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one.
@@ -63,7 +64,10 @@ class Explainer:
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
-        """Calibrated probabilities [n, classes] of pictures uint8 [size, size, 3], a pass at a time."""
+        """Calibrated probabilities [n, classes] of pictures uint8 [size, size, 3], a pass at a time.
+
+        Raises ValueError for other pixels.
+        """
         passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
         with current(self.device):
             found = [self.chain(torch.stack([self._standardised(p) for p in some])) for some in passes]
@@ -73,9 +77,11 @@ class Explainer:
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
         """Predict, project and occlude one picture; one thread at a time may call it, as occlusion maps share buffers.
 
-        Raises UnusableOption for a contrast that is the target and a precision whose range the picture's activations
-        leave, for nothing else in options that were checked.
+        Raises ValueError for pixels that are not uint8 [size, size, 3] and for options that the net cannot be asked
+        (`Options.check`), UnusableOption for a contrast that is the target and a precision whose range the picture's
+        activations leave.
         """
+        options.check(self.chain.map_counts, self.chain.classes)
         with current(self.device):
             return self._explain(pixels, options)
 
@@ -127,6 +133,9 @@ class Explainer:
         )
 
     def _standardised(self, pixels: Pixels) -> Tensor:
+        shape = [*self.chain.input_size[1:], 3]
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or [*pixels.shape] != shape:
+            raise ValueError(f"pixels are uint8 {shape}, as decode gives them, not {_described(pixels)}")
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
         return self.record.preprocessing.standardise(tensor)
 
@@ -253,6 +262,10 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds[stage] = time.perf_counter() - start
+
+
+def _described(pixels: object) -> str:
+    return f"{pixels.dtype} {[*pixels.shape]}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
 
 
 def _apart(one: Tensor, other: Tensor) -> float:

@@ -238,3 +238,25 @@ def test_nothing_is_added_in_an_order_that_a_gpu_could_change(kind: str) -> None
             project(chain, activations, layer, [0, 1, 2])
     assert added.seen > 0
     assert added.met == 0
+
+
+def test_activations_of_several_pictures_are_refused() -> None:
+    """Their switches would send one picture's signal to another's pixels."""
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(torch.stack([picture(chain, seed) for seed in (1, 2)]))
+    with pytest.raises(ValueError, match="activations of one picture are projected, these are of 2"):
+        project(chain, activations, "relu2", [0])
+
+
+def test_each_projection_is_its_holders_own() -> None:
+    """Whatever mode it was made in: alone in its memory, without gradients, and free to be changed."""
+    chain = SMALL["like_zfnet"](0).requires_grad_()
+    with torch.inference_mode():
+        found = project(chain, chain.run(picture(chain)[None]), "relu2", [0, 1, 2])
+    found += project(chain, chain.run(picture(chain)[None]), "relu2", [0, 1, 2])
+    assert not any(one.projection.requires_grad for one in found)
+    before = found[1].projection.clone()
+    for one in found:
+        assert one.projection.untyped_storage().nbytes() == one.projection.nbytes
+    found[0].projection.div_(2).add_(1)
+    assert torch.equal(found[1].projection, before)

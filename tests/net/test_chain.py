@@ -1,10 +1,11 @@
 """What a chain is, and what it refuses to be."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zfnet_explainer.net.chain import Chain, as_chain
 from zfnet_explainer.net.layers import UnsupportedLayer
@@ -88,7 +89,8 @@ def test_alexnet(random_alexnet: nn.Sequential) -> None:
     assert chain.features == ["0_1", "0_4", "0_7", "0_9", "0_11"]
     assert chain.map_counts == (64, 192, 384, 256, 256)
     assert chain.classes == 1000
-    assert chain.layer("0_0") is random_alexnet.get_submodule("0.0"), "weights are shared"
+    shared = dict(random_alexnet.named_parameters())
+    assert all(value is shared[key.replace("_", ".")] for key, value in chain.named_parameters())
 
 
 def test_vgg16() -> None:
@@ -108,6 +110,7 @@ def test_as_chain_takes_torchs_normalisation_and_gives_eval_mode() -> None:
     x = torch.randn(1, 2, 11, 9, generator=torch.Generator().manual_seed(0))
     chain = as_chain(net, (2, 11, 9))
     assert not chain.training
+    assert all(module.training for module in net.modules()), "the net stays as it is"
     torch.testing.assert_close(chain(x), net.eval()(x), rtol=1e-5, atol=1e-6)
     assert isinstance(chain.layer("0_2"), CrossMapNorm)
     assert not chain.get_submodule("0_1").inplace
@@ -120,12 +123,37 @@ def spatial(*layers: nn.Module) -> Callable[[], Chain]:
 
 
 CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
+SIZE = (3, 12, 12)
+
+
+class Scaled(nn.ReLU):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Twice(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in [*self, *self]:
+            x = layer(x)
+        return x
+
+
+def _patched() -> nn.ReLU:
+    layer = nn.ReLU()
+    layer.forward = torch.sigmoid  # type: ignore[method-assign]
+    return layer
+
+
+def _net(layer: nn.Module) -> nn.Sequential:
+    return nn.Sequential(CONV, layer, nn.Flatten(), nn.Linear(400, 2))
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        pytest.param(spatial(CONV, nn.BatchNorm2d(4), RELU), "layer1: BatchNorm2d .*fold BatchNorm", id="BatchNorm"),
+        pytest.param(
+            spatial(CONV, nn.BatchNorm2d(4), RELU), "layer1: BatchNorm2d .*right after a convolution", id="BatchNorm"
+        ),
         pytest.param(spatial(CONV, nn.Sigmoid()), "layer1: Sigmoid", id="Sigmoid"),
         pytest.param(spatial(CONV, nn.LeakyReLU()), "layer1: LeakyReLU", id="LeakyReLU"),
         pytest.param(spatial(CONV, RELU, nn.LPPool2d(2, 2)), "layer2: LPPool2d", id="LPPool2d"),
@@ -218,14 +246,53 @@ CONV, RELU = nn.Conv2d(3, 4, 3), nn.ReLU()
             id="same padding of a net",
         ),
         pytest.param(
-            lambda: as_chain(nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((5, 5)), nn.Flatten()), (3, 12, 12)),
-            r"2: this average pool changes the size at input \(3, 12, 12\)",
+            lambda: as_chain(nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((5, 4)), nn.Flatten()), (3, 12, 12)),
+            "2: an adaptive average pool of 10 x 10 cells to 5 x 4 has windows of several sizes: use nn.AvgPool2d",
             id="adaptive pool",
         ),
         pytest.param(
             lambda: as_chain(nn.Sequential(nn.Sequential(CONV, nn.ELU()), nn.Flatten()), (3, 12, 12)),
             "0_1: ELU",
             id="nested",
+        ),
+        pytest.param(spatial(CONV, Scaled()), "layer1: Scaled is made from ReLU .* use ReLU itself", id="a subclass"),
+        pytest.param(spatial(CONV, nn.ReLU(inplace=True)), "layer1: an in-place ReLU .* inplace=False", id="in place"),
+        pytest.param(
+            lambda: Chain([*named(CONV, RELU, nn.Flatten()), ("conv1", nn.Linear(400, 2))], (3, 12, 12)),
+            "conv1: two layers have this name",
+            id="one name twice",
+        ),
+        *(
+            pytest.param(
+                lambda name=name: Chain([*named(CONV, RELU, nn.Flatten()), (name, nn.Linear(400, 2))], (3, 12, 12)),
+                f"{name}: a chain has something else of this name: rename this layer",
+                id=f"named {name}",
+            )
+            for name in ("dense", "classes", "run", "spatial", "training")
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(OrderedDict(a=nn.Sequential(OrderedDict(b=CONV))) | {"a_b": RELU}), SIZE),
+            r"a_b: two layers have this name \(`a\.b` is a_b here\)",
+            id="names that meet",
+        ),
+        *(
+            pytest.param(lambda layer=layer: as_chain(_net(layer), SIZE), message, id=message)
+            for layer, message in (
+                (Scaled(), "1: Scaled is made from ReLU"),
+                (_patched(), "1: a forward of its own"),
+                (Twice(nn.ReLU()), "1: a forward of its own, so that this Twice"),
+                (nn.LocalResponseNorm(5, beta=0.5), r"1: cross-map .* beta 0\.75, got 0\.5"),
+            )
+        ),
+        pytest.param(
+            lambda: as_chain(nn.DataParallel(_net(RELU)), SIZE),
+            r"DataParallel wraps a net: .* inside, `net\.module`",
+            id="wrapped",
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(*_net(RELU), nn.Softmax(1)), SIZE),
+            "4: Softmax .* an answer takes the softmax of the logits itself, leave it out",
+            id="softmax",
         ),
     ],
 )
@@ -241,3 +308,31 @@ def test_a_placed_chain_computes_in_float32_proper(monkeypatch: pytest.MonkeyPat
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     assert placed.get_parameter("conv2.weight").is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("cells", [1, (5, 2), (None, 5)])
+def test_an_adaptive_pool_of_equal_windows_is_an_average_pool(cells: int | tuple[int | None, ...]) -> None:
+    """And what does nothing in eval mode is left out."""
+    pooled = nn.Sequential(CONV, RELU, nn.Identity(), nn.AdaptiveAvgPool2d(cells), nn.Dropout2d(), nn.Flatten())
+    x = picture(SMALL["like_zfnet"](0))[None, :, :12, :12]
+    net = seeded(nn.Sequential(pooled, nn.Dropout(inplace=True), nn.Linear(pooled(x).numel(), 2)), 0)
+    chain = as_chain(net, SIZE)
+    torch.testing.assert_close(chain(x), net(x))
+    kinds = [type(layer).__name__ for layer in chain]
+    assert kinds == ["Conv2d", "ReLU", "AvgPool2d", "Flatten", "Dropout", "Linear"]
+
+
+def test_a_placed_chain_is_another_and_shares_what_stays() -> None:
+    chain = SMALL["thin"](0)
+    placed, elsewhere = chain.placed(torch.device("cpu")), chain.placed(torch.device("meta"))
+    assert chain.get_parameter("conv2.weight").is_contiguous(), "it stays as it is"
+    assert {value.device.type for value in elsewhere.parameters()} == {"meta"}
+    assert placed.get_parameter("fc1.weight.up") is chain.get_parameter("fc1.weight.up")
+    x = picture(chain)[None]
+    torch.testing.assert_close(placed(x), chain(x))
+
+
+@pytest.mark.parametrize("size", [(3, 37, 42), (3, 36, 41), (1, 37, 41)])
+def test_activations_are_of_pictures_of_the_chains_size(size: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"pictures are \[batch, 3, 37, 41\], not \[2, \d, \d\d, \d\d\]"):
+        SMALL["like_zfnet"](0).run(torch.zeros(2, *size))

@@ -23,7 +23,7 @@ def written(folder: Path, content: Any) -> Path:
     [
         ({"n01": "tench", "n02": "crane"}, [("n01", "tench"), ("n02", "crane")]),
         (["tench", "crane"], [("tench", "tench"), ("crane", "crane")]),
-        ({"1": "crane", "0": "tench"}, [("tench", "tench"), ("crane", "crane")]),
+        ({"0": "tench", "1": "crane"}, [("tench", "tench"), ("crane", "crane")]),
         ({"0": ["n01", "crane"], "1": ["n02", "crane"]}, [("n01", "crane"), ("n02", "crane")]),
         (["crane", "crane"], [("crane (0)", "crane"), ("crane (1)", "crane")]),
     ],
@@ -46,7 +46,9 @@ def test_the_shipped_labels() -> None:
     [
         (["tench"], r"labels\.json names 1 classes, but the net scores 2"),
         ({"n02": "crane", "n01": "tench"}, "in no order: sort them"),
-        ({"0": "tench", "2": "crane"}, "number its 2 classes from 0 to 1"),
+        ({"0": "tench", "2": "crane"}, 'numbers that are not "0" to "1" in this order'),
+        ({"1": "crane", "0": "tench"}, 'numbers that are not "0" to "1" in this order'),
+        ({"00": "tench", "01": "crane"}, 'numbers that are not "0" to "1" in this order'),
         ([["n01", "tench"], ["n01", "crane"]], "n01 twice"),
         (["tench", " "], "must be JSON"),
         (["tench", 5], "must be JSON"),
@@ -71,3 +73,10 @@ def test_no_file_and_no_json_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("{")
     with pytest.raises(ValueError, match=r"must be JSON: .* each a text that is not blank: Expecting"):
         read_class_names(tmp_path / "labels.json", 2)
+
+
+def test_numbers_in_the_order_of_folders_are_refused(tmp_path: Path) -> None:
+    """`ImageFolder` sorts as text: its class 2 is the folder 10."""
+    folders = sorted(str(n) for n in range(12))
+    with pytest.raises(ValueError, match=r"folders write a list in the order of sorted\(folders\)"):
+        read_class_names(written(tmp_path, {folder: f"class {folder}" for folder in folders}), 12)

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from zfnet_explainer.net.chain import as_chain
 from zfnet_explainer.net.described import build, describe
 from zfnet_explainer.net.layers import UnsupportedLayer
 
@@ -31,6 +33,16 @@ def test_a_bias_may_be_left_out() -> None:
     back = build(describe(chain), chain.input_size)
     assert set(back.state_dict()) == set(chain.state_dict())
     assert "conv1.bias" not in back.state_dict()
+
+
+def test_sizes_that_numpy_computed_are_numbers_in_json() -> None:
+    three: Any = [3, 3]
+    two, values, units = np.int64(2), np.prod((4, 3, 3)), 5
+    layers: tuple[Any, ...] = nn.Conv2d(3, 4, three), nn.MaxPool2d(three, two), nn.Linear(values, units)  # type: ignore[arg-type]
+    chain = as_chain(nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.Flatten(), layers[2]), (3, 9, 9))
+    told: list[dict[str, Any]] = json.loads(json.dumps(describe(chain)))
+    assert (told[2]["kernel_size"], told[2]["stride"], told[-1]["in_features"]) == ([3, 3], 2, 36)
+    assert build(told, chain.input_size).axes == chain.axes
 
 
 class Louder(nn.ReLU):

@@ -48,6 +48,14 @@ def test_input_stays() -> None:
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_it_follows_the_precision_of_what_it_is_given(dtype: torch.dtype) -> None:
+    x = random(1, 4, 2, 2)
+    found = CrossMapNorm(4)(x.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), CrossMapNorm(4)(x), rtol=1e-2, atol=0)
+
+
 def test_other_beta_is_refused() -> None:
     with pytest.raises(ValueError, match=r"beta 0\.75, got 0\.5"):
         CrossMapNorm(4, beta=0.5)

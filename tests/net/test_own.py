@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, load
 from zfnet_explainer.net.layers import UnsupportedLayer
-from zfnet_explainer.net.own import own_chain, save_checkpoint
+from zfnet_explainer.net.own import in_single, own_chain, save_checkpoint
 
 from ..chains import seeded
 from ..needs import hardware
@@ -117,7 +118,7 @@ def test_normalisation_without_weights_is_folded_after_a_linear_layer() -> None:
     norm = nn.BatchNorm1d(3, affine=False)
     net = seeded(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(392, 3), norm), 0)
     norm.running_mean, norm.running_var = torch.tensor([1.0, -2, 3]), torch.tensor([0.5, 2, 4])
-    torch.testing.assert_close(own_chain(net, 16)(pictures()), net(pictures()), rtol=0, atol=1e-5)
+    torch.testing.assert_close(own_chain(in_single(net), 16)(pictures()), net(pictures()), rtol=0, atol=1e-5)
 
 
 def _other_weights() -> nn.Sequential:
@@ -167,6 +168,30 @@ class Backwards(nn.Sequential):
         return x
 
 
+class Doubled(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Called(nn.Sequential):
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return 2 * x
+
+
+def test_a_net_that_answers_otherwise_than_its_layers_is_refused(tmp_path: Path) -> None:
+    net = Called(*own_net())
+    with pytest.raises(UnsupportedLayer, match=r"otherwise than its layers.*: a logit differs by \d.* beside them"):
+        save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_may_be_texts(tmp_path: Path) -> None:
+    path = str(tmp_path / "mine.safetensors")
+    assert save_checkpoint(own_net(), path, classes=CLASSES, preprocessing=PREPROCESSING).record == load(path).record
+
+
 def _hooked() -> nn.Conv2d:
     layer = nn.Conv2d(3, 3, 1)
     layer.register_forward_pre_hook(lambda *_: None)
@@ -181,7 +206,7 @@ def _net(*layers: nn.Module) -> nn.Sequential:
     ("net", "message"),
     [
         pytest.param(nn.ModuleList(own_net()), "ModuleList may run its layers in any order", id="no sequence"),
-        pytest.param(_net(Backwards(nn.ReLU())), "0: a Backwards does not run its layers in order", id="own forward"),
+        pytest.param(_net(Backwards(nn.ReLU())), "0: a forward of its own, so that this Backwards", id="own forward"),
         pytest.param(_net(nn.Conv2d(3, 3, 1), nn.Sigmoid()), "Sigmoid", id="another activation"),
         pytest.param(_net(nn.BatchNorm2d(3)), "0: BatchNorm2d cannot stand before Flatten", id="normalises pictures"),
         pytest.param(
@@ -196,6 +221,17 @@ def _net(*layers: nn.Module) -> nn.Sequential:
             "4: BatchNorm1d takes 2, but is given 3", id="width after a linear layer",
         ),
         pytest.param(
+            _net(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.BatchNorm2d(3)), "2: BatchNorm2d .* only right after a conv",
+            id="after ReLU",
+        ),
+        pytest.param(
+            _net(nn.Conv2d(3, 3, 1), Doubled(3), nn.ReLU()), "1: Doubled cannot stand", id="a subclass of BatchNorm"
+        ),
+        pytest.param(
+            _net(weight_norm(nn.Conv2d(3, 3, 1)), nn.ReLU()), r"0: a parametrization .*remove_parametrizations\(",
+            id="computed weights",
+        ),
+        pytest.param(
             _net(_hooked(), nn.ReLU()), "0: a hook runs beside this Conv2d", id="a hook"
         ),
         pytest.param(
@@ -205,7 +241,7 @@ def _net(*layers: nn.Module) -> nn.Sequential:
 )  # fmt: skip
 def test_a_net_that_is_no_chain_is_refused(net: nn.Sequential, message: str) -> None:
     with pytest.raises(UnsupportedLayer, match=message):
-        own_chain(net, 16)
+        own_chain(in_single(net), 16)
 
 
 def test_a_name_that_cannot_be_served_is_refused(tmp_path: Path) -> None:

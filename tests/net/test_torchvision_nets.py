@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zfnet_explainer.net.checkpoint import BadCheckpoint
 from zfnet_explainer.net.layers import UnsupportedLayer
-from zfnet_explainer.net.own import own_chain
+from zfnet_explainer.net.own import in_single
 from zfnet_explainer.net.torchvision_nets import NAMES, classes_of, read_net, read_state, torchvision_net
 
 
@@ -75,7 +75,7 @@ def test_other_nets_are_refused(stored: Callable[[Any], Path]) -> None:
         read_net("vgg11", stored(zeros))
     assert isinstance(resnet, nn.Module)
     with pytest.raises(UnsupportedLayer, match="a ResNet may run its layers in any order"):
-        own_chain(resnet, 224)  # type: ignore[arg-type]
+        in_single(resnet)  # type: ignore[arg-type]
 
 
 def test_a_counter_of_batches_is_not_needed(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ def import_net(
     file: Annotated[Path, typer.Argument(help="torchvision's state dict: .safetensors, .pth or .pt.")],
     labels: Annotated[
         Path,
-        typer.Option(help='JSON: {"SYNSET": "name"} sorted, ["name"], {"0": "name"} or {"0": ["SYNSET", "name"]}.'),
+        typer.Option(
+            help='JSON: {"SYNSET": "name"} sorted, ["name"], {"0": "name"} or {"0": ["SYNSET", "name"]} by class index.'
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The weights to write, .safetensors; the record (.json) goes beside them.")],
     full: Annotated[bool, typer.Option("--full", help="Keep single precision: twice the size.")] = False,

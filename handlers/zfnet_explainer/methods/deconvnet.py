@@ -30,8 +30,9 @@ CONVENTIONS = {
 class Feature:
     """One map of a layer in one picture, at its largest value (the first one in reading order).
 
-    `projection` is float32 [channels, height, width] over the whole picture, on the CPU, zero outside
-    `receptive_field`; `position` is (row, column) in the map.
+    `projection` [channels, height, width] lies over the whole picture, zero outside `receptive_field`: on the CPU, in
+    the precision of the activations (an Explainer's: float32), with memory of its own. `position` is (row, column) in
+    the map.
     """
 
     feature: int
@@ -48,22 +49,32 @@ def strongest(maps: Tensor, count: int) -> list[int]:
     return found
 
 
+@torch.no_grad()
 def project(chain: Chain, activations: Activations, layer: str, features: list[int]) -> list[Feature]:
     """Project each listed map of `layer` (a rectified convolution) from its largest activation.
 
-    `activations` are those of one picture (batch 1). Raises ValueError for a map that is not there.
+    `activations` are those of one picture (batch 1). Raises ValueError for those of several, whose switches would
+    mix, and for a map that is not there.
     """
+    if (pictures := len(activations.outputs[layer])) != 1:
+        raise ValueError(f"activations of one picture are projected, these are of {pictures}")
     maps = activations.outputs[layer][0]
     wrong = [f for f in features if not 0 <= f < len(maps)]
     if wrong:
         raise ValueError(f"layer {layer} has maps 0 to {len(maps) - 1}, not {wrong[0]}")
     values, positions = maps[features].flatten(1).max(1)
     cells = [(feature, *divmod(at, maps.shape[2])) for feature, at in zip(features, positions.tolist(), strict=True)]
-    projections = down(chain, activations.switches, layer, cells, values).cpu()
+    projections = _apart(down(chain, activations.switches, layer, cells, values).cpu())
     return [
         Feature(feature, value, (row, col), chain.receptive_field(layer, row, col), projection)
         for (feature, row, col), value, projection in zip(cells, values.tolist(), projections, strict=True)
     ]
+
+
+@torch.inference_mode(False)
+def _apart(projections: Tensor) -> list[Tensor]:
+    """Each with memory of its own, so that whoever keeps one keeps no other, and may change it."""
+    return [one.detach().clone() for one in projections]
 
 
 def down(chain: Chain, switches: Mapping[str, Tensor], layer: str, cells: Sequence[Cell], values: Tensor) -> Tensor:

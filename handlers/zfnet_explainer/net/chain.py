@@ -13,8 +13,16 @@ from torch.nn import functional
 
 from .device import compute_in_float32
 from .geometry import Axis, Box
-from .layers import UnsupportedLayer, axes_of, check_dense, check_flatten, check_spatial, pair, width_after
-from .norm import CrossMapNorm
+from .layers import (
+    UnsupportedLayer,
+    axes_of,
+    check_dense,
+    check_flatten,
+    check_runs_as_built,
+    check_spatial,
+    width_after,
+)
+from .plain import plain
 from .thin import ThinLinear
 
 
@@ -34,18 +42,27 @@ class Chain(nn.Sequential):
 
     Spatial: Conv2d, ReLU, MaxPool2d, AvgPool2d, CrossMapNorm, Dropout. Dense: Linear, ThinLinear, ReLU, Dropout.
     Each convolution is followed by its ReLU; "layer n" is the rectified output of convolution n. A module that
-    comes twice is two layers of the same weights. Raises UnsupportedLayer for anything else, and for a layer that
-    takes another number of channels or values than it is given, naming the layer.
+    comes twice is two layers of the same weights. Raises UnsupportedLayer, naming the layer, for anything else, a
+    subclass of these and a layer in place included, for a layer that takes another number of channels or values than
+    it is given, and for a name that comes twice or that the chain itself has.
     """
+
+    input_size: tuple[int, int, int]
+    spatial: list[str]
+    flatten_name: str
+    dense: list[str]
+    features: list[str]
+    axes: dict[str, tuple[Axis, Axis]]
 
     def __init__(self, layers: Iterable[tuple[str, nn.Module]], input_size: tuple[int, int, int]) -> None:
         super().__init__()
         for name, layer in layers:
+            self._check_name(name)
             repeated = any(layer is one for one in self)
             self.add_module(name, copy.copy(layer) if repeated else layer)
         self.input_size = input_size
         names = [name for name, _ in self.named_children()]
-        flats = [name for name, layer in self.named_children() if isinstance(layer, nn.Flatten)]
+        flats = [name for name, layer in self.named_children() if type(layer) is nn.Flatten]
         for name in flats:
             check_flatten(name, self.layer(name))
         if len(flats) != 1:
@@ -76,9 +93,13 @@ class Chain(nn.Sequential):
         return tuple(layer.out_channels for layer in convolutions)
 
     def placed(self, device: torch.device) -> Self:
-        """This chain on a device, channels last; float32 is evaluated there as such."""
+        """A copy on a device, channels last, of which weights that are so already are shared.
+
+        float32 is evaluated there as such.
+        """
         compute_in_float32()
-        return self.to(device).to(memory_format=torch.channels_last)
+        values = [*self.parameters(), *self.buffers()]
+        return copy.deepcopy(self, {id(value): _placed(value, device) for value in values})
 
     @property
     def _linear(self) -> list[nn.Linear | ThinLinear]:
@@ -100,7 +121,12 @@ class Chain(nn.Sequential):
         return nn.Sequential(OrderedDict((name, rebuild(layer)) for name, layer in self.named_children())).eval()
 
     def run(self, x: Tensor) -> Activations:
-        """Evaluate pictures [batch, channels, height, width] and keep what every layer gave."""
+        """Evaluate pictures [batch, channels, height, width] and keep what every layer gave.
+
+        Raises ValueError for pictures of another size than the chain's.
+        """
+        if [*x.shape[1:]] != [*self.input_size]:
+            raise ValueError(f"pictures are [batch, {str([*self.input_size])[1:]}, not {[*x.shape]}")
         outputs: dict[str, Tensor] = {}
         switches: dict[str, Tensor] = {}
         for name, layer in self.named_children():
@@ -130,6 +156,12 @@ class Chain(nn.Sequential):
                 vertical, horizontal = self.axes[below]
                 rows, cols = vertical.seen(rows), horizontal.seen(cols)
         return Box(rows[0], cols[0], rows[1], cols[1])
+
+    def _check_name(self, name: str) -> None:
+        if name in self._modules:
+            raise UnsupportedLayer(f"{name}: two layers have this name (`a.b` is a_b here): rename one of them")
+        if hasattr(type(self), name) or name in (*vars(self), *Chain.__annotations__):
+            raise UnsupportedLayer(f"{name}: a chain has something else of this name: rename this layer")
 
     def _feature_layers(self) -> list[str]:
         """Names of the ReLUs that follow the convolutions, in order: feature layer n is entry n - 1."""
@@ -161,30 +193,27 @@ class Chain(nn.Sequential):
 
 
 def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
-    """Rewrite nested `nn.Sequential`s as a chain that shares their weights, in eval mode.
+    """Rewrite nested `nn.Sequential`s as a chain that shares their weights, in eval mode; the net stays in its own.
 
-    LocalResponseNorm becomes CrossMapNorm, an in-place ReLU a plain one, and an adaptive average
-    pool that changes nothing at `input_size` is dropped. Raises UnsupportedLayer for the rest.
+    LocalResponseNorm becomes CrossMapNorm, a layer in place a plain one, an adaptive average pool whose windows are
+    all alike at `input_size` an AvgPool2d; what does nothing then is dropped. Raises UnsupportedLayer for the rest,
+    and for a net that runs otherwise than its layers say (hooks, parametrizations, a forward of its own).
     torchvision's AlexNet: `as_chain(nn.Sequential(a.features, a.avgpool, nn.Flatten(), a.classifier),
     (3, 224, 224))`.
     """
+    check_runs_as_built(net)
     layers: list[tuple[str, nn.Module]] = []
     channels, size = input_size[0], input_size[1:]
     for name, layer in _leaves(net):
-        if isinstance(layer, nn.LocalResponseNorm):
-            layer = CrossMapNorm(channels, layer.size, layer.alpha, layer.beta, layer.k)
-        elif isinstance(layer, nn.ReLU):
-            layer = nn.ReLU()
-        elif isinstance(layer, nn.AdaptiveAvgPool2d):
-            if pair(layer.output_size) != size:
-                raise UnsupportedLayer(f"{name}: this average pool changes the size at input {input_size}")
+        found = plain(name, layer, channels, size)
+        if found is None:
             continue
-        elif isinstance(layer, nn.Conv2d):
-            check_spatial(name, layer)
-            channels = layer.out_channels
-        if axes := axes_of(layer, size):
+        if isinstance(found, nn.Conv2d):
+            check_spatial(name, found)
+            channels = found.out_channels
+        if axes := axes_of(found, size):
             size = axes[0].size_out, axes[1].size_out
-        layers.append((name.replace(".", "_"), layer))
+        layers.append((name.replace(".", "_"), found))
     return Chain(layers, input_size).eval()
 
 
@@ -200,3 +229,12 @@ def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]
             yield from _leaves(layer, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", layer
+
+
+def _placed(value: Tensor, device: torch.device) -> Tensor:
+    """A weight on a device, channels last where it has them: itself where it is so already."""
+    here = value.detach()
+    there = here.to(device, memory_format=torch.channels_last if value.ndim == 4 else torch.preserve_format)
+    if there is here:
+        return value
+    return nn.Parameter(there, value.requires_grad) if isinstance(value, nn.Parameter) else there

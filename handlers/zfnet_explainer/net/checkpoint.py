@@ -72,11 +72,12 @@ def _storable(key: str, value: Tensor, full: bool) -> Tensor:
     return stored
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: Path | str) -> Checkpoint:
     """Read a weights file and its record, check that they belong together, rebuild the net.
 
     Raises BadCheckpoint where a file is missing or damaged, or the weights are not the record's.
     """
+    path = Path(path)
     record = _read_record(path.with_suffix(".json"))
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -51,10 +51,12 @@ def _in_order(found: Any, path: Path) -> Sequence[Any]:
     if not isinstance(found, dict):
         return ()
     if all(key.isdecimal() for key in found):
-        numbered = {int(key): value for key, value in found.items()}
-        if sorted(numbered) != list(range(len(found))):
-            raise ValueError(f"{path} must number its {len(found):,} classes from 0 to {len(found) - 1:,}")
-        return [numbered[index] for index in range(len(found))]
+        if list(found) != [str(index) for index in range(len(found))]:
+            raise ValueError(
+                f'{path} has numbers that are not "0" to "{len(found) - 1}" in this order: they are the net\'s class '
+                "indices; for ImageFolder's folders write a list in the order of sorted(folders)"
+            )
+        return list(found.values())
     if list(found) != sorted(found):
         raise ValueError(f"{path} has its synsets in no order: sort them, as the net's classes are, or write a list")
     return list(found.items())

@@ -42,11 +42,17 @@ def build(layers: Iterable[Mapping[str, Any]], input_size: tuple[int, int, int])
 def _described(name: str, layer: nn.Module) -> dict[str, Any]:
     if type(layer) not in ARGUMENTS:
         raise UnsupportedLayer(f"{name}: a {type(layer).__name__} of one's own cannot be written into a record")
-    values = {argument: getattr(layer, argument) for argument in ARGUMENTS[type(layer)]}
-    arguments = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    arguments = {argument: _plain(getattr(layer, argument)) for argument in ARGUMENTS[type(layer)]}
     if isinstance(layer, BIASED):
         arguments["bias"] = layer.bias is not None
     return {"name": name, "kind": type(layer).__name__, **arguments}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: lists, and Python's numbers in the place of NumPy's, which a size may have been computed with."""
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value.item() if hasattr(value, "item") else value
 
 
 def _built(name: str, kind: str, **arguments: Any) -> tuple[str, nn.Module]:

@@ -1,8 +1,10 @@
 """The layers that a chain is made of: which it takes, and how each reads what the one before it gives."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from .geometry import Axis
 from .norm import CrossMapNorm
@@ -10,10 +12,47 @@ from .thin import ThinLinear
 
 SPATIAL = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, CrossMapNorm, nn.Dropout)
 DENSE = (nn.Linear, ThinLinear, nn.ReLU, nn.Dropout)
+_FOLDED = "only right after a convolution or a linear layer can it be folded away, which save_checkpoint does"
+_LOGITS = "an answer takes the softmax of the logits itself, leave it out"
+# What to do about a layer that has no place in a chain.
+HINTS: dict[type[nn.Module], str] = {
+    nn.BatchNorm1d: _FOLDED, nn.BatchNorm2d: _FOLDED, nn.Softmax: _LOGITS, nn.LogSoftmax: _LOGITS,
+}  # fmt: skip
 
 
 class UnsupportedLayer(ValueError):
     """A layer, or an order of layers, that a chain cannot express."""
+
+
+def check_runs_as_built(net: nn.Module) -> None:
+    """Raise UnsupportedLayer for a net that is anything but its layers, one after another, and their weights."""
+    for inside in ("_orig_mod", "module"):
+        if not isinstance(net, nn.Sequential) and isinstance(getattr(net, inside, None), nn.Module):
+            raise UnsupportedLayer(f"{type(net).__name__} wraps a net: give what is inside, `net.{inside}`")
+    if not isinstance(net, nn.Sequential):
+        raise UnsupportedLayer(
+            f"a {type(net).__name__} may run its layers in any order: build an nn.Sequential of them, with nn.Flatten"
+        )
+    for name, module in net.named_modules():
+        _check_runs_as_built(name or "the net", module)
+
+
+def _check_runs_as_built(name: str, module: nn.Module) -> None:
+    kind = type(module).__name__
+    if parametrize.is_parametrized(module):
+        raise UnsupportedLayer(
+            f"{name}: a parametrization computes this layer's weights: torch.nn.utils.parametrize."
+            "remove_parametrizations(layer, name) leaves them as they are"
+        )
+    if "forward" in vars(module) or (
+        isinstance(module, nn.Sequential) and type(module).forward is not nn.Sequential.forward
+    ):
+        raise UnsupportedLayer(f"{name}: a forward of its own, so that this {kind} does not run as torch's does")
+    if module._forward_pre_hooks or module._forward_hooks:
+        raise UnsupportedLayer(
+            f"{name}: a hook runs beside this {kind} (weight normalisation, pruning, one of yours), "
+            "which a checkpoint cannot hold: remove it first"
+        )
 
 
 def width_after(name: str, layer: nn.Module, width: int) -> int:
@@ -43,12 +82,7 @@ def check_flatten(name: str, layer: nn.Module) -> None:
 
 
 def check_spatial(name: str, layer: nn.Module) -> None:
-    kind = type(layer).__name__
-    if not isinstance(layer, SPATIAL):
-        raise UnsupportedLayer(
-            f"{name}: {kind} cannot stand before Flatten; a chain has convolutions, ReLU, max and average "
-            "pools, cross-map normalisation and dropout (fold BatchNorm into the convolution before it)"
-        )
+    _check_kind(name, layer, SPATIAL, "before Flatten")
     if isinstance(layer, nn.Conv2d | nn.MaxPool2d) and set(pair(layer.dilation)) != {1}:
         raise UnsupportedLayer(f"{name}: dilation {layer.dilation} is not supported")
     if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
@@ -69,8 +103,24 @@ def check_spatial(name: str, layer: nn.Module) -> None:
 
 
 def check_dense(name: str, layer: nn.Module) -> None:
-    if not isinstance(layer, DENSE):
-        raise UnsupportedLayer(f"{name}: {type(layer).__name__} cannot stand after Flatten")
+    _check_kind(name, layer, DENSE, "after Flatten")
+
+
+def _check_kind(name: str, layer: nn.Module, kinds: tuple[type[nn.Module], ...], place: str) -> None:
+    """These very kinds: the methods read a layer's weights, of which a subclass may make something else."""
+    kind = type(layer)
+    if kind in kinds and not getattr(layer, "inplace", False):
+        return
+    if kind in kinds:
+        raise UnsupportedLayer(f"{name}: an in-place {kind.__name__} writes over what is read again: inplace=False")
+    for known in kinds:
+        if isinstance(layer, known):
+            raise UnsupportedLayer(
+                f"{name}: {kind.__name__} is made from {known.__name__} and may compute something else: "
+                f"use {known.__name__} itself"
+            )
+    hint = HINTS.get(kind, f"what can is {', '.join(known.__name__ for known in kinds)}")
+    raise UnsupportedLayer(f"{name}: {kind.__name__} cannot stand {place}: {hint}")
 
 
 def axes_of(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None:
@@ -98,7 +148,7 @@ def _reaches_the_map(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
     )
 
 
-def pair(value: int | str | tuple[int | None, ...] | None) -> tuple[int, int]:
-    if isinstance(value, tuple):
-        return cast(tuple[int, int], value)
+def pair(value: int | str | Sequence[int | None] | None) -> tuple[int, int]:
+    if isinstance(value, tuple | list):
+        return cast(tuple[int, int], tuple(value))
     return cast(tuple[int, int], (value, value))

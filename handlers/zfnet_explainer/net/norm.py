@@ -27,7 +27,7 @@ class CrossMapNorm(nn.Module):
         self.register_buffer("band", _band(maps, size, alpha / size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = functional.conv2d(x * x, self.band).add_(self.k)
+        scale = functional.conv2d(x * x, self.band.to(x)).add_(self.k)
         root = scale.rsqrt()
         return x * (root * root.sqrt())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
@@ -16,16 +16,17 @@ from .chain import Chain, as_chain, children
 from .checkpoint import Checkpoint, filled, save, storable
 from .checks import check_name, check_weights_path
 from .described import describe
-from .layers import UnsupportedLayer
+from .layers import UnsupportedLayer, check_runs_as_built
 from .record import ClassName, Preprocessing, Record
 
 Norm = TypeVar("Norm", nn.BatchNorm1d, nn.BatchNorm2d)
 DRAWN = 4  # random pictures that the cost of storage is measured on
+ROUNDING = 1e-3  # of the largest logit: far more than float32's, far less than another net's difference
 
 
 def save_checkpoint(
     net: nn.Sequential,
-    path: Path,
+    path: Path | str,
     *,
     classes: Sequence[ClassName | str],
     preprocessing: Preprocessing,
@@ -37,9 +38,11 @@ def save_checkpoint(
 
     `path` ends in .safetensors and its stem is the default `name`; classes without a synset are called by their label
     alone. Half precision unless `full`. The net may lie on any device, in any precision, and stays as it is. Raises
-    UnsupportedLayer for a net that is no such chain, BadCheckpoint for weights that cannot be stored, ValueError for
-    another number of classes than the net has and for a name that cannot stand in a URL; nothing is written then.
+    UnsupportedLayer for a net that is no such chain, or does not answer as its layers do, BadCheckpoint for weights
+    that cannot be stored, ValueError for another number of classes than the net has and for a name that cannot stand
+    in a URL; nothing is written then.
     """
+    path = Path(path)
     check_weights_path(path)
     names = tuple(ClassName(one, one) if isinstance(one, str) else one for one in classes)
     record = Record(
@@ -56,7 +59,8 @@ def own_checkpoint(net: nn.Sequential, record: Record, full: bool) -> Checkpoint
     Raises as `save_checkpoint` does.
     """
     check_name(record.name)
-    chain = own_chain(net, record.preprocessing.size)
+    single = in_single(net)
+    chain = own_chain(single, record.preprocessing.size)
     if len(record.classes) != chain.classes:
         raise ValueError(f"the net scores {chain.classes:,} classes, but {len(record.classes):,} are named")
     if len({one.synset for one in record.classes}) < len(record.classes):
@@ -66,36 +70,21 @@ def own_checkpoint(net: nn.Sequential, record: Record, full: bool) -> Checkpoint
         stored = filled(record, storable(chain, full))
     except RuntimeError as error:
         raise UnsupportedLayer(f"the net has other weights than its layers say: {error}") from error
-    return Checkpoint(stored, replace(record, storage=_storage(chain, stored, record.preprocessing, full)))
+    pictures = _drawn(record.preprocessing)
+    logits = _logits(chain, pictures)
+    _check_alike(logits, _logits(single, pictures))
+    return Checkpoint(stored, replace(record, storage=_storage(logits, _logits(stored, pictures), full)))
 
 
-def own_chain(net: nn.Sequential, size: int) -> Chain:
-    """The net as a chain on pictures [3, size, size], in float32 on the CPU, BatchNorm folded. Raises UnsupportedLayer.
-
-    Of its weights it has copies.
-    """
-    for name, module in net.named_modules():
-        _check_runs_as_built(name or "the net", module)
-    if not isinstance(net, nn.Sequential):
-        raise UnsupportedLayer(
-            f"a {type(net).__name__} may run its layers in any order: build an nn.Sequential of them, with nn.Flatten"
-        )
-    try:
-        return as_chain(folded(copy.deepcopy(net).eval().to("cpu", torch.float32)), (3, size, size))
-    except UnsupportedLayer:
-        raise
-    except ValueError as error:  # a constant that a layer here is not built for
-        raise UnsupportedLayer(str(error)) from error
+def in_single(net: nn.Sequential) -> nn.Sequential:
+    """A copy in float32 on the CPU, in eval mode. Raises UnsupportedLayer for a net that runs otherwise than built."""
+    check_runs_as_built(net)
+    return copy.deepcopy(net).eval().to("cpu", torch.float32)
 
 
-def _check_runs_as_built(name: str, module: nn.Module) -> None:
-    if isinstance(module, nn.Sequential) and type(module).forward is not nn.Sequential.forward:
-        raise UnsupportedLayer(f"{name}: a {type(module).__name__} does not run its layers in order")
-    if module._forward_pre_hooks or module._forward_hooks:
-        raise UnsupportedLayer(
-            f"{name}: a hook runs beside this {type(module).__name__} (weight normalisation, pruning, one of yours), "
-            "which a checkpoint cannot hold: remove it first"
-        )
+def own_chain(single: nn.Sequential, size: int) -> Chain:
+    """A net `in_single` as a chain on pictures [3, size, size], BatchNorm folded. Raises UnsupportedLayer."""
+    return as_chain(folded(single), (3, size, size))
 
 
 def folded(net: nn.Sequential) -> nn.Sequential:
@@ -105,9 +94,9 @@ def folded(net: nn.Sequential) -> nn.Sequential:
         before = layers[-1][1] if layers else None
         if isinstance(layer, nn.Sequential):
             layers.append((name, folded(layer)))
-        elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+        elif type(layer) is nn.BatchNorm2d and type(before) is nn.Conv2d:
             layers[-1] = (layers[-1][0], fuse_conv_bn_eval(before, _foldable(name, layer, before.out_channels)))
-        elif isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
+        elif type(layer) is nn.BatchNorm1d and type(before) is nn.Linear:
             layers[-1] = (layers[-1][0], fuse_linear_bn_eval(before, _foldable(name, layer, before.out_features)))
         else:
             layers.append((name, layer))
@@ -126,17 +115,35 @@ def _foldable(name: str, norm: Norm, width: int) -> Norm:
     return norm
 
 
-@torch.inference_mode()
-def _storage(chain: Chain, stored: Chain, preprocessing: Preprocessing, full: bool) -> dict[str, Any]:
-    """The largest difference of a logit between two chains over random pictures, three digits of it."""
+def _drawn(preprocessing: Preprocessing) -> Tensor:
+    """Random pictures, standardised, always the same."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randint(0, 256, (DRAWN, 3, 7, 7), generator=generator).float()
     side = preprocessing.size
-    x = preprocessing.standardise(functional.interpolate(coarse, (side, side), mode="bilinear"))
-    difference = float((chain(x) - stored(x)).abs().max())
+    return preprocessing.standardise(functional.interpolate(coarse, (side, side), mode="bilinear"))
+
+
+@torch.inference_mode()
+def _logits(net: nn.Module, pictures: Tensor) -> Tensor:
+    found: Tensor = net(pictures.clone())  # a layer in place writes into what it is given
+    return found
+
+
+def _check_alike(ours: Tensor, theirs: Tensor) -> None:
+    """Raise UnsupportedLayer where a net's logits are not its chain's; numbers that are none are told of later."""
+    apart, largest = float((ours - theirs).abs().max()), float(theirs.abs().max())
+    if apart > ROUNDING * largest:
+        raise UnsupportedLayer(
+            f"the net answers otherwise than its layers, one after another: a logit differs by {apart:.3g} over random "
+            f"pictures (the largest is {largest:.3g}), so that something runs beside them"
+        )
+
+
+def _storage(logits: Tensor, stored: Tensor, full: bool) -> dict[str, Any]:
+    """The largest difference that storing makes to a logit, three digits of it."""
     return {
         "precision": "float32" if full else "float16",
-        "largest_logit_difference": float(f"{difference:.3g}"),
+        "largest_logit_difference": float(f"{float((logits - stored).abs().max()):.3g}"),
         "pictures": DRAWN,
         "drawn": "random",
     }

@@ -39,6 +39,8 @@ DENSE_BATCH = 512  # squares that the linear layers evaluate at a time, so that 
 class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
+    The chain's weights must not change any more: after training (`as_chain` shares a net's) make another Occluder.
+
     `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory, in a
     `workspace` that occluders may share, are kept from their first use on: one thread at a time may call it.
     """

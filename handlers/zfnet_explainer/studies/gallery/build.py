@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def build(
     one with others begins anew. Raises ValueError for a folder without pictures or with more that cannot be read than
     are tolerated, for a device that rounds float32, ChangedPictures.
     """
-    checkpoint.chain.placed(device)
+    checkpoint = replace(checkpoint, chain=checkpoint.chain.placed(device))
     if not keeps_float32(device):
         raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
     found = listing(data, split)
