@@ -1,7 +1,7 @@
 """Options and a record for explanations of a small net."""
 
-from zfnet_explainer.explanation import Options
 from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
+from zfnet_explainer.options import Options
 
 SIDE = 37
 OPTIONS = Options(top_k=3, layers=(1, 3), features=2, window=13, stride=6)

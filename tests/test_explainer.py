@@ -15,13 +15,14 @@ from PIL import Image
 
 from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import Explainer, ranked
-from zfnet_explainer.explanation import Explanation, Occlusion, Options, Pixels
+from zfnet_explainer.explanation import Explanation, Occlusion, Pixels
 from zfnet_explainer.methods.deconvnet import project, strongest
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint, load
 from zfnet_explainer.net.precision import PRECISIONS, supported_precisions
+from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.view import centre_square
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.threads import OneThread, Priority

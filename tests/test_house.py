@@ -17,7 +17,7 @@ FLOORS = (
     {"atomic", "cores", "errors"},
     {"net"},
     {"methods"},
-    {"explanation"},
+    {"explanation", "options"},
     {"pictures"},
     {"explainer", "accuracy", "torchserve"},
     {"wire"},

@@ -15,6 +15,7 @@ from zfnet_explainer.errors import RequestError
 from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.net.precision import PRECISIONS
 from zfnet_explainer.net.zfnet import zfnet
+from zfnet_explainer.options import METHODS
 from zfnet_explainer.pictures.fill import FILLS
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
@@ -160,7 +161,7 @@ def test_enumerations_are_complete() -> None:
     assert set(OPTIONS["format"]["enum"]) == set(options.FORMATS)
     assert set(OPTIONS["precision"]["enum"]) == set(PRECISIONS)
     assert set(OPTIONS["fill"]["anyOf"][0]["enum"]) == set(FILLS)
-    assert {part for value in OPTIONS["methods"]["enum"] for part in value.split(",")} == set(options.METHODS)
+    assert {part for value in OPTIONS["methods"]["enum"] for part in value.split(",")} == set(METHODS)
     for name, schema in OPTIONS.items():
         assert all(accepted(**{name: value}) for value in schema.get("enum", ())), name
 

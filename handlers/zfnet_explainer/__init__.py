@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .explainer import Explainer
-    from .explanation import Explanation, Options
+    from .explanation import Explanation
     from .methods.deconvnet import project
     from .methods.incremental.occluder import Occluder
     from .net.chain import Chain, as_chain
     from .net.checkpoint import ClassName, Preprocessing, load
     from .net.own import save_checkpoint
+    from .options import Options
     from .pictures.decode import decode
 
 __all__ = [
@@ -27,7 +28,7 @@ _MODULES = {
     "Explainer": "explainer",
     "Explanation": "explanation",
     "Occluder": "methods.incremental.occluder",
-    "Options": "explanation",
+    "Options": "options",
     "Preprocessing": "net.checkpoint",
     "as_chain": "net.chain",
     "decode": "pictures.decode",

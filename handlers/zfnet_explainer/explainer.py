@@ -16,7 +16,6 @@ from .explanation import (
     FloatArray,
     LayerProjections,
     Occlusion,
-    Options,
     Other,
     Pixels,
     Prediction,
@@ -30,6 +29,7 @@ from .net.checkpoint import Checkpoint
 from .net.device import current, keeps_float32
 from .net.precision import PRECISIONS
 from .net.probability import answered, probabilities
+from .options import Options
 from .pictures.atlas import Atlas
 from .pictures.fill import fill_pixels
 

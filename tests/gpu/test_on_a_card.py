@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zfnet_explainer.accuracy.logits import logits
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Explanation, Options
+from zfnet_explainer.explanation import Explanation
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.methods.incremental.plan import Way
@@ -27,6 +27,7 @@ from zfnet_explainer.net.chain import Activations, Chain
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.device import keeps_float32
 from zfnet_explainer.net.precision import supported_precisions
+from zfnet_explainer.options import Options
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits

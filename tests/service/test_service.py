@@ -18,7 +18,8 @@ from PIL import Image
 
 from tests.samples import encoded, noise
 from tests.served import SMALL, sent, service
-from zfnet_explainer.explanation import Explanation, FloatArray, Options, Pixels
+from zfnet_explainer.explanation import Explanation, FloatArray, Pixels
+from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.drawing.figure import panel
 from zfnet_explainer.service.answer import Answer

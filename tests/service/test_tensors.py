@@ -16,8 +16,9 @@ from tests.samples import encoded, noise
 from tests.served import RECORD, sent
 from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Explanation, Options, Pixels
+from zfnet_explainer.explanation import Explanation, Pixels
 from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing
+from zfnet_explainer.options import Options
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 

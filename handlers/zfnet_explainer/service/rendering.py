@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import RequestError, of_picture
-from ..explanation import Explanation, Options
+from ..explanation import Explanation
+from ..options import Options
 from ..pictures.view import Picture
 from ..wire import kserve, response
 from ..wire.accept import MEDIA_TYPES

@@ -12,8 +12,9 @@ import torch
 
 from ..errors import TooMuchWork, of_picture
 from ..explainer import Explainer, ranked
-from ..explanation import Explanation, FloatArray, Options
+from ..explanation import Explanation, FloatArray
 from ..net.precision import supported_precisions
+from ..options import Options
 from ..pictures.samples import Sample
 from ..pictures.view import Picture
 from ..wire import kserve, response

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
-from ..explanation import Options
+from ..options import METHODS, Options
 from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
 from .rules import MAX_PROJECTIONS, Rules, bound_squares
 from .values import Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
 
-METHODS = ("deconv", "occlusion")
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
 SECOND = "second"

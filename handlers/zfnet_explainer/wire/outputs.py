@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ..errors import MalformedBody, printable
-from ..explanation import Options
+from ..options import Options
 from .arrays import CONTRAST, DEVIATION, MAP, OCCLUSION, PICTURE
 from .rules import Rules
 

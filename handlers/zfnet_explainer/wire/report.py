@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..explanation import Options
+from ..options import Options
 from .layout import layout
 
 VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ..errors import TooMuchWork
-from ..explanation import Options
 from ..methods.squares import smallest_stride, squares
 from ..net.checkpoint import ClassName
+from ..options import Options
 from .values import MAX_LISTED
 
 MAX_PROJECTIONS = MAX_LISTED

@@ -4,7 +4,7 @@ Each bound raises TooMuchWork for an explanation of so many pictures that would 
 """
 
 from ..errors import TooMuchWork
-from ..explanation import Options
+from ..options import Options
 from .request import Request
 from .rules import Rules, projection_count, square_count
 

@@ -13,10 +13,11 @@ from tests.chains import plain
 from tests.occlusions import by_hand
 from tests.samples import noise
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Options, Pixels
+from zfnet_explainer.explanation import Pixels
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.geometry import Box
+from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
 from zfnet_explainer.studies.gallery.exaggeration import exaggeration, sensitive_region
 from zfnet_explainer.studies.gallery.grouping import chance, grouping, purity

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...explainer import Explainer
-from ...explanation import Occlusion, Options, Pixels
+from ...explanation import Occlusion, Pixels
+from ...options import Options
 from ..statistics import Estimate, mean_estimate
 
 MOST_SENSITIVE = 0.1
