@@ -1,12 +1,32 @@
 """Ports that nobody uses."""
 
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from zfnet_explainer.torchserve import ports
 from zfnet_explainer.torchserve.errors import ServingError
-from zfnet_explainer.torchserve.ports import LOOPBACK, WORKERS, free_ports, free_row
+from zfnet_explainer.torchserve.ports import (
+    BELOW_EPHEMERAL,
+    LOOPBACK,
+    WORKER_PORT,
+    WORKERS,
+    free_ports,
+    free_row,
+    worker_port,
+)
+
+from ..needs import first_process
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from zfnet_explainer.torchserve.ports import worker_port
+print(worker_port(Path(sys.argv[1])))
+"""
 
 
 def test_free_ports_are_for_those_who_name_them() -> None:
@@ -29,3 +49,20 @@ def test_a_row_in_which_a_port_is_taken_is_passed_over(monkeypatch: pytest.Monke
     assert free_row() == first
     with socket.create_server((LOOPBACK, first + WORKERS - 1)), pytest.raises(ServingError, match="end programs"):
         free_row()
+
+
+def test_workers_have_ports_of_their_own_where_java_has_no_unix_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert worker_port(tmp_path) == WORKER_PORT
+    with monkeypatch.context() as patch:
+        patch.setattr(ports, "APPLE_SILICON", True)
+        assert worker_port(tmp_path) in BELOW_EPHEMERAL
+
+
+def test_a_folder_from_which_nothing_may_be_executed(tmp_path: Path) -> None:
+    """In a mount of its own: the program says which port it would take."""
+    line = [*first_process(), "--mount", "sh", "-c", 'mount -t tmpfs -o noexec none "$0" && exec "$@"']
+    said = subprocess.run([*line, tmp_path, sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert int(said.stdout) in BELOW_EPHEMERAL

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..net.checks import check_name
 from .archive import MODEL
 from .errors import ServingError
-from .ports import LOOPBACK, bound, free_ports, free_row
+from .ports import LOOPBACK, WORKER_PORT, bound, free_ports
 from .shipped import SHIPPED
 
 METRICS_CONFIG = SHIPPED / "deploy" / "metrics.yaml"
@@ -102,8 +102,11 @@ def is_loopback(host: str) -> bool:
         raise ServingError(f"--host {host} is not an IPv4 address and cannot be resolved to one") from error
 
 
-def properties(options: ServerOptions, store: Path) -> str:
-    """config.properties for a server that loads the archive in `store`."""
+def properties(options: ServerOptions, store: Path, worker_port: int = WORKER_PORT) -> str:
+    """config.properties for a server that loads the archive in `store`.
+
+    Its workers are called after ports from `worker_port` on, and listen there where Java has no Unix sockets.
+    """
     grpc_inference, grpc_management = free_ports(2)
     values = {
         "inference_address": f"http://{options.host}:{options.port}",
@@ -114,9 +117,7 @@ def properties(options: ServerOptions, store: Path) -> str:
         "grpc_management_address": LOOPBACK,
         "grpc_inference_port": grpc_inference,
         "grpc_management_port": grpc_management,
-        # Where Java has no Unix sockets (a run folder from which nothing may be executed, Apple silicon) workers listen
-        # on ports from here on; the default is 9000 for every server.
-        "initial_worker_port": free_row(),
+        "initial_worker_port": worker_port,
         "model_store": store,
         "load_models": f"{options.model}={MODEL}.mar",
         # Nothing is loaded from anywhere else, also not through POST /workflows.

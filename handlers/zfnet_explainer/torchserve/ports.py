@@ -1,12 +1,18 @@
 """Ports of this machine that nobody uses."""
 
+import os
+import platform
 import random
 import socket
+import sys
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from .errors import ServingError
 
 LOOPBACK = "127.0.0.1"
+WORKER_PORT = 9000
+APPLE_SILICON = (sys.platform, platform.machine()) == ("darwin", "arm64")
 WORKERS = 64  # more than a server has
 BELOW_EPHEMERAL = range(20_000, 32_000)
 
@@ -26,6 +32,16 @@ def free_ports(count: int) -> list[int]:
                 listener.accept()[0].close()
                 client.recv(1)  # nothing: the other end closed first, and it is its port that is kept
     return ports
+
+
+def worker_port(temporary: Path) -> int:
+    """The first of a server's workers' ports: TorchServe's own, or where they listen on them those that nobody uses.
+
+    They do where Java has no Unix sockets: its library for them is executed from the folder `temporary`, which a mount
+    may forbid, and has nothing for Apple silicon. Raises ServingError as `free_row` does.
+    """
+    noexec = os.statvfs(temporary).f_flag & getattr(os, "ST_NOEXEC", 0)
+    return free_row() if noexec or APPLE_SILICON else WORKER_PORT
 
 
 def free_row() -> int:

@@ -24,6 +24,7 @@ from .config import ServerOptions, properties
 from .errors import ServingError
 from .management import NotHealthy, Unanswered, model_now
 from .packed import check_archive
+from .ports import worker_port
 from .run_folder import RunFolder, claimed
 from .signals import signals_held
 
@@ -106,7 +107,7 @@ def running_server(
             raise ServingError(f"{archive} lies where a start empties the run folder: give another --run-dir")
         folder.empty()
         shutil.copyfile(archive, folder.store / f"{MODEL}.mar")
-        write_whole(folder.config, properties(options, folder.store).encode())
+        write_whole(folder.config, properties(options, folder.store, worker_port(folder.tmp)).encode())
         report("starting TorchServe (Java)")
         with signals_held():
             server = RunningServer(_start(folder, lock, options), folder, options)
