@@ -44,11 +44,14 @@ def program(name: str) -> str:
     return path
 
 
-def first_process() -> list[str]:
-    """What a command is put behind to be process 1, as in a container; the test is left out where none may be."""
-    plain = [program("unshare"), "--pid", "--fork", "--kill-child"]  # root's; others need a user namespace, too
+def first_process(*more: str, proof: tuple[str, ...] = ("true",)) -> list[str]:
+    """What a command is put behind to be process 1, as in a container; the test is left out where none may be.
+
+    `more` are `unshare`'s options, and `proof` is a command that says whether a test can do there what it must.
+    """
+    plain = [program("unshare"), "--pid", "--fork", "--kill-child", *more]  # root's; others need a user namespace, too
     for command in (plain, [*plain, "--user", "--map-root-user"]):
-        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+        if subprocess.run([*command, *proof], capture_output=True).returncode == 0:
             return command
     pytest.skip(f"{HARDWARE}: a kernel that gives processes namespaces of their own")
 

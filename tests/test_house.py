@@ -95,7 +95,7 @@ def test_the_mathematics_knows_no_pictures() -> None:
 
 
 def test_pictures_and_the_explainer_know_no_http() -> None:
-    for name, packages in of("explanation", "pictures", "explainer"):
+    for name, packages in of("explanation", "options", "pictures", "explainer"):
         assert not packages & HTTP, name
 
 

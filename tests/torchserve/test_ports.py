@@ -1,9 +1,11 @@
 """Ports that nobody uses."""
 
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,15 +56,17 @@ def test_a_row_in_which_a_port_is_taken_is_passed_over(monkeypatch: pytest.Monke
 def test_workers_have_ports_of_their_own_where_java_has_no_unix_sockets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=0))
+    monkeypatch.setattr(ports, "APPLE_SILICON", False)
     assert worker_port(tmp_path) == WORKER_PORT
-    with monkeypatch.context() as patch:
-        patch.setattr(ports, "APPLE_SILICON", True)
-        assert worker_port(tmp_path) in BELOW_EPHEMERAL
+    monkeypatch.setattr(ports, "APPLE_SILICON", True)
+    assert worker_port(tmp_path) in BELOW_EPHEMERAL
 
 
 def test_a_folder_from_which_nothing_may_be_executed(tmp_path: Path) -> None:
     """In a mount of its own: the program says which port it would take."""
-    line = [*first_process(), "--mount", "sh", "-c", 'mount -t tmpfs -o noexec none "$0" && exec "$@"']
+    alone = first_process("--mount", proof=("mount", "-t", "tmpfs", "none", "/tmp"))  # noqa: S108
+    line = [*alone, "sh", "-c", 'mount -t tmpfs -o noexec none "$0" && exec "$@"']
     said = subprocess.run([*line, tmp_path, sys.executable, "-c", SCRIPT, tmp_path], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     assert int(said.stdout) in BELOW_EPHEMERAL
