@@ -49,6 +49,7 @@ def first_process(*more: str, proof: tuple[str, ...] = ("true",)) -> list[str]:
 
     `more` are `unshare`'s options, and `proof` is a command that says whether a test can do there what it must.
     """
+    need_hardware(sys.platform == "linux", "Linux, whose processes have namespaces")
     plain = [program("unshare"), "--pid", "--fork", "--kill-child", *more]  # root's; others need a user namespace, too
     for command in (plain, [*plain, "--user", "--map-root-user"]):
         if subprocess.run([*command, *proof], capture_output=True).returncode == 0:

@@ -4,6 +4,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .net.precision import PRECISIONS
+
 METHODS = ("deconv", "occlusion")
 
 
@@ -37,8 +39,10 @@ class Options:
         _check("target", (self.target,), (None, *range(classes)), index)
         _check("contrast", (self.contrast,), (None, "second", *range(classes)), f"{index} or `second`")
         _check("layers", self.layers, range(1, last + 1), f"of the layers 1 to {last}")
-        if self.features < 1:
-            raise ValueError(f"`features` must be an integer from 1, got {self.features!r}")
+        _check("precision", (self.precision,), PRECISIONS, f"of {', '.join(PRECISIONS)}")
+        for option, least in (("top_k", 1), ("features", 1), ("others", 0)):
+            if getattr(self, option) < least:
+                raise ValueError(f"`{option}` must be an integer from {least}, got {getattr(self, option)!r}")
         for layer in self.layers or (last,):
             count = maps[layer - 1]
             _check("feature", self.feature or (), range(count), f"map indices from 0 to {count - 1} (layer {layer})")

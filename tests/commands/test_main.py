@@ -2,11 +2,12 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 
-from ..needs import first_process, program
+from ..needs import first_process
 from ..samples import encoded, noise
 from ..waiting import wait_for
 
@@ -15,12 +16,14 @@ OPTIONS = ["-o", "methods=deconv", "-o", "features=1", "-o", "format=npz"]
 
 def test_the_first_process_of_a_container_ends_at_sigterm(tmp_path: Path) -> None:
     """As a Job's pod is stopped: without a handler the kernel passes over SIGTERM there, and SIGKILL follows."""
+    alone, program = first_process(), Path(sys.executable).with_name("zfnet-explainer")
     pictures, out = tmp_path / "pictures", tmp_path / "out"
     pictures.mkdir()
-    for i in range(200):
-        (pictures / f"{i}.png").write_bytes(encoded(noise(8, 8)))
-    command = [program("zfnet-explainer"), "explain", str(pictures), "--out", str(out), *OPTIONS]
-    running = subprocess.Popen([*first_process(), *command], stderr=subprocess.PIPE, text=True)
+    content = encoded(noise(8, 8))
+    for i in range(2_000):
+        (pictures / f"{i}.png").write_bytes(content)
+    command = [*alone, str(program), "explain", str(pictures), "--out", str(out), *OPTIONS]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: any(out.glob("*.npz")) or running.poll() is not None, "nothing is explained")
         assert running.poll() is None, running.communicate()[1]

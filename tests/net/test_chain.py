@@ -327,9 +327,13 @@ def test_a_placed_chain_is_another_and_shares_what_stays() -> None:
     placed, elsewhere = chain.placed(torch.device("cpu")), chain.placed(torch.device("meta"))
     assert chain.get_parameter("conv2.weight").is_contiguous(), "it stays as it is"
     assert {value.device.type for value in elsewhere.parameters()} == {"meta"}
-    assert placed.get_parameter("fc1.weight.up") is chain.get_parameter("fc1.weight.up")
+    ours, theirs = (one.get_parameter("fc1.weight.up") for one in (placed, chain))
+    assert ours.data_ptr() == theirs.data_ptr()
     x = picture(chain)[None]
-    torch.testing.assert_close(placed(x), chain(x))
+    expected = chain(x)
+    torch.testing.assert_close(placed(x), expected)
+    placed.to(torch.bfloat16)
+    torch.testing.assert_close(chain(x), expected)
 
 
 @pytest.mark.parametrize("size", [(3, 37, 42), (3, 36, 41), (1, 37, 41)])

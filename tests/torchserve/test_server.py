@@ -140,8 +140,11 @@ def test_a_run_folder_without_locks_or_sockets_is_refused(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(socket, "socket", Unsupported)
         assert said().startswith(f"sockets cannot be opened in {tmp_path / 'run'} (Operation not supported)")
+    ours = tmp_path / "run" / "socket"
+    ours.write_text("kept")
     with claimed(tmp_path / "run") as (folder, _):
-        assert [path.name for path in folder.root.iterdir()] == ["lock"]
+        assert {path.name for path in folder.root.iterdir()} == {"lock", "socket"}
+    assert ours.read_text() == "kept"
 
 
 def test_without_file_locks_the_other_commands_work_and_the_server_says_what_to_do(tmp_path: Path) -> None:

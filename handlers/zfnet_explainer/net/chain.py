@@ -93,7 +93,7 @@ class Chain(nn.Sequential):
         return tuple(layer.out_channels for layer in convolutions)
 
     def placed(self, device: torch.device) -> Self:
-        """A copy on a device, channels last, of which weights that are so already are shared.
+        """A copy on a device, channels last; weights that are so already share their memory.
 
         float32 is evaluated there as such.
         """
@@ -232,9 +232,6 @@ def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]
 
 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
-    """A weight on a device, channels last where it has them: itself where it is so already."""
-    here = value.detach()
-    there = here.to(device, memory_format=torch.channels_last if value.ndim == 4 else torch.preserve_format)
-    if there is here:
-        return value
+    """A weight on a device, channels last where it has them: in the same memory where it is so already."""
+    there = value.detach().to(device, memory_format=torch.channels_last if value.ndim == 4 else torch.preserve_format)
     return nn.Parameter(there, value.requires_grad) if isinstance(value, nn.Parameter) else there

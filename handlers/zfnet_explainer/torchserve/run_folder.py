@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,15 +126,12 @@ def _lock_file(folder: RunFolder) -> TextIO:
 
 def _check_sockets(folder: RunFolder) -> None:
     """Raise ServingError for a file system that the workers cannot open their sockets on."""
-    path = folder.root / "socket"
-    path.unlink(missing_ok=True)  # of a start that was killed
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.bind(str(path))
-    except OSError as error:
-        raise _unfit(folder.root, "sockets cannot be opened", error) from error
-    finally:
-        path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".sockets-", dir=folder.root) as name:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.bind(f"{name}/s")
+        except OSError as error:
+            raise _unfit(folder.root, "sockets cannot be opened", error) from error
 
 
 def _unfit(root: Path, what: str, error: OSError) -> ServingError:

@@ -126,7 +126,7 @@ function drawSquare() {
   context.rect(left * scale, top * scale, window * scale, window * scale);
   context.clip();
   if (view.answer.occlusion.fill === "blur") {
-    drawBlurred(context, view.picture.square, canvas.width, (window / 4) * scale);
+    context.drawImage(blurred(view.picture.square, canvas.width, (window / 4) * scale), 0, 0);
   } else {
     context.fillStyle = fillColour();
     context.fillRect(0, 0, canvas.width, canvas.height);

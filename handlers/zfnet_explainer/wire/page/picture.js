@@ -60,6 +60,18 @@ function cutSquare(picture, { width, height, crop }) {
   picture.square = square;
 }
 
+let lastBlurred = {};
+
+/** The square as `drawBlurred` has it; that of the last call is kept, for the next place of the pointer. */
+function blurred(square, side, sigma) {
+  if (lastBlurred.square !== square || lastBlurred.side !== side || lastBlurred.sigma !== sigma) {
+    const canvas = element("canvas", { width: side, height: side });
+    drawBlurred(canvas.getContext("2d"), square, side, sigma);
+    lastBlurred = { square, side, sigma, canvas };
+  }
+  return lastBlurred.canvas;
+}
+
 /** The square [side × side] blurred as the server blurs it: its border goes on outside, so that nothing fades there. */
 function drawBlurred(context, square, side, sigma) {
   const margin = Math.ceil(3 * sigma);
