@@ -1,6 +1,6 @@
 """Options and a record for explanations of a small net."""
 
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.options import Options
 
 SIDE = 37

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zfnet_explainer.errors import RequestError
-from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.view import Picture
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS, explain_options, predict_options

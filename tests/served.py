@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.atlas import Atlas
 from zfnet_explainer.service.observation import Observer, unobserved

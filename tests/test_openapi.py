@@ -12,8 +12,8 @@ from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from zfnet_explainer.errors import RequestError
-from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.net.precision import PRECISIONS
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.options import METHODS
 from zfnet_explainer.pictures.fill import FILLS

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from .methods.deconvnet import project
     from .methods.incremental.occluder import Occluder
     from .net.chain import Chain, as_chain
-    from .net.checkpoint import ClassName, Preprocessing, load
+    from .net.checkpoint import load
     from .net.own import save_checkpoint
+    from .net.record import ClassName, Preprocessing
     from .options import Options
     from .pictures.decode import decode
 
@@ -24,12 +25,12 @@ __all__ = [
 ]  # fmt: skip
 _MODULES = {
     "Chain": "net.chain",
-    "ClassName": "net.checkpoint",
+    "ClassName": "net.record",
     "Explainer": "explainer",
     "Explanation": "explanation",
     "Occluder": "methods.incremental.occluder",
     "Options": "options",
-    "Preprocessing": "net.checkpoint",
+    "Preprocessing": "net.record",
     "as_chain": "net.chain",
     "decode": "pictures.decode",
     "load": "net.checkpoint",

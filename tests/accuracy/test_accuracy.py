@@ -8,7 +8,7 @@ import torch
 from zfnet_explainer.accuracy.accuracy import ClassAccuracy, accuracy, as_validation, by_class, confusion, top_k
 from zfnet_explainer.accuracy.calibration import calibration_error, reliability
 from zfnet_explainer.accuracy.logits import logits
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
+from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
 
 from ..chains import like_zfnet, plain

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from zfnet_explainer.accuracy.logits import logits, top1
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
 
 from ..chains import like_zfnet

@@ -15,7 +15,8 @@ from tests.chains import seeded
 from tests.narrow import zfnet
 from tests.samples import MODEL_STORE
 from tests.served import RECORD
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.display import CIVIDIS, CLASS_COLOURS, DIVERGING
 
 # The centre of each of the 4 x 4 cells would be under the cross and the outline: a quarter into it is clear of both.

@@ -11,7 +11,8 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
 from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.atlas import load as load_atlas
 from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
 from zfnet_explainer.service.service import Service

@@ -15,8 +15,8 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.methods import deconvnet
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net import checkpoint
-from zfnet_explainer.net.checkpoint import Preprocessing
 from zfnet_explainer.net.own import save_checkpoint
+from zfnet_explainer.net.record import Preprocessing
 
 from .. import narrow
 from ..chains import seeded

@@ -15,9 +15,10 @@ from typer.testing import CliRunner, Result
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.checkpoint import load, save
 from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.probability import probabilities
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.labelled import MEMORY_LIMIT
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness import sample

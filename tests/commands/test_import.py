@@ -20,8 +20,9 @@ from typer.testing import CliRunner, Result
 from zfnet_explainer.commands.import_net import _opened, _validated
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.net.checkpoint import Preprocessing, load
+from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.own import save_checkpoint
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.net.torchvision_nets import torchvision_net
 from zfnet_explainer.pictures.decode import decode
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
 from zfnet_explainer.net.own import save_checkpoint
+from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.net.torchvision_nets import PREPROCESSING
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, Record, load, save, write_record
+from zfnet_explainer.net.checkpoint import load, save, write_record
 from zfnet_explainer.net.described import describe
+from zfnet_explainer.net.record import BadCheckpoint, ClassName, Preprocessing, Record
 from zfnet_explainer.net.thin import linear
 from zfnet_explainer.net.zfnet import zfnet
 

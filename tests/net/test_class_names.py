@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from zfnet_explainer.net.checkpoint import ClassName
 from zfnet_explainer.net.class_names import read_class_names
+from zfnet_explainer.net.record import ClassName
 
 from ..samples import MODEL_STORE
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from zfnet_explainer.net.checkpoint import BadCheckpoint, ClassName, Preprocessing, load
+from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.own import in_single, own_chain, save_checkpoint
+from zfnet_explainer.net.record import BadCheckpoint, ClassName, Preprocessing
 
 from ..chains import seeded
 from ..needs import hardware

@@ -9,8 +9,9 @@ import torch
 
 from tests.samples import MODEL_STORE
 from tests.served import RECORD
-from zfnet_explainer.net.checkpoint import BadCheckpoint, load
+from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.probability import probabilities
+from zfnet_explainer.net.record import BadCheckpoint
 
 
 @pytest.mark.parametrize(("temperature", "expected"), [(1, 0.8), (2, 2 / 3), (0.5, 16 / 17)])

@@ -11,9 +11,9 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from zfnet_explainer.net.checkpoint import BadCheckpoint
 from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.own import in_single
+from zfnet_explainer.net.record import BadCheckpoint
 from zfnet_explainer.net.torchvision_nets import NAMES, classes_of, read_net, read_state, torchvision_net
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.needs import needs, program
 from zfnet_explainer.methods.squares import Squares, squares
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing
+from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.pictures.display import VIRIDIS, cell_edges, legend, map_pixels, upper
 from zfnet_explainer.pictures.drawing.maps import Quantity
 from zfnet_explainer.pictures.view import centre_square, cut

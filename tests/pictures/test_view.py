@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.view import MAX_RESIZED, Crop, WholeSquare, centre_square, cut
 

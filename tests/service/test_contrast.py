@@ -18,7 +18,8 @@ from tests.samples import encoded, noise
 from tests.served import RECORD, sent
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing, Record
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 

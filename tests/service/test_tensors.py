@@ -17,7 +17,8 @@ from tests.served import RECORD, sent
 from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Explanation, Pixels
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName, Preprocessing
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.options import Options
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits

@@ -9,8 +9,8 @@ from torch import nn
 
 from zfnet_explainer.accuracy.accuracy import accuracy
 from zfnet_explainer.accuracy.groups import group_accuracy
-from zfnet_explainer.net.checkpoint import Preprocessing, Record
 from zfnet_explainer.net.own import save_checkpoint
+from zfnet_explainer.net.record import Preprocessing, Record
 from zfnet_explainer.studies.model_card import accuracy_tables, card_tables, group_tables, training_tables
 from zfnet_explainer.studies.tables import Table
 

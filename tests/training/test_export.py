@@ -11,7 +11,8 @@ from torch import nn
 
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record, load
+from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.net.thin import linear
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training.export import export

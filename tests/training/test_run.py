@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 from zfnet_explainer.accuracy.logits import top1
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
-from zfnet_explainer.net.checkpoint import ClassName, load
+from zfnet_explainer.net.checkpoint import load
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics, read_split
 from zfnet_explainer.pictures.stream import Tolerance

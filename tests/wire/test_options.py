@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zfnet_explainer.errors import InvalidOption, RequestError, TooMuchWork, UnusableOption
-from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.options import Options
 from zfnet_explainer.wire.options import (
     EXPLAIN_OPTIONS,

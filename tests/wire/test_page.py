@@ -14,7 +14,7 @@ import pytest
 
 from tests.samples import MODEL_STORE, encoded, noise
 from tests.served import sent, service
-from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.samples import load
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service

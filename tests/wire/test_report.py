@@ -16,7 +16,8 @@ from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, checkpoint, sent, service
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import FloatArray, Occlusion
-from zfnet_explainer.net.checkpoint import Checkpoint, ClassName
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.options import Options
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests import narrow
 
 from zfnet_explainer.cores import usable_cores
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training.held_back import Part

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..net.checkpoint import ClassName
+from ..net.record import ClassName
 from .calibration import Bin, Calibration, calibration, reliability
 
 VIEW = "centre square, one view"

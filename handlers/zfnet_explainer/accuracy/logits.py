@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..net.checkpoint import Preprocessing
+from ..net.record import Preprocessing
 from ..pictures.labelled import Source
 
 

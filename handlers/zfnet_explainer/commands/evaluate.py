@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
 
     from ..accuracy.groups import Groups
     from ..net.chain import Chain
-    from ..net.checkpoint import Record
+    from ..net.record import Record
     from ..pictures.labelled import Source
     from ..studies.tables import Table
 
@@ -65,7 +65,8 @@ def evaluate(
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..accuracy.groups import read_groups
     from ..explainer import Explainer
-    from ..net.checkpoint import BadCheckpoint, load
+    from ..net.checkpoint import load
+    from ..net.record import BadCheckpoint
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
 

@@ -56,7 +56,8 @@ def gallery(
 
     A killed run goes on where it was. Explanations show the atlas as `others`, `figures 2` as a picture.
     """  # fmt: skip
-    from ..net.checkpoint import BadCheckpoint, load
+    from ..net.checkpoint import load
+    from ..net.record import BadCheckpoint
     from ..studies.gallery.build import Plan, build, check_outside
 
     place, folder = picked(device), out or weights.parent / FOLDER

@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from ..explainer import Explainer
-from ..net.checkpoint import BadCheckpoint, load
+from ..net.checkpoint import load
+from ..net.record import BadCheckpoint
 from ..pictures.atlas import FOLDER, BadAtlas
 from ..pictures.atlas import load as load_atlas
 from ..service.answer import Answer

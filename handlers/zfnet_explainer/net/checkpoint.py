@@ -18,10 +18,6 @@ from .record import BadCheckpoint, ClassName, Preprocessing, Record
 from .thin import ranks
 from .zfnet import zfnet
 
-__all__ = [
-    "ARCHITECTURES", "BadCheckpoint", "Checkpoint", "ClassName", "Preprocessing", "Record", "filled", "load", "save",
-    "storable", "write_record",
-]  # fmt: skip
 # Those that are known by name; any other chain's record describes its layers.
 ARCHITECTURES = {"zfnet": zfnet}
 

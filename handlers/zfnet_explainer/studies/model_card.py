@@ -6,7 +6,7 @@ from typing import Any
 
 from ..accuracy.accuracy import VIEW, Accuracy
 from ..accuracy.groups import GroupAccuracy
-from ..net.checkpoint import Record
+from ..net.record import Record
 from ..training.log import Row, accuracies
 from .statistics import percent_interval, share_estimate
 from .tables import Table, percent

@@ -5,7 +5,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from ..accuracy.logits import inputs
-from ..net.checkpoint import Preprocessing
+from ..net.record import Preprocessing
 from ..pictures.labelled import Source
 
 MEASURED = 512

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ..accuracy.accuracy import accuracy, as_validation, top_k
 from ..accuracy.logits import logits
 from ..net.chain import Chain
-from ..net.checkpoint import ARCHITECTURES, Record, load, save
+from ..net.checkpoint import ARCHITECTURES, load, save
+from ..net.record import Record
 from ..net.thin import ThinLinear
 from ..pictures.labelled import Source
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from ..accuracy.logits import top1
 from ..net.chain import Chain
-from ..net.checkpoint import Preprocessing
 from ..net.device import compute_in_float32
+from ..net.record import Preprocessing
 from ..pictures.labelled import Pictures, Source
 from .averaging import measure_statistics, running_average
 from .bar import Bar

@@ -8,9 +8,9 @@ from typing import Any
 from rich.text import Text
 
 from ..errors import QUOTE, some
-from ..net.checkpoint import ClassName, Preprocessing, Record
 from ..net.class_names import read_json
 from ..net.precision import supported_precisions
+from ..net.record import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
 from ..pictures.labelled import (
     MEMORY_LIMIT,

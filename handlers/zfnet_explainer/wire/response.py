@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..explanation import Contrast, CrossCheck, Explanation, LayerProjections, Occlusion, Other, Prediction
 from ..methods import deconvnet, occlusion
 from ..methods.deconvnet import Feature
-from ..net.checkpoint import Record
 from ..net.geometry import Box
+from ..net.record import Record
 from ..pictures.display import class_counts, occlusion_pixels, patch_pixels, png_bytes, projection_pixels
 from ..pictures.view import Picture
 

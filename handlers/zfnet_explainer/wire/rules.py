@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import TooMuchWork
 from ..methods.squares import smallest_stride, squares
-from ..net.checkpoint import ClassName
+from ..net.record import ClassName
 from ..options import Options
 from .values import MAX_LISTED
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..errors import InvalidOption
-from ..net.checkpoint import ClassName
+from ..net.record import ClassName
 
 T = TypeVar("T")
 MAX_LISTED = 64

@@ -28,8 +28,8 @@ from zfnet_explainer.explanation import (
 )
 from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import squares
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
 from zfnet_explainer.net.geometry import Box
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.display import CLASS_COLOURS, PROJECTION_NOTE, legend
 from zfnet_explainer.pictures.drawing.figure import FOOTER, draw, footer, panel
 from zfnet_explainer.pictures.drawing.figure7 import CONTRAST_ROW

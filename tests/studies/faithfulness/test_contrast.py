@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.studies.faithfulness.contrast import (
     CHANCE,
     CONTRAST,

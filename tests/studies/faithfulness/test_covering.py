@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.studies.faithfulness.covering import MIDDLE, MOVED, OWN, Fall, falls, mean_falls
 from zfnet_explainer.studies.faithfulness.subject import filled, subject
 

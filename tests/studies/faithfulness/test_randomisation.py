@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zfnet_explainer.methods.deconvnet import down
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.studies.faithfulness.randomisation import Stage, randomisation, shuffle, weighted_layers
 from zfnet_explainer.studies.faithfulness.subject import subject
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zfnet_explainer.net.checkpoint import ClassName, Preprocessing, Record
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zfnet_explainer.net.checkpoint import Preprocessing
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.studies.figure6.figure import number_table
 from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, high_share, numbers, project_peaks, seen

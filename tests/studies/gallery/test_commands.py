@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from tests.pictures.atlases import write_atlas
 from tests.room import room_for
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.net.checkpoint import ClassName
+from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.atlas import INDEX, load
 from zfnet_explainer.pictures.drawing.panels import Page
 from zfnet_explainer.studies.gallery.figure2 import figure_2

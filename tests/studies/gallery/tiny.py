@@ -10,7 +10,8 @@ from rich.progress import Progress
 from tests.chains import like_zfnet
 from tests.samples import noise
 from zfnet_explainer.net.chain import Chain
-from zfnet_explainer.net.checkpoint import ARCHITECTURES, Checkpoint, ClassName, Preprocessing, Record, load, save
+from zfnet_explainer.net.checkpoint import ARCHITECTURES, Checkpoint, load, save
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.atlas import Atlas
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.gallery import search

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...explanation import CrossCheck, Explanation, Occlusion
-from ...net.checkpoint import Record
+from ...net.record import Record
 from ..display import PROJECTION_NOTE
 from .figure7 import figure7, figure7_height
 from .panels import GREY, SMALL, Page

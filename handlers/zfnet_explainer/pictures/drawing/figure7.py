@@ -1,7 +1,7 @@
 """Figure 7 of Zeiler & Fergus for one picture, with (f) where the target was contrasted with another class."""
 
 from ...explanation import Contrast, Explanation, LayerProjections, Occlusion
-from ...net.checkpoint import Record
+from ...net.record import Record
 from .maps import Quantity, draw_classes, draw_map
 from .panels import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
 from .parts import (

@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.patches import Patch
 
 from ...explanation import FloatArray, IntArray, Occlusion, Pixels
-from ...net.checkpoint import ClassName
+from ...net.record import ClassName
 from ..display import LegendEntry, cell_edges, class_counts, legend, upper
 from .panels import DETAIL, SIDE, SMALL, Page, pixel_axes
 from .text import label

@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from ...explanation import Occlusion, Pixels, Prediction
-from ...net.checkpoint import ClassName
 from ...net.geometry import Box
+from ...net.record import ClassName
 from ..display import patch_pixels
 from ..fill import fill_pixels
 from .text import label, share

@@ -2,7 +2,7 @@
 
 from ...explanation import Explanation, LayerProjections
 from ...methods.deconvnet import Feature
-from ...net.checkpoint import Record
+from ...net.record import Record
 from ..display import patch_pixels, projection_pixels
 from .panels import PREDICTIONS, SIDE, Page, Tile, draw_predictions, draw_tiles
 

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from ...explanation import Explanation, LayerProjections
-from ...net.checkpoint import Record
+from ...net.record import Record
 from .panels import DETAIL, GREY, HEADING, SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles
 from .parts import (
     COLUMNS,

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
-from ...net.checkpoint import ClassName
+from ...net.record import ClassName
 
 
 def label(names: Sequence[ClassName], index: int, length: int = 24) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...methods.incremental.occluder import Occluder
 from ...methods.squares import spread
 from ...net.chain import Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ..statistics import Estimate, mean_estimate, mean_share
 from .cells import cell_means, closeness, cover, largest_share
 from .curves import Protocol

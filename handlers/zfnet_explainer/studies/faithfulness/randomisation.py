@@ -16,7 +16,7 @@ from torch import Tensor
 from ...methods.deconvnet import Feature, down
 from ...methods.incremental.occluder import Occluder
 from ...net.chain import Activations, Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ..statistics import Estimate, correlation, mean_estimate, rank_correlation
 from .cells import cell_means
 from .curves import Protocol

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...errors import some
-from ...net.checkpoint import Record
+from ...net.record import Record
 from ...pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split
 from ...pictures.stream import Tolerance
 

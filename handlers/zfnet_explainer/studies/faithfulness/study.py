@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...methods.incremental.occluder import Occluder
 from ...net.chain import Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from .covering import Fall, MeanFall, falls, mean_falls
 from .curves import Curves, Faithfulness, Protocol, faithfulness, picture_curves
 from .randomisation import Stage, randomisation

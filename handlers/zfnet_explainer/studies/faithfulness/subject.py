@@ -10,7 +10,7 @@ from ...methods.deconvnet import Feature
 from ...methods.incremental.occluder import Occluder
 from ...methods.squares import Squares, spread, squares
 from ...net.chain import Activations, Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ...pictures.fill import fill_pixels
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...net.chain import Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ...net.zfnet import zfnet
 from ...pictures.labelled import Pictures, Source
 from ...training.export import fold

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...explanation import Pixels
 from ...methods.deconvnet import Feature
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ...pictures.display import projection_pixels
 from ...pictures.labelled import Pictures
 from ..tables import Table, percent

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...methods.deconvnet import Feature, project
 from ...net.chain import Chain
-from ...net.checkpoint import Preprocessing
+from ...net.record import Preprocessing
 from ...pictures.labelled import Pictures
 
 DEAD = 0.01

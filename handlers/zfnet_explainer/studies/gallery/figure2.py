@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ...net.checkpoint import Record
+from ...net.record import Record
 from ...pictures.atlas import NINE, Atlas, AtlasLayer, Strongest, read_sheet
 from ...pictures.drawing.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
 from ...pictures.drawing.text import fitting, inches, legible
