@@ -14,10 +14,10 @@ HANDLERS = Path(__file__).parents[1] / "handlers"
 PACKAGE = "zfnet_explainer"
 # Rooms from the ground up: a room imports from those of lower floors alone.
 FLOORS = (
-    {"atomic", "cores", "errors"},
+    {"atomic", "cores", "messages"},
     {"net"},
     {"methods"},
-    {"explanation", "options"},
+    {"errors", "explanation", "options"},  # the mathematics knows no refusals of requests
     {"pictures"},
     {"explainer", "accuracy", "torchserve"},
     {"wire"},

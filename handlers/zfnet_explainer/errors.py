@@ -1,25 +1,10 @@
-"""Everything a request can have wrong with it, each with its HTTP status and code; and names in messages."""
+"""Everything a request can have wrong with it, each with its HTTP status and code."""
 
-import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-QUOTE = reprlib.Repr()  # short and printable, however long, deep or strange the value is
-QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
-QUOTE.maxlevel = 3
-SHOWN = 5  # names in a message
-
-
-def printable(name: str) -> str:
-    """A name that a client sent, as it may stand in a message: at most 60 characters, none of them control."""
-    return QUOTE.repr(name[:61])[1:-1]
-
-
-def some(names: Sequence[str]) -> str:
-    """At most five names for a message, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+from .messages import QUOTE
 
 
 class RequestError(Exception):

@@ -22,7 +22,7 @@ from .explanation import (
 )
 from .methods import deconvnet
 from .methods.incremental import ways
-from .methods.incremental.precisions import Occluders
+from .methods.incremental.occluders import Occluders
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
@@ -170,7 +170,13 @@ class Explainer:
         grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
         fill = self._fill(pixels, options)
         precision = PRECISIONS[options.precision]
-        found = self._occluders(precision, image, clean, fill, grid, feature)
+        try:
+            found = self._occluders(precision, image, clean, fill, grid, feature)
+        except ArithmeticError as error:
+            if options.precision == "float32":
+                raise
+            larger = f"`precision` {options.precision} has no numbers as large as this picture's activations"
+            raise UnusableOption(f"{larger}: ask for float32", "precision") from error
         deviation = log_odds_deviation = None
         if not self.exact or options.precision != "float32":
             there, right = self._compared(image, clean, fill, grid, found.logits)

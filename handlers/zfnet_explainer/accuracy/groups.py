@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import QUOTE, some
+from ..messages import QUOTE, some
 from ..net.class_names import read_json
 from ..net.record import ClassName
 

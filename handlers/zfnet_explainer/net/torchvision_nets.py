@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import some
+from ..messages import some
 from .record import BadCheckpoint, Preprocessing
 
 # What torchvision's weights were trained with: a shorter side of 256 pixels and the 224 in the centre.

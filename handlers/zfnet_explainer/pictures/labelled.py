@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import some
+from ..messages import some
 from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, decoders, pixels
 from .view import View, as_view

@@ -33,8 +33,8 @@ HANDLER = "zfnet_handler.py"
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # The rooms of the package that answer requests travel, each as a whole, and nothing else.
 FOR_WORKERS = {
-    "__init__.py", "atomic.py", "cores.py", "errors.py", "explainer.py", "explanation.py", "options.py",
-    "methods", "net", "pictures", "service", "wire",
+    "__init__.py", "atomic.py", "cores.py", "errors.py", "explainer.py", "explanation.py", "messages.py",
+    "methods", "net", "options.py", "pictures", "service", "wire",
 }  # fmt: skip
 
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ..errors import QUOTE, some
+from ..messages import QUOTE, some
 from ..net.class_names import read_json
 from ..net.precision import supported_precisions
 from ..net.record import ClassName, Preprocessing, Record

@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ..errors import MalformedBody, printable
+from ..errors import MalformedBody
+from ..messages import printable
 from .document import MAX_INSTANCES
 
 LENGTH_HEADER = "Inference-Header-Content-Length"  # bytes of the JSON, in requests and in answers

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedBody, TooLarge, UnsupportedEncoding, printable
+from ..errors import MalformedBody, TooLarge, UnsupportedEncoding
+from ..messages import printable
 from .document import as_bytes, parse
 
 MAX_UNPACKED = 32 * 2**20  # as long as a body may be that is not packed

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import MalformedBody, UnusableOption, printable
+from ..errors import MalformedBody, UnusableOption
+from ..messages import printable
 
 MAX_INSTANCES = 16
 # Lists and objects of a body: read, a list of two bytes takes fifty and more. Nested pixels have one each.

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import InvalidOption, TooMuchWork, UnusableOption, printable
+from ..errors import InvalidOption, TooMuchWork, UnusableOption
+from ..messages import printable
 from ..options import METHODS, Options
 from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format

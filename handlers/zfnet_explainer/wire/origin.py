@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 
-from ..errors import ForbiddenOrigin, printable
+from ..errors import ForbiddenOrigin
+from ..messages import printable
 
 HOST = r"(?P<host>\[[0-9a-f:.]+\]|[^\s@:/\[\]]+)(:(?P<port>[0-9]+))?"
 ORIGIN = rf"(?P<scheme>https?)://{HOST}"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableOption, printable, told_in
+from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableOption, told_in
+from ..messages import printable
 from ..pictures.view import Picture, View
 from .accept import accepted_format
 from .binary import LENGTH_HEADER, split

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import QUOTE, MalformedBody, of_picture
+from ..errors import MalformedBody, of_picture
 from ..explanation import Pixels
+from ..messages import QUOTE
 from ..pictures.decode import MAX_PIXELS
 from ..pictures.view import Picture, View, cut
 from .binary import LENGTH_HEADER, elements

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...errors import some
+from ...messages import some
 from ...net.record import Record
 from ...pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split
 from ...pictures.stream import Tolerance
