@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from zfnet_explainer.errors import UnusableOption
-from zfnet_explainer.explainer import Explainer, ranked
-from zfnet_explainer.explanation import Explanation, Occlusion, Pixels
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.explanation import Explanation, Occlusion, Pixels, ranked
 from zfnet_explainer.methods.deconvnet import project, strongest
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares

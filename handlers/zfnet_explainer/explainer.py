@@ -1,8 +1,7 @@
 """One picture and its options -> one Explanation."""
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,14 +18,17 @@ from .explanation import (
     Other,
     Pixels,
     Prediction,
+    leading,
+    ranked,
 )
 from .methods import deconvnet
 from .methods.incremental import ways
 from .methods.incremental.occluders import Occluders
+from .methods.occlusion import OcclusionMaps
 from .methods.squares import Squares, squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
-from .net.device import current, keeps_float32
+from .net.device import Clock, current, keeps_float32
 from .net.precision import PRECISIONS
 from .net.probability import answered, probabilities
 from .options import Options
@@ -35,6 +37,15 @@ from .pictures.fill import fill_pixels
 
 # Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
 PASS = 32
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture uint8 [size, size, 3], as the net is given it [3, size, size], and what every layer makes of it."""
+
+    pixels: Pixels
+    image: Tensor
+    clean: Activations
 
 
 class Explainer:
@@ -87,7 +98,7 @@ class Explainer:
 
     def contrast(self, predictions: Sequence[Prediction], options: Options) -> int | None:
         """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
-        target, second = _leading(predictions, options.target)
+        target, second = leading(predictions, options.target)
         contrast = second if options.contrast == "second" else options.contrast
         if contrast == target.class_index:
             label = self.record.classes[contrast].label
@@ -102,19 +113,19 @@ class Explainer:
         clock = Clock(self.device)
         with clock("predict"):
             image = self._standardised(pixels)
-            clean = self.chain.run(image[None])
-            found = answered(clean.outputs[self.chain.dense[-1]][0], self.record.temperature)
+            seen = Seen(pixels, image, self.chain.run(image[None]))
+            found = answered(self._logits(seen), self.record.temperature)
         predictions = ranked(found)
-        target, second = _leading(predictions, options.target)
+        target, second = leading(predictions, options.target)
         contrast = self.contrast(predictions, options)
         deconv = occlusion = None
         if "deconv" in options.methods:
             with clock("deconv"):
                 layers = options.layers or (len(self.chain.features),)
-                deconv = tuple(self._project(clean, layer, options) for layer in layers)
+                deconv = tuple(self._project(seen, layer, options) for layer in layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
-                occlusion = self._occlude(pixels, image, clean, target.class_index, contrast, options)
+                occlusion = self._occlude(seen, target.class_index, contrast, options)
         crosscheck = None
         if options.crosscheck:
             with clock("crosscheck"):
@@ -139,12 +150,15 @@ class Explainer:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
         return self.record.preprocessing.standardise(tensor)
 
-    def _project(self, clean: Activations, layer: int, options: Options) -> LayerProjections:
+    def _logits(self, seen: Seen) -> Tensor:
+        return seen.clean.outputs[self.chain.dense[-1]][0]
+
+    def _project(self, seen: Seen, layer: int, options: Options) -> LayerProjections:
         name = self.chain.features[layer - 1]
-        maps = clean.outputs[name][0]
+        maps = seen.clean.outputs[name][0]
         order = deconvnet.strongest(maps, len(maps))
         wanted = list(options.feature or order[: options.features])
-        found = deconvnet.project(self.chain, clean, name, wanted)
+        found = deconvnet.project(self.chain, seen.clean, name, wanted)
         ranks = {feature: order.index(feature) + 1 for feature in wanted}
         others = self._others(layer, wanted, options.others)
         return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found), ranks, others)
@@ -155,66 +169,60 @@ class Explainer:
         others = {feature: self.atlas.others(layer, feature, count) for feature in features}
         return {feature: found for feature, found in others.items() if found}
 
-    def _occlude(
-        self,
-        pixels: Pixels,
-        image: Tensor,
-        clean: Activations,
-        target: int,
-        contrast: int | None,
-        options: Options,
-    ) -> Occlusion:
-        layer = len(self.chain.features)
-        maps = clean.outputs[self.chain.features[-1]][0]
+    def _occlude(self, seen: Seen, target: int, contrast: int | None, options: Options) -> Occlusion:
+        maps = seen.clean.outputs[self.chain.features[-1]][0]
         feature = deconvnet.strongest(maps, 1)[0]
-        grid = squares(pixels.shape[0], pixels.shape[1], options.window, options.stride)
-        fill = self._fill(pixels, options)
-        precision = PRECISIONS[options.precision]
-        try:
-            found = self._occluders(precision, image, clean, fill, grid, feature)
-        except ArithmeticError as error:
-            if options.precision == "float32":
-                raise
-            larger = f"`precision` {options.precision} has no numbers as large as this picture's activations"
-            raise UnusableOption(f"{larger}: ask for float32", "precision") from error
+        grid = squares(seen.pixels.shape[0], seen.pixels.shape[1], options.window, options.stride)
+        fill = self._fill(seen.pixels, options)
+        found = self._maps(seen, fill, grid, feature, options.precision)
         deviation = log_odds_deviation = None
         if not self.exact or options.precision != "float32":
-            there, right = self._compared(image, clean, fill, grid, found.logits)
-            deviation = _apart(*(probabilities(x, self.record.temperature)[..., target] for x in (there, right)))
-            if contrast is not None:
-                odds = (x[..., target].double() - x[..., contrast].double() for x in (there, right))
-                log_odds_deviation = _apart(*odds) / self.record.temperature
+            deviation, log_odds_deviation = self._deviations(seen, fill, grid, found.logits, target, contrast)
         return Occlusion(
             squares=grid,
             fill=options.fill,
-            layer=layer,
+            layer=len(self.chain.features),
             feature=feature,
             feature_unoccluded=float(maps[feature].sum()),
             feature_activity=found.feature_activity.float().cpu().numpy(),
             logits=found.logits.float().cpu().numpy(),
-            logits_unoccluded=clean.outputs[self.chain.dense[-1]][0].cpu().numpy(),
+            logits_unoccluded=self._logits(seen).cpu().numpy(),
             temperature=self.record.temperature,
             target=target,
             contrast_class=contrast,
             precision=options.precision,
             max_deviation=deviation,
             log_odds_deviation=log_odds_deviation,
-            way=self._occluders.of(precision).way_for(grid),
+            way=self._occluders.of(PRECISIONS[options.precision]).way_for(grid),
         )
 
-    def _compared(
-        self, image: Tensor, clean: Activations, fill: Tensor, grid: Squares, logits: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The logits of up to 4 x 4 evenly spread squares as they are and in float32.
+    def _maps(self, seen: Seen, fill: Tensor, grid: Squares, feature: int, precision: str) -> OcclusionMaps:
+        try:
+            return self._occluders(PRECISIONS[precision], seen.image, seen.clean, fill, grid, feature)
+        except ArithmeticError as error:
+            if precision == "float32":
+                raise
+            larger = f"`precision` {precision} has no numbers as large as this picture's activations"
+            raise UnusableOption(f"{larger}: ask for float32", "precision") from error
 
-        A device that rounds float32 is compared with float64, which none rounds.
+    def _deviations(
+        self, seen: Seen, fill: Tensor, grid: Squares, logits: Tensor, target: int, contrast: int | None
+    ) -> tuple[float, float | None]:
+        """How far the target's probabilities and log odds against `contrast` are from float32's.
+
+        Of up to 4 x 4 evenly spread squares; on a device that rounds float32 from float64's, which none rounds.
         """
         rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in logits.shape[:2])
-        sample = Squares(
-            grid.window, grid.stride, tuple(grid.tops[r] for r in rows), tuple(grid.lefts[c] for c in cols)
-        )
-        exact = self._occluders(torch.float32 if self.exact else torch.float64, image, clean, fill, sample, 0)
-        return logits[rows][:, cols], exact.logits
+        tops, lefts = (tuple(all_of[i] for i in some) for all_of, some in ((grid.tops, rows), (grid.lefts, cols)))
+        sample, proper = Squares(grid.window, grid.stride, tops, lefts), torch.float32 if self.exact else torch.float64
+        compared = (
+            logits[rows][:, cols], self._occluders(proper, seen.image, seen.clean, fill, sample, 0).logits
+        )  # fmt: skip
+        deviation = _apart(*(probabilities(x, self.record.temperature)[..., target] for x in compared))
+        if contrast is None:
+            return deviation, None
+        odds = (x[..., target].double() - x[..., contrast].double() for x in compared)
+        return deviation, _apart(*odds) / self.record.temperature
 
     @torch.inference_mode(False)
     def _crosscheck(
@@ -254,37 +262,9 @@ class Explainer:
         return self._standardised(filled)
 
 
-class Clock:
-    """Seconds spent in each named stage, work on the device included."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.seconds[stage] = time.perf_counter() - start
-
-
 def _described(pixels: object) -> str:
     return f"{pixels.dtype} {[*pixels.shape]}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max())
-
-
-def _leading(predictions: Sequence[Prediction], wanted: int | None) -> tuple[Prediction, int | None]:
-    """The target, wanted or most probable, and the most probable class that is not it, if there is one."""
-    target = next(p for p in predictions if wanted in (None, p.class_index))
-    return target, next((p.class_index for p in predictions if p is not target), None)
-
-
-def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
-    """All classes by probability, ties to the lower index."""
-    order = (-probabilities).argsort(kind="stable")
-    return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))

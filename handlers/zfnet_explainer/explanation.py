@@ -1,6 +1,6 @@
 """What is answered about a picture: plain values, no server, no bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -238,3 +238,15 @@ class Explanation:
     occlusion: Occlusion | None
     crosscheck: CrossCheck | None
     seconds: dict[str, float]
+
+
+def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
+    """All classes by probability, ties to the lower index."""
+    order = (-probabilities).argsort(kind="stable")
+    return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))
+
+
+def leading(predictions: Sequence[Prediction], wanted: int | None) -> tuple[Prediction, int | None]:
+    """The target, wanted or most probable, and the most probable class that is not it, if there is one."""
+    target = next(p for p in predictions if wanted in (None, p.class_index))
+    return target, next((p.class_index for p in predictions if p is not target), None)

@@ -9,8 +9,7 @@ import pytest
 from tests.samples import encoded, noise
 from tests.served import RECORD, sent, service
 from zfnet_explainer.errors import MalformedBody
-from zfnet_explainer.explainer import ranked
-from zfnet_explainer.explanation import Explanation, FloatArray
+from zfnet_explainer.explanation import Explanation, FloatArray, ranked
 from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire.kserve import Explained, explained, v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read

@@ -1,7 +1,9 @@
 """The device that a chain computes on: float32 as such there, and the same bits every time."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch.nn import functional
@@ -47,3 +49,19 @@ def keeps_float32(device: torch.device) -> bool:
 def current(device: torch.device) -> AbstractContextManager[object]:
     """Makes a GPU the calling thread's own while the context lasts; nothing for a CPU."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+class Clock:
+    """Seconds spent in each named stage, work on the device included."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[stage] = time.perf_counter() - start

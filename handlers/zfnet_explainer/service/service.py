@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from ..errors import TooMuchWork, of_picture
-from ..explainer import Explainer, ranked
-from ..explanation import Explanation, FloatArray
+from ..explainer import Explainer
+from ..explanation import Explanation, FloatArray, ranked
 from ..net.precision import supported_precisions
 from ..options import Options
 from ..pictures.samples import Sample
