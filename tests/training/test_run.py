@@ -38,7 +38,7 @@ from ..samples import noise
 from .runs import HERE, SIDE, pictures
 
 SIZES = [
-    *("--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),
+    *("--recipe", "fast", "--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),
     *("--device", "cpu", "--loaders", "0", "--precision", "float32"),
 ]
 LABELS = {"n00": "tench", "n01": "beagle", "n02": "church", "n03": "unused"}

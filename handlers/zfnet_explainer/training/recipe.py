@@ -10,10 +10,10 @@ CROPS = (0.25, 1.0)
 
 
 class RecipeName(StrEnum):
-    """`fast`: with BatchNorm and small crops first; `long`: for hours; `paper`: as section 3 of the paper trains."""
+    """`long`: for hours; `fast`: with small crops first, too; `paper`: as section 3 of the paper trains."""
 
-    FAST = "fast"
     LONG = "long"
+    FAST = "fast"
     PAPER = "paper"
 
 
