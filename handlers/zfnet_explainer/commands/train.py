@@ -28,8 +28,8 @@ def train(
     recipe: Annotated[
         RecipeName,
         typer.Option(
-            help="Where the options below come from that are not given: long made the shipped net, fast takes a quarter "
-            "of the time, paper is the paper's own."
+            help="Where the options below come from that are not given: long made the shipped net, fast takes a "
+            "quarter of the time, paper is the paper's own."
         ),
     ] = RecipeName.LONG,
     start: Annotated[
