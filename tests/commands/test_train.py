@@ -58,8 +58,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [((), ALL_FAST), (("--recipe", "long"), ALL_LONG), (("--recipe", "paper"), ALL_PAPER)],
-    ids=["fast", "long", "paper"],
+    [((), ALL_LONG), (("--recipe", "fast"), ALL_FAST), (("--recipe", "paper"), ALL_PAPER)],
+    ids=["long, the default", "fast", "paper"],
 )
 def test_a_recipe_is_as_documented(asked: Asked, options: tuple[str, ...], expected: dict[str, object]) -> None:
     found = asked(*options)
