@@ -51,10 +51,10 @@ def first_process(*more: str, proof: tuple[str, ...] = ("true",)) -> list[str]:
     """
     need_hardware(sys.platform == "linux", "Linux, whose processes have namespaces")
     plain = [program("unshare"), "--pid", "--fork", "--kill-child", *more]  # root's; others need a user namespace, too
-    for command in (plain, [*plain, "--user", "--map-root-user"]):
-        if subprocess.run([*command, *proof], capture_output=True).returncode == 0:
-            return command
-    pytest.skip(f"{HARDWARE}: a kernel that gives processes namespaces of their own")
+    commands = (plain, [*plain, "--user", "--map-root-user"])
+    allowed = [one for one in commands if subprocess.run([*one, *proof], capture_output=True).returncode == 0]
+    need_hardware(bool(allowed), "a kernel that gives processes namespaces of their own")
+    return allowed[0]
 
 
 def hardware(there: bool, what: str) -> pytest.MarkDecorator:
