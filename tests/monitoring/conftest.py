@@ -11,13 +11,6 @@ from ..waiting import wait_for
 from .load import send
 from .prometheus import Prometheus, config_of, running_prometheus
 
-# The last of each group that a server on a CPU fills: groups are evaluated apart, the rules of one in their order.
-LAST_RECORDED = (
-    "instance_endpoint_stage:zfnet_stage_duration_seconds:p95_5m",
-    "instance:zfnet_occlusion_positions:rate5m",
-    "pool:zfnet_occlusion_drop_ratio:mean1d",
-)
-
 
 @pytest.fixture(scope="session")
 def prometheus(
@@ -31,15 +24,27 @@ def prometheus(
         for _ in range(2):  # a rate needs a counter that is seen before it grows and after
             expected = answered(server) + send(client)
             wait_until_counted(running, expected)
-        wait_for(
-            lambda: all(running.query(f"{rule} > 0") for rule in LAST_RECORDED),
-            "Prometheus does not evaluate its rules",
-        )
+        for _ in range(2):  # the next evaluation may be of a moment before the last growth, the one after it is not
+            wait_until_evaluated(running)
         yield running
 
 
 def wait_until_counted(prometheus: Prometheus, expected: float) -> None:
     wait_for(lambda: counted(prometheus) == expected, f"Prometheus does not see {expected:.0f} requests")
+
+
+def wait_until_evaluated(prometheus: Prometheus) -> None:
+    """Until Prometheus has computed every rule once more."""
+    before = evaluations(prometheus)
+    wait_for(
+        lambda: all(now != then for now, then in zip(evaluations(prometheus), before, strict=True)),
+        "Prometheus does not evaluate its rules",
+    )
+
+
+def evaluations(prometheus: Prometheus) -> list[str]:
+    """When each rule was computed last, in the rules' order."""
+    return [rule["lastEvaluation"] for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
 
 
 def answered(server: RunningServer) -> float:
