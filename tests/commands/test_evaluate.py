@@ -118,6 +118,7 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     assert "| phases | side 32, epochs 1; side 64, epochs 2 |" in tables
     assert "| nesterov | yes |" in tables
     assert "| 2 | 64 | 1.235 | 50.0 % |" in tables
+    assert f"| largest over the median one | {found['first_layer']['dominance']:.2f} |" in tables
 
 
 def test_accuracy_within_groups(data: Path, weights: Path, tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def _accuracy(
     from ..accuracy.groups import group_accuracy
     from ..accuracy.logits import logits
     from ..studies.charts import draw_learning_curve
+    from ..studies.first_layer import first_layer, first_layer_table
     from ..studies.model_card import accuracy_tables, card_tables, group_tables, log, training_tables
 
     with _progress() as progress:
@@ -121,14 +122,17 @@ def _accuracy(
         found = logits(chain, source, record.preprocessing, advance=lambda count: progress.advance(task, count))
     measured = accuracy(found, labels, record.temperature, seed)
     within = [group_accuracy(found, labels, name, classes) for name, classes in groups.items()]
-    told = [*accuracy_tables(measured, record), *group_tables(within), *training_tables(record)]
+    stem = first_layer(chain)
+    told = [
+        *accuracy_tables(measured, record), *group_tables(within), *training_tables(record), first_layer_table(stem),
+    ]  # fmt: skip
     show(told)
     tables = [*told, *card_tables(record, weights)]
     if out is not None:
         classes = [asdict(name) for name in record.classes]
         content = {
             "weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured),
-            "groups": [asdict(group) for group in within],
+            "groups": [asdict(group) for group in within], "first_layer": asdict(stem),
         }  # fmt: skip
         _write(out, "accuracy", content, tables)
         if learned := log(record.training):  # an imported net has none

@@ -4,13 +4,11 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
-from zfnet_explainer.studies.figure6.figure import number_table
-from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, high_share, numbers, project_peaks, seen
-from zfnet_explainer.studies.tables import percent
+from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, numbers, project_peaks, seen
+from zfnet_explainer.studies.first_layer import high_share
 
 from ...chains import like_zfnet
 
@@ -22,48 +20,6 @@ def pictures(count: int) -> Pictures:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, *SIZE), generator=generator, dtype=torch.uint8)
     return Pictures(images, torch.zeros(count, dtype=torch.long), tuple("x" * count), ("y",))
-
-
-def wave(down: float, across: float, side: int) -> Tensor:
-    """Cosine of so many cycles a pixel [1, 1, side, side]."""
-    rows, cols = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    return torch.cos(2 * math.pi * (down * rows + across * cols))[None, None]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "share"),
-    [
-        (torch.ones(1, 3, 64, 64), 0),
-        (wave(0.5, 0.5, 48), 1),
-        (wave(1 / 8, 0, 64), 0),
-        (wave(0, 1 / 4, 64), 1),
-        (wave(3 / 8, 1 / 16, 128), 1),
-        (wave(1 / 8, 0, 64) + wave(0.3, 0.1, 64) * 2, 0.8),
-    ],
-    ids=["constant", "chessboard", "period 8", "period 4", "mixed directions", "a weaker and a stronger wave"],
-)
-def test_high_share_of_known_waves(pattern: Tensor, share: float) -> None:
-    assert float(high_share(pattern)) == pytest.approx(share, abs=0.03)
-
-
-def test_high_share_of_noise_does_not_depend_on_the_filters_size() -> None:
-    expected = 1 - (31 / 64) ** 2  # of 64 frequencies an axis, 31 are below a quarter of a cycle
-    for side in (7, 11):
-        noise = torch.randn(400, 3, side, side, generator=torch.Generator().manual_seed(0))
-        assert float(high_share(noise).mean()) == pytest.approx(expected, abs=0.003)
-    assert number_table([]).note.endswith(f"white noise has {percent(expected, 0)}.")
-
-
-def test_high_share_equals_the_slow_transform() -> None:
-    pattern = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1)).double()
-    energy, high = 0.0, 0.0
-    for down in range(64):
-        for across in range(64):
-            turn = torch.tensor([[(down * r + across * c) / 64 for c in range(4)] for r in range(5)])
-            size = float((pattern * torch.exp(-2j * math.pi * turn)).sum((1, 2)).abs().square().sum())
-            energy += size
-            high += size * (min(down, 64 - down) >= 16 or min(across, 64 - across) >= 16)
-    assert float(high_share(pattern[None])) == pytest.approx(high / energy, rel=1e-6)
 
 
 def test_dead_maps_stay_below_a_hundredth_of_the_median() -> None:

@@ -15,9 +15,10 @@ from ...methods.deconvnet import Feature
 from ...net.record import Preprocessing
 from ...pictures.display import projection_pixels
 from ...pictures.labelled import Pictures
+from ..first_layer import first_filters
 from ..tables import Table, percent
 from .comparison import ALEXNET_STEM, CLIPPED, UNCLIPPED, Trained
-from .filters import Numbers, find_peaks, first_filters, numbers, project_peaks
+from .filters import Numbers, find_peaks, numbers, project_peaks
 
 FILTER_TILE, PROJECTION_TILE, GAP = 33, 60, 2
 FILTER_COLUMNS, PROJECTION_COLUMNS = 12, 8

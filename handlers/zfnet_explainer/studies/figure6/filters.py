@@ -10,10 +10,9 @@ from ...methods.deconvnet import Feature, project
 from ...net.chain import Chain
 from ...net.record import Preprocessing
 from ...pictures.labelled import Pictures
+from ..first_layer import first_filters, high_share
 
 DEAD = 0.01
-HIGH = 0.25
-SPECTRUM = 64
 EVERY = 4
 
 
@@ -63,26 +62,6 @@ def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) 
         high_filters=float(high_share(filters).mean()),
         high_projections=float(torch.cat([high_share(seen(feature)[None]) for feature in projected]).mean()),
     )
-
-
-def first_filters(chain: Chain) -> Tensor:
-    """The first convolution's filters [n, channels, height, width]."""
-    return chain.get_parameter("conv1.weight").detach()
-
-
-def high_share(patterns: Tensor) -> Tensor:
-    """Share of the energy of each pattern [n, channels, height, width] at high frequencies [n].
-
-    High is a quarter of a cycle a pixel or more, across or down: periods of up to four pixels, such as the stride of
-    AlexNet's first layer leaves behind. Outside its window a pattern is zero. White noise has 0.765 (33 of 64
-    frequencies an axis are high), a pattern that does not change from pixel to pixel nearly 0, a chessboard nearly 1.
-    """
-    height, width = (max(SPECTRUM, size) for size in patterns.shape[2:])
-    energy = torch.fft.fft2(patterns.double(), (height, width)).abs().square().sum(1)
-    down, across = (torch.fft.fftfreq(size).abs() >= HIGH for size in (height, width))
-    high = down[:, None] | across
-    share: Tensor = (energy * high).sum((1, 2)) / energy.sum((1, 2))
-    return share
 
 
 def seen(feature: Feature) -> Tensor:
