@@ -58,7 +58,8 @@ def test_what_the_record_gets() -> None:
     found = replace(
         found, top1=2 / 3,
         calibration=replace(
-            found.calibration, ece=0.01239, temperature=0.87654, held_out_before=0.0125, held_out_after=0.00456
+            found.calibration, ece=0.01239, temperature=0.87654, held_out_before=0.0041, held_out_after=0.00456,
+            helps=True,
         ),
     )  # fmt: skip
     assert as_validation(found, [ClassName(name, name.upper()) for name in "abcd"]) == {
@@ -80,7 +81,7 @@ def test_what_the_record_gets() -> None:
 
 def test_a_temperature_that_does_not_help_is_not_recorded() -> None:
     found = accuracy(LOGITS, LABELS)
-    worse = replace(found.calibration, temperature=0.05, held_out_before=0.2, held_out_after=0.2)
+    worse = replace(found.calibration, temperature=0.05, held_out_before=0.2, held_out_after=0.1, helps=False)
     validation = as_validation(replace(found, calibration=worse), [ClassName(name, name) for name in "abcd"])
     assert (validation["temperature"], validation["ece_with_temperature"]) == (1, 0.2)
 

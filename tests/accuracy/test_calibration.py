@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from zfnet_explainer.accuracy.calibration import BINS, best_temperature, calibration, calibration_error, reliability
 
@@ -41,10 +42,12 @@ def test_bins_are_of_equal_width_and_hold_their_upper_end() -> None:
 
 @pytest.mark.parametrize(("right", "wrong", "logit"), [(3, 1, 2.0), (9, 1, 1.0), (2, 1, 6.0)])
 def test_temperature_by_hand(right: int, wrong: int, logit: float) -> None:
-    """With one confidence for all pictures, the best one is the share that is right."""
+    """With one confidence for all n pictures, the best one is the share that is right, each counted (n + 1) / (n + 2)."""
     logits = torch.tensor([[logit, 0.0]] * (right + wrong))
     labels = torch.tensor([0] * right + [1] * wrong)
-    assert best_temperature(logits, labels) == pytest.approx(logit / math.log(right / wrong), rel=1e-3)
+    count = right + wrong
+    best = (right * (count + 1) / (count + 2) + wrong / (count + 2)) / count
+    assert best_temperature(logits, labels) == pytest.approx(logit / math.log(best / (1 - best)), rel=1e-3)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -69,10 +72,44 @@ def test_what_is_served_over_a_temperature_is_as_confident_as_its_probabilities(
     assert found.served_ece == pytest.approx(0, abs=1e-9)
 
 
-def test_a_net_that_is_always_right_has_the_lowest_temperature() -> None:
-    assert best_temperature(torch.tensor([[1.0, 0.0]] * 4), torch.zeros(4, dtype=torch.int64)) == pytest.approx(
-        0.05, rel=0.01
-    )
+@pytest.mark.parametrize("count", [2, 20, 500])
+def test_a_net_that_is_always_right_is_not_made_certain(count: int) -> None:
+    """Of n right answers the next one is right with (n + 1) / (n + 2): Laplace's rule of succession."""
+    temperature = best_temperature(torch.tensor([[1.0, 0.0]] * count), torch.zeros(count, dtype=torch.int64))
+    assert 1 / (1 + math.exp(-1 / temperature)) == pytest.approx((count + 1) / (count + 2), rel=1e-3)
+
+
+def test_a_net_of_one_class_has_no_temperature_to_find() -> None:
+    assert best_temperature(torch.randn(8, 1), torch.zeros(8, dtype=torch.int64)) == 1
+
+
+@pytest.mark.parametrize(("temperature", "helps"), [(0.5, True), (1.0, False), (2.5, True)])
+def test_sixty_pictures_say_whether_a_temperature_helps(temperature: float, helps: bool) -> None:
+    """In most of twenty draws; of their expected calibration errors that cannot be said."""
+    found = []
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        logits = torch.randn(60, 10, generator=generator) * 3
+        labels = (logits / temperature).softmax(1).multinomial(1, generator=generator)[:, 0]
+        found.append(calibration(logits, labels).helps)
+    assert found.count(helps) >= 15
+
+
+def test_each_half_is_judged_by_the_temperature_of_the_other() -> None:
+    """Of forty draws, some are helped by one temperature and not by the other: both count."""
+    apart = 0
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        logits = torch.randn(40, 4, generator=generator).double() * 2
+        labels = (logits / 1.3).softmax(1).multinomial(1, generator=generator)[:, 0]
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+        losses = []
+        for half, other in ((order[:20], order[20:]), (order[20:], order[:20])):
+            over = logits[half] / best_temperature(logits[other], labels[other])
+            losses.append(float(cross_entropy(over, labels[half]) - cross_entropy(logits[half], labels[half])))
+        assert calibration(logits, labels).helps == (sum(losses) < 0)
+        apart += losses[0] * losses[1] < 0
+    assert apart > 5
 
 
 def test_the_held_out_half_has_no_say_in_its_temperature() -> None:

@@ -85,6 +85,17 @@ def test_the_record_says_what_storage_cost(tmp_path: Path) -> None:
     assert {"top5", "view", "ece", "temperature", "ece_with_temperature"} < found.keys()
 
 
+def test_what_was_there_stays_until_the_net_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "net.safetensors"
+    export(trained(), RECORD, path, pictures(), CPU)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    measured = iter([pictures().labels.new_zeros(60, 3).float()])  # one pass, and then the machine is gone
+    monkeypatch.setattr("zfnet_explainer.training.export.logits", lambda *_: next(measured))
+    with pytest.raises(StopIteration):
+        export(seeded(trained(), 1), RECORD, path, pictures(), CPU)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_the_record_is_plain_json(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     export(trained(), RECORD, path, pictures(), CPU)

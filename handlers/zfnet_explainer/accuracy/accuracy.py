@@ -79,18 +79,17 @@ def by_class(counts: Tensor) -> tuple[ClassAccuracy, ...]:
 def as_validation(measured: Accuracy, classes: Sequence[ClassName]) -> dict[str, Any]:
     """The record's `validation`, rounded; `ece_with_temperature` is that of pictures it was not fitted to.
 
-    Where the fitted temperature makes that error worse, as one of a few pictures may, 1 is recorded.
+    Where a fitted temperature does not help those, as one of a few pictures may not, 1 is recorded.
     """
     found = measured.calibration
-    helps = found.held_out_after < found.held_out_before
     return {
         "top1": round(measured.top1, 4),
         "top5": round(measured.top5, 4),
         "images": measured.images,
         "view": VIEW,
         "ece": round(found.ece, 4),
-        "temperature": round(found.temperature, 4) if helps else 1.0,
-        "ece_with_temperature": round(min(found.held_out_before, found.held_out_after), 4),
+        "temperature": round(found.temperature, 4) if found.helps else 1.0,
+        "ece_with_temperature": round(found.held_out_after if found.helps else found.held_out_before, 4),
         "by_class": {
             name.synset: {"images": one.images, "recall": _rounded(one.recall), "precision": _rounded(one.precision)}
             for name, one in zip(classes, measured.by_class, strict=True)

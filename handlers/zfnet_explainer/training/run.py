@@ -65,7 +65,7 @@ def run(
     if process.first:
         record = Record(
             name=about.name, architecture="zfnet", classes=names, preprocessing=preprocessing,
-            training=_training(trainer, out), validation={}, licence=about.licence,
+            training=_training(trainer, out), validation=None, licence=about.licence,
         )  # fmt: skip
         share = export(trainer.trained(), record, weights, val, process.device)
         told = f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}"
