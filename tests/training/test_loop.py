@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tensorboardX.proto.event_pb2 import Event
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from zfnet_explainer.accuracy.logits import top1
 from zfnet_explainer.pictures.labelled import Pictures
-from zfnet_explainer.training import loop
+from zfnet_explainer.training import averaging, loop
 from zfnet_explainer.training.averaging import measure_statistics
+from zfnet_explainer.training.loop import Trainer
+from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 from zfnet_explainer.training.state import About, save_state
 
@@ -153,6 +157,75 @@ def test_the_batch_statistics_are_of_all_classes_together(tmp_path: Path) -> Non
     torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=0.02, atol=0)
 
 
+def test_the_statistics_of_many_pictures_are_of_some_from_all_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each picture four times, in the order of their classes: a quarter of them, evenly spread, has each once."""
+    monkeypatch.setattr(averaging, "MEASURED", 64)
+    source = pictures(64)
+    order = source.labels.argsort(stable=True).repeat_interleave(4)
+    ordered = replace(source, images=source.images[order], labels=source.labels[order])
+    run = trainer(tmp_path)
+    assert run.average is not None
+    measure_statistics(run.average, ordered, PREPROCESSING, SIDE)
+    maps = run.net.get_submodule("conv1")(PREPROCESSING.standardise(source.images)).transpose(0, 1).flatten(1)
+    norm = run.average.module.get_submodule("bn_conv1")
+    torch.testing.assert_close(norm.running_mean, maps.mean(1).detach(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_of_a_mixed_batch_is_that_of_its_shares(tmp_path: Path) -> None:
+    """A black and a white picture: how bright the mixed ones are says how much of the white one is in each."""
+    plain_loss = {"class_balance": 0.0, "label_smoothing": 0.0, "dropout": 0.0, "averaging": 0.0}
+    run = trainer(tmp_path, replace(RECIPE, mixing=1.0, **plain_loss))
+    images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, SIDE, SIDE)
+    passed: list[tuple[Tensor, Tensor]] = []
+    run.net.register_forward_hook(lambda _, inputs, output: passed.append((inputs[0], output.detach().double())))
+    torch.manual_seed(0)
+    loss, _, count = run._step(images, torch.tensor([3, 1])).tolist()
+    [(x, logits)] = passed
+    black, white = PREPROCESSING.standardise(images).mean((1, 2, 3)).double()
+    shares = (x.double().mean((1, 2, 3)) - black) / (white - black)
+    assert 0.1 < shares[0] < 0.9, "else another seed is needed"
+    logs = logits.log_softmax(1)
+    expected = -((1 - shares) * logs[:, 3] + shares * logs[:, 1]).sum()
+    assert (loss, count) == (pytest.approx(float(expected), rel=1e-4), 2)
+
+
+@dataclass(frozen=True)
+class Lone(Process):
+    """One of several processes that hears nothing of the others."""
+
+    def spread(self, net: nn.Module) -> nn.Module:
+        return net
+
+    def total(self, counts: Tensor) -> list[float]:
+        return counts.tolist()
+
+    def align(self, net: nn.Module) -> None:
+        pass
+
+
+def test_every_epoch_and_process_draws_masks_of_its_own(tmp_path: Path) -> None:
+    """What dropout would leave of ones where the first step of each of two epochs comes to it, in two processes."""
+    recipe = replace(RECIPE, phases=(Phase(SIDE, 2),), mixing=0.0, averaging=0.0)
+    masks: dict[tuple[int, int], tuple[float, ...]] = {}
+    for rank in range(2):
+        run = trainer(tmp_path / f"{rank}", recipe, process=Lone(HERE.device, HERE.console, 0, rank, world=2))
+        [dropout, *_] = (layer for layer in run.net.modules() if isinstance(layer, nn.Dropout))
+
+        def look(layer: nn.Module, _: object, run: Trainer = run) -> None:
+            if layer.training and (run.process.rank, run.epoch) not in masks:
+                with torch.random.fork_rng(devices=[]):
+                    left = functional.dropout(torch.ones(64), 0.5)
+                masks[run.process.rank, run.epoch] = tuple(left.tolist())
+
+        dropout.register_forward_pre_hook(look)
+        run.run()
+    assert sorted(masks) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert len(set(masks.values())) == 4
+
+
 def test_the_loss_is_that_of_adjusted_logits(tmp_path: Path) -> None:
     """Menon et al. 2021, equation 10: cross entropy of the logits plus tau times the log of the class's share."""
     run = trainer(tmp_path, replace(RECIPE, class_balance=1.5, mixing=0.0, dropout=0.0, averaging=0.0), count=13)
@@ -230,12 +303,17 @@ def test_a_finished_run_stays_finished(whole: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe",
-    [replace(RECIPE, seed=4), replace(RECIPE, phases=RECIPE.phases[:1]), replace(RECIPE, ranks={"fc1": 5})],
-    ids=["seed", "phases", "ranks"],
+    ("recipe", "difference"),
+    [
+        (replace(RECIPE, seed=4), "(seed 3 there, 4 here): choose another folder, which may begin with its weights ("),
+        (replace(RECIPE, phases=RECIPE.phases[:1]), "(phases [{"),
+        (replace(RECIPE, ranks={"fc1": 5}), "(ranks {'fc1': 6} there, {'fc1': 5} here)"),
+        (replace(RECIPE, seed=4, dropout=0.1, batch=5, mixing=0.1), "; ...): choose another folder"),
+    ],
+    ids=["seed", "phases", "ranks", "many"],
 )
-def test_the_folder_of_another_recipe_is_refused(whole: Path, recipe: Recipe) -> None:
-    with pytest.raises(ValueError, match="holds the run of another recipe: choose another folder or remove it"):
+def test_the_folder_of_another_recipe_is_refused(whole: Path, recipe: Recipe, difference: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(difference)):
         trainer(whole, recipe)
 
 

@@ -6,9 +6,11 @@ import json
 import shlex
 import shutil
 import zipfile
+from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,19 +26,23 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics, read_split
+from zfnet_explainer.pictures.labelled import MEMORY_LIMIT, Pictures, StoredPictures, channel_statistics, read_split
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.model_card import training_tables
 from zfnet_explainer.studies.tables import percent
-from zfnet_explainer.training import run
+from zfnet_explainer.training import run, views
+from zfnet_explainer.training.held_back import hold_back
+from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import FAST, Precision
+from zfnet_explainer.training.resume import held_back_at_least
 
 from .. import narrow
 from ..door import ask, worker
 from ..samples import noise
 from .runs import HERE, SIDE, pictures
 
+FreeSpace = namedtuple("FreeSpace", "free")
 SIZES = [
     *("--recipe", "fast", "--phases", "64:12,224:1", "--norm-epochs", "13", "--batch", "8"),
     *("--device", "cpu", "--loaders", "0", "--precision", "float32"),
@@ -204,19 +210,55 @@ def test_what_cannot_be_trained(
     assert message in result.output
 
 
-def test_a_part_is_held_back_and_the_validation_pictures_are_kept_for_the_end(data: Path, tmp_path: Path) -> None:
-    result = train(data, tmp_path, "--phases", "224:1:0.5-0.9", "--norm-epochs", "1", "--hold-back", "0.25")
+def test_a_part_is_held_back_and_the_validation_pictures_are_kept_for_the_end(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainers: list[Trainer] = []
+
+    def kept(*arguments: Any) -> Trainer:
+        trainers.append(Trainer(*arguments))
+        return trainers[-1]
+
+    monkeypatch.setattr(run, "Trainer", kept)
+    result = train(data, tmp_path, "--phases", "224:1:0.5-0.9", "--norm-epochs", "1", "--hold-back", "0.4")
     assert result.exit_code == 0, result.output
-    assert "18 pictures to train on, 6 held back, 6 to validate on, 3 classes" in result.output
+    assert "15 pictures to train on, 9 held back, 6 to validate on, 3 classes" in result.output
     assert "held-back top-1" in result.output
-    record = load(tmp_path / "zfnet.safetensors").record
-    assert record.training["images"] == 18
+    shown, val = read_split(data, "train", 224), read_split(data, "val", 224)
+    trained_on, held = hold_back(shown, 0.4)
+    [trainer] = trainers
+    assert (trainer.train.names, trainer.val.names) == (trained_on.names, held.names)
+    found = load(tmp_path / "zfnet.safetensors")
+    record = found.record
+    assert record.training["images"] == 15
     assert record.training["recipe"]["phases"] == [{"side": 224, "epochs": 1, "crops": [0.5, 0.9]}]
     assert [sorted(row) for row in record.training["log"]] == [["epoch", "held_back_top1", "loss", "side"]]
     assert record.validation is not None
-    assert record.validation["images"] == 6
+    share = top1(found.chain, val, record.preprocessing, 224)
+    assert (record.validation["top1"], record.validation["images"]) == (pytest.approx(share, abs=1e-4), 6)
     [row] = training_tables(record)[1].rows
     assert row[-1] == percent(record.training["log"][0]["held_back_top1"])
+
+
+@pytest.mark.parametrize(("share", "told"), [("0.25", True), ("0", False)])
+def test_a_start_that_held_less_back_is_told(
+    data: Path, trained: Path, tmp_path: Path, share: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: Trainer) -> None:
+        raise ValueError("enough")
+
+    monkeypatch.setattr(Trainer, "run", stop)
+    result = train(data, tmp_path, "--phases", "224:1", "--hold-back", share, "--start", str(trained))
+    assert "enough" in result.output
+    words = " ".join(result.output.split())
+    assert ("begins with held 0% of its pictures back, this one 25%: if they are the same" in words) == told
+
+
+def test_the_least_that_was_held_back_counts_on_the_way_to_the_weights() -> None:
+    first = {"recipe": {}, "start": None}
+    second = {"recipe": {"hold_back": 0.3}, "start": first}
+    assert held_back_at_least({"recipe": {"hold_back": 0.2}, "start": {"recipe": {"hold_back": 0.1}}}) == 0.1
+    assert held_back_at_least({"recipe": {"hold_back": 0.2}, "start": second}) == 0
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -273,7 +315,11 @@ def test_labels_that_are_none_are_refused_before_any_picture_is_read(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", [MEMORY_LIMIT, 0], ids=["in memory", "too many for memory"])
+def test_an_unreadable_picture_is_left_out_or_with_strict_refused(
+    data: Path, tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "MEMORY_LIMIT", memory)
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/train/n00/0.png").write_bytes(b"no picture")
     short = ("--phases", "224:1", "--norm-epochs", "1")
@@ -284,6 +330,17 @@ def test_an_unreadable_picture_is_left_out_or_with_strict_refused(data: Path, tm
     result = train(tmp_path / "data", tmp_path / "strict", *short, "--strict")
     assert result.exit_code == 2
     assert "1 of 24 pictures cannot be read, more than the 0% that are left out" in result.output
+
+
+def test_loaders_without_room_to_hand_over_their_batches_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace(5 << 20))
+    result = train(data, tmp_path / "out", "--loaders", "2")
+    assert result.exit_code == 2
+    assert "2 loaders hand over 6 MiB through" in result.output
+    assert "which has 5 MiB free: choose --loaders 0" in result.output
 
 
 @pytest.mark.parametrize(("has", "expected"), [(False, Precision.FLOAT32), (True, Precision.BFLOAT16)])

@@ -45,7 +45,7 @@ def train(
     norm_epochs: Annotated[
         int | None,
         typer.Option(
-            min=0,
+            min=1,
             help="How many of the last epochs use cross-map normalisation; "
             "give the number of all epochs for all of them.",
         ),

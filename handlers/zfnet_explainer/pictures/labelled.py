@@ -136,7 +136,9 @@ def open_split(
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each colour channel over images uint8 [n, 3, h, w], in 0..1."""
-    counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(3)]).double()
+    counts = torch.zeros(3, 256, dtype=torch.float64)
+    for batch in images.split(BATCH):  # a channel's values are copied
+        counts += torch.stack([torch.bincount(batch[:, channel].flatten(), minlength=256) for channel in range(3)])
     values = torch.arange(256).double() / 255
     share = counts / counts.sum(1, keepdim=True)
     mean = (share * values).sum(1)

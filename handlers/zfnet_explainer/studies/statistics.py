@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 RESAMPLES = 5000
+TOGETHER = 250  # resamples in memory
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Estimate:
 def mean_estimate(values: Sequence[float] | NDArray[np.float64], seed: int) -> Estimate:
     """The mean of at least two values, its interval by the percentile bootstrap over them."""
     found = stats.bootstrap(
-        (np.asarray(values, np.float64),), np.mean, n_resamples=RESAMPLES, method="percentile",
+        (np.asarray(values, np.float64),), np.mean, n_resamples=RESAMPLES, batch=TOGETHER, method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
     return Estimate(float(np.mean(values)), float(found.low), float(found.high))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 import torch
@@ -17,7 +18,7 @@ class Part:
     source: Source
     indices: Tensor
 
-    @property
+    @cached_property
     def labels(self) -> Tensor:
         return self.source.labels[self.indices]
 

@@ -4,7 +4,6 @@ import json
 import math
 import time
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
@@ -20,11 +19,12 @@ from ..pictures.labelled import Pictures, Source
 from .averaging import measure_statistics, running_average
 from .bar import Bar
 from .held_back import Part
-from .log import Log, Row, read_log
+from .log import Log, Row
 from .mixing import Mixing, majority
 from .process import Process
 from .recipe import Precision, Recipe
-from .state import STATE, About, digest, load_average, load_momentum, load_result, load_weights, read_about, save_state
+from .resume import epochs_done, fingerprint, started
+from .state import STATE, About, load_average, load_momentum, load_result, load_weights, save_state
 from .trainable import Switch, clip_filters, training_form
 from .views import batches, mixed
 
@@ -52,13 +52,13 @@ class Trainer:
         self.shift = recipe.class_balance * log_shares(train).to(process.device)
         self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"
         out.mkdir(parents=True, exist_ok=True)
-        started = _start(start) if start else None
         self.about: About = {
-            "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": _fingerprint(train), "start": started,
+            "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": fingerprint(train.names),
+            "start": started(start) if start else None,
         }  # fmt: skip
         resumed = (out / STATE).exists()
         if resumed:
-            self.about |= {"epoch": _check_same(out, self.about)}
+            self.about |= {"epoch": epochs_done(out, self.about)}
             load_weights(out, self.net, process.device)
         elif start:
             load_result(start, self.net, process.device)
@@ -173,10 +173,8 @@ class Trainer:
         """Mean loss and share of right answers."""
         loss, right = sums[0] / sums[2], sums[1] / sums[2]
         if not math.isfinite(loss):
-            raise ValueError(
-                f"the loss became {loss} in epoch {self.epoch + 1}: lower the learning rate; {self.out} still holds "
-                "the epochs before"
-            )
+            begin = f" and begin with the epochs before (--start {self.out}, another --out)" if self.epoch else ""
+            raise ValueError(f"the loss became {loss} in epoch {self.epoch + 1}: lower the learning rate{begin}")
         return loss, right
 
     def _autocast(self) -> torch.autocast:
@@ -221,29 +219,3 @@ def _check_batch(train: int, val: int, batch: int, world: int) -> None:
         raise ValueError(f"a batch of {batch} cannot be shared evenly among {world} processes: choose a multiple")
     if val < world:
         raise ValueError(f"{val} validation pictures are too few for {world} processes")
-
-
-def _check_same(out: Path, about: About) -> int:
-    """How many epochs the run in `out` has done, where it is this one. Raises ValueError for another."""
-    found = read_about(out)
-    if found["recipe"].keys() != about["recipe"].keys():
-        raise ValueError(
-            f"{out} holds a run that another version began, whose recipe has other entries: finish it with that "
-            f"version, or choose another folder and begin with its weights (--start {out})"
-        )
-    for part, what in (("recipe", "another recipe"), ("data", "other pictures"), ("start", "another --start")):
-        if found.get(part) != about[part]:
-            raise ValueError(f"{out} holds the run of {what}: choose another folder or remove it")
-    return cast(int, found["epoch"])
-
-
-def _fingerprint(source: Source) -> str:
-    """sha256 of the names of all pictures, which hold their classes."""
-    return sha256("\n".join(source.names).encode(errors="surrogateescape")).hexdigest()
-
-
-def _start(out: Path) -> About:
-    """What the record says of the run that this one begins with."""
-    about = read_about(out)
-    rows = read_log(out)[: about["epoch"]]
-    return {"sha256": digest(out), "recipe": about["recipe"], "log": rows, "start": about.get("start")}

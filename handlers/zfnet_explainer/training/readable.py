@@ -1,7 +1,6 @@
 """Pictures too many for memory, each decoded once before a run draws any: what cannot be read is known at its start."""
 
 import json
-from hashlib import sha256
 from pathlib import Path
 
 import torch.distributed as dist
@@ -10,6 +9,7 @@ from ..atomic import write_whole
 from ..pictures.labelled import BATCH, StoredPictures
 from ..pictures.stream import Tolerance, decoded_batches
 from .process import Process
+from .resume import fingerprint
 
 LEFT_OUT = "left-out.json"
 
@@ -21,7 +21,7 @@ def readable(pictures: StoredPictures, out: Path, process: Process, tolerance: T
 
     Raises ValueError where more cannot than are tolerated.
     """
-    note, names = out / LEFT_OUT, sha256("\n".join(pictures.names).encode(errors="surrogateescape")).hexdigest()
+    note, names = out / LEFT_OUT, fingerprint(pictures.names)
     known = json.loads(note.read_text()) if note.exists() else {}
     found = known.get("pictures") == names
     reasons: Reasons = known["left_out"] if found else _gathered(_unreadable(pictures, process), process)

@@ -29,6 +29,7 @@ from .loop import Trainer
 from .process import Process
 from .readable import readable
 from .recipe import Precision, Recipe
+from .resume import held_back_at_least
 from .views import check_shared_memory
 
 GREY_LEVEL = 1 / 255
@@ -60,6 +61,7 @@ def run(
         f"{len(trained)} pictures to train on, {aside}{len(val)} to validate on, {len(names)} classes"
     )
     trainer = Trainer(zfnet(len(names), recipe.ranks), recipe, trained, measured, preprocessing, out, process, start)
+    _tell_of_start(trainer)
     trainer.run()
     weights = out / "zfnet.safetensors"
     if process.first:
@@ -71,6 +73,16 @@ def run(
         told = f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}"
         process.console.print(Text(told), soft_wrap=True)
     return weights
+
+
+def _tell_of_start(trainer: Trainer) -> None:
+    """Say where pictures are measured on that the weights may have been trained on."""
+    start, share = trainer.about["start"], trainer.recipe.hold_back
+    if start and held_back_at_least(start) < share:
+        trainer.process.console.print(
+            f"the run that this one begins with held {held_back_at_least(start):.0%} of its pictures back, this one "
+            f"{share:.0%}: if they are the same pictures, the held-back top-1 is of some that its weights have learnt"
+        )
 
 
 def suited(recipe: Recipe, process: Process) -> Recipe:
