@@ -125,6 +125,12 @@ def test_the_pools_have_the_memory_of_the_plan() -> None:
         assert container["resources"]["limits"]["memory"] == f"{replace(MACHINE, workers=workers).gib}Gi"
 
 
+def test_the_pool_on_cards_has_the_memory_of_the_plan() -> None:
+    """Of one worker on its card: CUDA's own 5 GiB come to the rest."""
+    container = container_of(of_kind(built("kubernetes/overlays/gpu"), "Deployment")["zfnet-explain"])
+    assert container["resources"]["limits"]["memory"] == f"{replace(MACHINE, gpus=1, workers=1).gib}Gi" == "8Gi"
+
+
 def test_a_million_answers() -> None:
     assert per_million(3.6, 1) == "1000.00"
 

@@ -186,7 +186,7 @@ def main(
     out.write_text(page(facts, layouts, machines, prices))
 
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(main)
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ class Machine:
 
     @property
     def gib(self) -> int:
-        """Memory to give it: the rule of docs/operations.md, for Java and for workers that have done all they can."""
-        return 1 + 2 * self.workers
+        """Memory to give it: the rule of docs/operations.md, for Java, CUDA, and workers that have done all they can."""
+        return (6 if self.gpus else 1) + 2 * self.workers
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def main(
     out.write_text(page(facts, rows, stop))
 
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command()(main)
 
 if __name__ == "__main__":

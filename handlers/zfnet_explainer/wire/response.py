@@ -21,8 +21,8 @@ from ..pictures.view import Picture
 NOTES = (
     "A projection shows which pattern of this picture one value of one map answers to; it is not evidence for the "
     "class: deconvnet projections hardly depend on the layers above (Nie et al. 2018, Sixt et al. 2020).",
-    "An occlusion map shows what the net's answer depends on when a square of this size and fill covers it; a filled "
-    "square is a picture the net was not trained on, so compare several fills before concluding.",
+    "An occlusion map shows what the net's answer depends on when a square of this size and fill covers it; a covered "
+    "picture is no photograph, and how far a fill misleads the net depends on both: compare several before concluding.",
 )
 CLOSED = (
     "The net knows {classes} classes and answers with one of them whatever it is shown: a high probability does not "
