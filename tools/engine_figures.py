@@ -1,17 +1,18 @@
-"""Draws the figures of docs/engine.md, from the engine's own numbers: `python tools/engine_figures.py docs`."""
+"""Draws the figures of docs/engine.md, from the engine's own numbers: `python -m tools.engine_figures docs`."""
 
-import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
+import typer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
 from zfnet_explainer.methods.incremental.axis import AxisWork, direct
-from zfnet_explainer.methods.incremental.winograd import Tiling, Transforms, transforms
+from zfnet_explainer.methods.incremental.winograd import TileSide, Transforms, transforms
 from zfnet_explainer.net.geometry import Axis, Interval
 
 CLEAN, READ, CHANGED, TILE, LINE, TEXT = "#f2f2f2", "#b9d7ea", "#f0a267", "#9ac7a2", "#777777", "#222222"
@@ -44,11 +45,11 @@ def one_axis() -> Figure:
 def one_tile() -> Figure:
     """F(2 inputs, 3 taps): its matrices, and three tiles whose outputs overlap."""
     figure, axes = _sheet(9.2, 5.0, (-0.4, 18.0), (-5.5, 5.1))
-    tiling = Tiling(inputs=2, kernel=3, stride=1)
+    side = TileSide(inputs=2, kernel=3, stride=1)
     _title(axes, 4.7, "One tile: 4 products for 2 inputs and 3 taps, where multiplying out takes 6")
-    _product(axes, transforms(tiling.inputs, tiling.kernel), 3.6)
+    _product(axes, transforms(side.inputs, side.kernel), 3.6)
     _title(axes, -0.6, "Tiles side by side: what they add overlaps in the outputs")
-    _overlap(axes, tiling, tiles=3)
+    _overlap(axes, side, tiles=3)
     axes.text(13.2, -3.2, "Down and across at once:\n16 products instead of 36", va="center", fontsize=9)
     return figure
 
@@ -153,15 +154,15 @@ def _matrix(axes: Axes, matrix: Tensor, x: float, y: float) -> float:
     return end
 
 
-def _overlap(axes: Axes, tiling: Tiling, tiles: int) -> None:
+def _overlap(axes: Axes, side: TileSide, tiles: int) -> None:
     colours = CHANGED, TILE
-    for i in range(tiles * tiling.inputs):
-        _cell(axes, 5.5 + i, -1.6, colours[i // tiling.inputs % 2])
+    for i in range(tiles * side.inputs):
+        _cell(axes, 5.5 + i, -1.6, colours[i // side.inputs % 2])
     for tile in range(tiles):
-        for i in range(tiling.outputs):
-            _cell(axes, 4.5 + tile * tiling.inputs + i, -2.65 - 0.6 * tile, colours[tile % 2], height=0.5)
-    for i in range(tiles * tiling.inputs + tiling.kernel - 1):
-        added = sum(0 <= i - tile * tiling.inputs < tiling.outputs for tile in range(tiles))
+        for i in range(side.outputs):
+            _cell(axes, 4.5 + tile * side.inputs + i, -2.65 - 0.6 * tile, colours[tile % 2], height=0.5)
+    for i in range(tiles * side.inputs + side.kernel - 1):
+        added = sum(0 <= i - tile * side.inputs < side.outputs for tile in range(tiles))
         _cell(axes, 4.5 + i, -4.95, READ, label=str(added))
     for y, caption in (
         (-1.6, "differences, in\ntiles of 2"),
@@ -188,12 +189,20 @@ def _arrow(axes: Axes, start: Point, end: Point, above: str = "") -> None:
 FIGURES = {"engine-axis": one_axis, "engine-tile": one_tile, "engine-memory": memory}
 
 
-def main(folder: Path) -> None:
+def main(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder for the figures, docs as a rule.")
+    ],
+) -> None:
+    """Draw the figures of docs/engine.md, from the engine's own numbers."""
     # Words stay words, which a search finds; and the same figures are the same bytes.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "engine"}):
         for name, draw in FIGURES.items():
             draw().savefig(folder / f"{name}.svg", metadata={"Date": None}, facecolor="white")
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    app()

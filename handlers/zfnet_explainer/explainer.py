@@ -22,8 +22,7 @@ from .explanation import (
     ranked,
 )
 from .methods import deconvnet
-from .methods.incremental import ways
-from .methods.incremental.occluders import Occluders
+from .methods.incremental.by_precision import Occluders
 from .methods.occlusion import OcclusionMaps
 from .methods.squares import Squares, squares
 from .net.chain import Activations
@@ -62,7 +61,7 @@ class Explainer:
         self.device, self.atlas = torch.device(device), atlas
         self.chain = checkpoint.chain.placed(self.device)
         self._occluders = Occluders(self.chain, memory)
-        self.exact = keeps_float32(self.device)
+        self.keeps_float32 = keeps_float32(self.device)
 
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one.
@@ -71,7 +70,7 @@ class Explainer:
         """
         size = self.record.preprocessing.size
         self.probabilities([np.zeros((size, size, 3), np.uint8)])
-        ways.settle(self._occluders.of(torch.float32))
+        self._occluders.warm_up()
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:
@@ -131,7 +130,7 @@ class Explainer:
             with clock("crosscheck"):
                 other = second if contrast is None else contrast
                 classes = [index for index in (target.class_index, other) if index is not None]
-                crosscheck = self._crosscheck(pixels, deconv, occlusion, classes, options)
+                crosscheck = self._crosscheck(seen, deconv, occlusion, classes, options)
         return Explanation(
             pixels=pixels,
             probabilities=found,
@@ -176,7 +175,7 @@ class Explainer:
         fill = self._fill(seen.pixels, options)
         found = self._maps(seen, fill, grid, feature, options.precision)
         deviation = log_odds_deviation = None
-        if not self.exact or options.precision != "float32":
+        if not self.keeps_float32 or options.precision != "float32":
             deviation, log_odds_deviation = self._deviations(seen, fill, grid, found.logits, target, contrast)
         return Occlusion(
             squares=grid,
@@ -214,7 +213,8 @@ class Explainer:
         """
         rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in logits.shape[:2])
         tops, lefts = (tuple(all_of[i] for i in some) for all_of, some in ((grid.tops, rows), (grid.lefts, cols)))
-        sample, proper = Squares(grid.window, grid.stride, tops, lefts), torch.float32 if self.exact else torch.float64
+        sample = Squares(grid.window, grid.stride, tops, lefts)
+        proper = torch.float32 if self.keeps_float32 else torch.float64
         compared = (
             logits[rows][:, cols], self._occluders(proper, seen.image, seen.clean, fill, sample, 0).logits
         )  # fmt: skip
@@ -227,7 +227,7 @@ class Explainer:
     @torch.inference_mode(False)
     def _crosscheck(
         self,
-        pixels: Pixels,
+        seen: Seen,
         deconv: tuple[LayerProjections, ...] | None,
         occlusion: Occlusion | None,
         classes: Sequence[int],
@@ -235,18 +235,17 @@ class Explainer:
     ) -> CrossCheck:
         from .methods import captum  # Captum takes a second to import and few requests ask for it
 
-        image = self._standardised(pixels)
         name, version = captum.library()
         projections = maps = None
         by_class: dict[int, float] = {}
         if deconv is not None:
             found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
-            projections = Agreement(captum.check_deconv(self.chain, image, found))
+            projections = Agreement(captum.check_deconv(self.chain, seen.image, found))
         if occlusion is not None:
             differences = captum.check_occlusion(
                 self.chain,
-                image,
-                self._fill(pixels, options),
+                seen.image,
+                self._fill(seen.pixels, options),
                 occlusion.squares,
                 temperature=self.record.temperature,
                 classes=classes,

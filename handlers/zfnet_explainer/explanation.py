@@ -191,16 +191,16 @@ def _position(values: FloatArray, index: np.intp) -> tuple[int, int]:
 class Agreement:
     """Largest difference over the largest value of the other library's answer.
 
-    `exact`: whether what was compared is to be the same; a reduced precision is not.
+    `must_agree`: whether what was compared is to be the same; a reduced precision is not.
     """
 
     max_relative_difference: float
-    exact: bool = True
+    must_agree: bool = True
 
     @property
     def agrees(self) -> bool | None:
         """Whether it is at most 1e-4; None where it need not be, as long as anything is alike."""
-        if not self.exact and self.max_relative_difference < 1:
+        if not self.must_agree and self.max_relative_difference < 1:
             return None
         return self.max_relative_difference <= 1e-4
 

@@ -46,9 +46,8 @@ def test_occlusion_agrees_with_captum(kind: str, window: int, stride: int) -> No
     image, fill, covered, unoccluded = occluded(chain, grid)
     assert all(float((p - before).abs().max()) > 1e-3 for p, before in zip(covered, unoccluded, strict=True))
     found = check_occlusion(
-        chain, image, fill, grid,
-        temperature=TEMPERATURE, classes=CLASSES, covered=covered, unoccluded=unoccluded, batch=7,
-    )  # fmt: skip
+        chain, image, fill, grid, temperature=TEMPERATURE, classes=CLASSES, covered=covered, unoccluded=unoccluded
+    )
     assert len(found) == 2
     assert max(found) < 1e-4
 
@@ -64,7 +63,7 @@ def test_squares_that_change_next_to_nothing_agree() -> None:
     assert 0 < float((probability - unoccluded).abs().max()) < 1e-4
     rounded = probability + torch.finfo(torch.float32).eps / 2
     [apart] = check_occlusion(
-        chain, image, fill, grid, temperature=1, classes=[1], covered=[rounded], unoccluded=[unoccluded], batch=7
+        chain, image, fill, grid, temperature=1, classes=[1], covered=[rounded], unoccluded=[unoccluded]
     )
     assert apart < 1e-5
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from zfnet_explainer.methods import captum
-from zfnet_explainer.methods.deconvnet import down, project, strongest
+from zfnet_explainer.methods.deconvnet import down, project, project_each, strongest
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.norm import CrossMapNorm
 
@@ -246,6 +246,22 @@ def test_activations_of_several_pictures_are_refused() -> None:
     activations = chain.run(torch.stack([picture(chain, seed) for seed in (1, 2)]))
     with pytest.raises(ValueError, match="activations of one picture are projected, these are of 2"):
         project(chain, activations, "relu2", [0])
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_projections_of_several_pictures_at_once_are_those_of_each_alone(kind: str) -> None:
+    chain = SMALL[kind](0)
+    x = torch.stack([picture(chain, seed) for seed in range(4)])
+    wanted = [(2, 1), (0, 2), (2, 0), (3, 1), (3, 1)]
+    for layer in chain.features:
+        found = project_each(chain, chain.run(x), layer, wanted)
+        for (number, feature), ours in zip(wanted, found, strict=True):
+            [alone] = project(chain, chain.run(x[number][None]), layer, [feature])
+            assert (ours.feature, ours.position, ours.receptive_field) == (
+                feature, alone.position, alone.receptive_field
+            )  # fmt: skip
+            assert ours.activation == pytest.approx(alone.activation, rel=1e-5)
+            torch.testing.assert_close(ours.projection, alone.projection, rtol=1e-4, atol=1e-5)
 
 
 def test_each_projection_is_its_holders_own() -> None:

@@ -33,10 +33,10 @@ CHECKPOINT = Checkpoint(  # its layers have 6, 8 and 7 maps
 CHEAP = {"window": 13, "stride": 12, "features": 2}
 
 
-def service(exact: bool = True) -> Service:
-    """Of a small net, on a device that rounds float32 where it is not exact."""
+def service(keeps_float32: bool = True) -> Service:
+    """Of a small net, on a device that keeps float32 or rounds it."""
     explainer = Explainer(CHECKPOINT, torch.device("cpu"))
-    explainer.exact = exact
+    explainer.keeps_float32 = keeps_float32
     return Service(explainer, "small", "1", Limits())
 
 
@@ -75,7 +75,7 @@ def names(answer: Any) -> list[str]:
     return [output["name"] for output in answer["outputs"]]
 
 
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("keeps_float32", [True, False])
 @pytest.mark.parametrize("pictures", [(NOISE,), (NOISE, WHITE, NOISE)], ids=["one", "three"])
 @pytest.mark.parametrize(
     "options",
@@ -89,9 +89,9 @@ def names(answer: Any) -> list[str]:
     ids=str,
 )
 def test_a_refusal_lists_what_an_answer_has(
-    options: Mapping[str, Any], pictures: tuple[bytes, ...], exact: bool
+    options: Mapping[str, Any], pictures: tuple[bytes, ...], keeps_float32: bool
 ) -> None:
-    served = service(exact)
+    served = service(keeps_float32)
     whole = names(tensors(served, options, pictures=pictures))
     refused, said = tensors(served, options, "?", pictures=pictures)["error"].split("; there are ")
     assert refused == "there is no output `?`"

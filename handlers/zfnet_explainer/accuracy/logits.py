@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..net.device import device_of
 from ..net.record import Preprocessing
 from ..pictures.labelled import Source
 
@@ -19,7 +20,7 @@ def logits(
 
     `advance` hears after each batch how many pictures it held.
     """
-    device = next(net.parameters()).device
+    device = device_of(net)
     side = preprocessing.size if side is None else side
     net.eval()
     found = []

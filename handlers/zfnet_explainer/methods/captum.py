@@ -26,6 +26,7 @@ CONVENTIONS = {
 }
 # Told of what cannot be compared: JSON has neither an infinity nor a NaN.
 NO_NUMBER = torch.finfo(torch.float32).max
+BATCH = 16  # covered pictures that Captum evaluates at a time
 
 
 def library() -> tuple[str, str]:
@@ -62,7 +63,6 @@ def check_occlusion(
     classes: Sequence[int],
     covered: Sequence[Tensor],
     unoccluded: Sequence[float],
-    batch: int = 16,
 ) -> list[float]:
     """Compare grids of the classes' probabilities [rows, cols] with Captum's pixel maps, which take one pass together.
 
@@ -82,7 +82,7 @@ def check_occlusion(
         sliding_window_shapes=(len(image), window, window),
         strides=(len(image), stride, stride),
         baselines=fill[None],
-        perturbations_per_eval=batch,
+        perturbations_per_eval=BATCH,
     )[:, 0]
     rows, cols = (
         _agreeing(starts, stride, size)

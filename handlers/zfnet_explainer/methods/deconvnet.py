@@ -49,7 +49,6 @@ def strongest(maps: Tensor, count: int) -> list[int]:
     return found
 
 
-@torch.no_grad()
 def project(chain: Chain, activations: Activations, layer: str, features: list[int]) -> list[Feature]:
     """Project each listed map of `layer` (a rectified convolution) from its largest activation.
 
@@ -62,9 +61,26 @@ def project(chain: Chain, activations: Activations, layer: str, features: list[i
     wrong = [f for f in features if not 0 <= f < len(maps)]
     if wrong:
         raise ValueError(f"layer {layer} has maps 0 to {len(maps) - 1}, not {wrong[0]}")
-    values, positions = maps[features].flatten(1).max(1)
-    cells = [(feature, *divmod(at, maps.shape[2])) for feature, at in zip(features, positions.tolist(), strict=True)]
-    projections = _apart(down(chain, activations.switches, layer, cells, values).cpu())
+    return project_each(chain, activations, layer, [(0, feature) for feature in features])
+
+
+@torch.no_grad()
+def project_each(
+    chain: Chain, activations: Activations, layer: str, wanted: Sequence[tuple[int, int]]
+) -> list[Feature]:
+    """Project each wanted (picture of the batch, map of `layer`) from its largest activation, all at once.
+
+    Each is what `project` finds for that picture alone.
+    """
+    pictures, features = (list(column) for column in zip(*wanted, strict=True))
+    maps = activations.outputs[layer]
+    values, positions = maps[pictures, features].flatten(1).max(1)
+    cells = [(feature, *divmod(at, maps.shape[3])) for feature, at in zip(features, positions.tolist(), strict=True)]
+    # Those of a single picture serve all of its maps, and are not copied for each.
+    switches = {
+        name: recorded if len(recorded) == 1 else recorded[pictures] for name, recorded in activations.switches.items()
+    }
+    projections = _apart(down(chain, switches, layer, cells, values).cpu())
     return [
         Feature(feature, value, (row, col), chain.receptive_field(layer, row, col), projection)
         for (feature, row, col), value, projection in zip(cells, values.tolist(), projections, strict=True)

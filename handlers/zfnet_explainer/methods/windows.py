@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..net.geometry import Axis
-
-Axes = tuple[Axis, Axis]
+from ..net.geometry import Axes, Axis
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .device import compute_in_float32
-from .geometry import Axis, Box
+from .geometry import Axes, Box
 from .layers import (
     UnsupportedLayer,
     axes_of,
@@ -52,7 +52,7 @@ class Chain(nn.Sequential):
     flatten_name: str
     dense: list[str]
     features: list[str]
-    axes: dict[str, tuple[Axis, Axis]]
+    axes: dict[str, Axes]
 
     def __init__(self, layers: Iterable[tuple[str, nn.Module]], input_size: tuple[int, int, int]) -> None:
         super().__init__()
@@ -175,9 +175,9 @@ class Chain(nn.Sequential):
             raise UnsupportedLayer("a chain has at least one convolution before Flatten")
         return found
 
-    def _trace_axes(self) -> dict[str, tuple[Axis, Axis]]:
+    def _trace_axes(self) -> dict[str, Axes]:
         """(vertical, horizontal) geometry of each convolution and pool; each layer has to take what it is given."""
-        axes: dict[str, tuple[Axis, Axis]] = {}
+        axes: dict[str, Axes] = {}
         maps, *size = self.input_size
         for name in self.spatial:
             maps = width_after(name, self.layer(name), maps)

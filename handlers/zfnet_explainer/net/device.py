@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,11 @@ def keeps_float32(device: torch.device) -> bool:
             ", ".join(rounded),
         )
     return not rounded
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """The device that a module's weights are on, all of them on the same."""
+    return next(module.parameters()).device
 
 
 def current(device: torch.device) -> AbstractContextManager[object]:

@@ -53,6 +53,9 @@ class Axis:
         return min(max(low, 0), self.size_in), min(max(high, 0), self.size_in)
 
 
+Axes = tuple[Axis, Axis]  # down and across
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle of pixels; `bottom` and `right` are the first row and column outside it."""
@@ -61,3 +64,16 @@ class Box:
     left: int
     bottom: int
     right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, as an index of what has these axes last: `pixels[..., *box.slices]`."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)

@@ -6,7 +6,7 @@ from typing import cast
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .geometry import Axis
+from .geometry import Axes, Axis
 from .norm import CrossMapNorm
 from .thin import ThinLinear
 
@@ -123,7 +123,7 @@ def _check_kind(name: str, layer: nn.Module, kinds: tuple[type[nn.Module], ...],
     raise UnsupportedLayer(f"{name}: {kind.__name__} cannot stand {place}: {hint}")
 
 
-def axes_of(layer: nn.Module, size: tuple[int, int]) -> tuple[Axis, Axis] | None:
+def axes_of(layer: nn.Module, size: tuple[int, int]) -> Axes | None:
     """How a convolution or a pool reads maps of this size, down and across; None for other layers."""
     if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         return None

@@ -70,10 +70,9 @@ class Layout:
 
     def part(self, block: int, place: int, box: Box) -> tuple[slice, slice]:
         """The rows and columns of the sheet that show a receptive field in a place 0 to 8 of a block."""
-        sides = box.bottom - box.top, box.right - box.left
         row, col = (
             self._slice(start + index * (self.tile + LINE), side)
-            for start, index, side in zip(self.corner(block), divmod(place, ROW), sides, strict=True)
+            for start, index, side in zip(self.corner(block), divmod(place, ROW), (box.height, box.width), strict=True)
         )
         return row, col
 

@@ -102,7 +102,7 @@ def projection_pixels(projection: FloatArray | Tensor, box: Box) -> Pixels:
     Mid-grey (128) is zero; values are divided by the 99.5th percentile of their size within the
     box (the largest where that is zero) and cut at 1 and 255.
     """
-    values = np.asarray(projection)[:, box.top : box.bottom, box.left : box.right].transpose(1, 2, 0)
+    values = np.asarray(projection)[:, *box.slices].transpose(1, 2, 0)
     size = np.abs(values)
     scale = np.percentile(size, 99.5) or size.max() or 1.0
     return (128 + 127 * (values / scale).clip(-1, 1)).round().astype(np.uint8)
@@ -110,7 +110,7 @@ def projection_pixels(projection: FloatArray | Tensor, box: Box) -> Pixels:
 
 def patch_pixels(pixels: Pixels, box: Box) -> Pixels:
     """The part of a picture [height, width, 3] inside `box`."""
-    return pixels[box.top : box.bottom, box.left : box.right]
+    return pixels[box.slices]
 
 
 def occlusion_pixels(occlusion: Occlusion, height: int, width: int) -> dict[str, Pixels]:

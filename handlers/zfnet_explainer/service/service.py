@@ -79,7 +79,7 @@ class Service:
             supported_precisions(explainer.device),
             limits.max_squares,
             limits.max_squares_crosscheck,
-            explainer.exact,
+            explainer.keeps_float32,
         )
 
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:

@@ -5,6 +5,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from ..accuracy.logits import inputs
+from ..net.device import device_of
 from ..net.record import Preprocessing
 from ..pictures.labelled import Source
 
@@ -44,7 +45,7 @@ def measure_statistics(average: AveragedModel, pictures: Source, preprocessing: 
     count = min(MEASURED, len(pictures))
     chosen = torch.linspace(0, len(pictures) - 1, count).round().long().tolist()
     batches = -(-count // BATCH)
-    device = next(average.parameters()).device
+    device = device_of(average)
     # Pictures lie in the order of their classes, and statistics are means over batches: each has some of all classes.
     mixed = (inputs(pictures, chosen[i::batches], preprocessing, side, device) for i in range(batches))
     update_bn(mixed, average)

@@ -48,7 +48,7 @@ def _fixed(options: Options, rules: Rules) -> list[str]:
     """The names that do not depend on the picture."""
     names = [*PICTURE]
     if "occlusion" in options.methods:
-        rounded = [DEVIATION] if options.precision != "float32" or not rules.exact else []
+        rounded = [DEVIATION] if options.precision != "float32" or not rules.keeps_float32 else []
         names += [f"occlusion.{name}" for name in (*OCCLUSION, *rounded)]
         if options.contrast is not None:
             names += [f"occlusion.contrast.{name}" for name in (*CONTRAST, *rounded)]

@@ -23,7 +23,7 @@ class Rules:
     precisions: tuple[str, ...]
     max_squares: int
     max_squares_crosscheck: int
-    exact: bool = True  # whether float32 is kept
+    keeps_float32: bool = True
 
 
 def square_count(options: Options, rules: Rules) -> int:

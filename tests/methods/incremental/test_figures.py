@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tools.engine_figures import FIGURES, main
+from tools.engine_figures import FIGURES, app, main
+from typer.testing import CliRunner
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -27,3 +28,11 @@ def test_a_figure_says_what_is_so(name: str, drawn: Path) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_page_shows_it(name: str) -> None:
     assert f"({name}.svg)" in (DOCS / "engine.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"), [(["--help"], 0, "figures of docs/engine.md"), ([], 2, "Missing argument")]
+)
+def test_the_tool_says_what_it_takes(arguments: list[str], code: int, words: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, words in result.output) == (code, True)

@@ -4,7 +4,7 @@ import torch
 
 from zfnet_explainer.methods.incremental.axis import grouped_by_tiles
 from zfnet_explainer.methods.incremental.plan import Way, plan
-from zfnet_explainer.methods.incremental.winograd import Tiling
+from zfnet_explainer.methods.incremental.winograd import TileSide
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.geometry import Axis
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def test_positions_are_alike_that_take_equally_many_tiles() -> None:
     """A square of 4 over 12 values: a kernel of 3 makes 6 outputs of it, 5 at either end, and of those two tiles."""
     first = Axis(kernel=3, stride=1, padding=1, size_in=12, size_out=12)
-    threes, fours, fives = (Tiling(inputs, kernel=3, stride=1) for inputs in (3, 4, 5))
+    threes, fours, fives = (TileSide(inputs, kernel=3, stride=1) for inputs in (3, 4, 5))
     starts = tuple(range(9))
     assert grouped_by_tiles([(first, set()), (first, {threes})], starts, 4) == [list(starts)], (
         "5 and 6 values are two tiles of 3"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zfnet_explainer.methods.incremental.winograd import Tiles, Tiling, WinogradConvolution, tilings, transforms
+from zfnet_explainer.methods.incremental.winograd import Tile, TileSide, WinogradConvolution, tiles_for, transforms
 from zfnet_explainer.methods.incremental.workspace import Workspace
 
 from ...chains import seeded
@@ -40,29 +40,29 @@ def test_transforms_of_two_inputs_are_lavin_and_grays_transposed() -> None:
 
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 3), (1, 2)], ids="strides {0[0]} {0[1]}".format)
 @pytest.mark.parametrize("kernels", [(2, 2), (3, 3), (5, 5), (7, 7), (3, 5)], ids="kernels {0[0]} {0[1]}".format)
-def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
+def test_every_tile_adds_what_the_convolution_gives_for_it_alone(
     kernels: tuple[int, int], strides: tuple[int, int]
 ) -> None:
     layer = seeded(nn.Conv2d(3, 4, kernels, strides, bias=False), kernels[1]).double()
     generator = torch.Generator().manual_seed(kernels[1])
-    found = tilings(layer)
+    found = tiles_for(layer)
     assert bool(found) == all(stride < kernel <= 5 * stride for kernel, stride in zip(kernels, strides, strict=True))
-    for tiles in found:
-        axes = tiles.vertical, tiles.horizontal
-        height, width = (t.inputs * t.stride for t in axes)
-        tall, wide = ((t.kernel - 1) * t.stride for t in axes)
+    for tile in found:
+        sides = tile.vertical, tile.horizontal
+        height, width = (side.inputs * side.stride for side in sides)
+        tall, wide = ((side.kernel - 1) * side.stride for side in sides)
         inputs = torch.randn(6, 3, height, width, generator=generator, dtype=torch.float64)
         expected = layer(nn.functional.pad(inputs, (wide, wide, tall, tall)))
         blocks = inputs.unfold(2, strides[0], strides[0]).unfold(
             3, strides[1], strides[1]
         )  # [6, 3, blocks, blocks, s, t]
-        differences = blocks.permute(0, 2, 3, 4, 5, 1).reshape(6, tiles.inputs, -1).contiguous()
-        added = WinogradConvolution(layer, tiles)(differences, Workspace(differences.device))
-        maps = added.view(6, tiles.vertical.outputs, tiles.horizontal.outputs, 4).permute(0, 3, 1, 2)
+        differences = blocks.permute(0, 2, 3, 4, 5, 1).reshape(6, tile.inputs, -1).contiguous()
+        added = WinogradConvolution(layer, tile)(differences, Workspace(differences.device))
+        maps = added.view(6, tile.vertical.outputs, tile.horizontal.outputs, 4).permute(0, 3, 1, 2)
         rows, cols = expected.shape[-2:]  # a kernel that does not fill its blocks is cut a little sooner by the margin
         torch.testing.assert_close(
             maps[..., :rows, :cols],
-            expected[..., : tiles.vertical.outputs, : tiles.horizontal.outputs],
+            expected[..., : tile.vertical.outputs, : tile.horizontal.outputs],
             rtol=0,
             atol=1e-11,
         )
@@ -81,7 +81,7 @@ def test_every_tiling_adds_what_the_convolution_gives_for_the_tile_alone(
     ids=str,
 )
 def test_what_cannot_be_tiled(layer: nn.Conv2d) -> None:
-    assert tilings(layer) == []
+    assert tiles_for(layer) == []
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-2)], ids=str)
@@ -90,8 +90,8 @@ def test_rounding_of_the_largest_tile(dtype: torch.dtype, bound: float) -> None:
     layer = seeded(nn.Conv2d(384, 8, 3, bias=False), 0).to(dtype)
     tiles = torch.randn(50, 384, 4, 4, generator=torch.Generator().manual_seed(0)).relu().to(dtype)
     differences = tiles.permute(0, 2, 3, 1).reshape(50, 16, 384).contiguous()
-    largest = Tiling(inputs=4, kernel=3, stride=1)
-    added = WinogradConvolution(layer, Tiles(largest, largest))(differences, Workspace(differences.device))
+    largest = TileSide(inputs=4, kernel=3, stride=1)
+    added = WinogradConvolution(layer, Tile(largest, largest))(differences, Workspace(differences.device))
     found = added.view(50, 6, 6, 8).permute(0, 3, 1, 2)
     exact = layer.double()(nn.functional.pad(tiles.double(), (2, 2, 2, 2)))
     deviation = float((found - exact).abs().max()) / float(exact.abs().max())

@@ -366,11 +366,11 @@ def test_the_footer_says_whether_captum_agrees() -> None:
 
 
 def test_nothing_alike_is_a_fault_in_any_precision() -> None:
-    assert [Agreement(apart, exact=False).agrees for apart in (0.3, 1.0, 3e38)] == [None, False, False]
+    assert [Agreement(apart, must_agree=False).agrees for apart in (0.3, 1.0, 3e38)] == [None, False, False]
 
 
 def test_the_footer_does_not_blame_a_reduced_precision() -> None:
-    check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, exact=False), {}, {})
+    check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, must_agree=False), {}, {})
     reduced = replace(occlusion(17, 10), precision="bfloat16", max_deviation=0.004)
     _, said = footer(replace(explanation(None, reduced), crosscheck=check), RECORD)
     assert said == ("captum 0.9.0: occlusion maps in a reduced precision, largest difference 0.01 of the largest value")

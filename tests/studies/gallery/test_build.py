@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.chains import like_zfnet, plain
+from tests.chains import plain
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.pictures import stream
 from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load, read_sheet
@@ -21,7 +21,7 @@ from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.display import patch_pixels, projection_pixels
 from zfnet_explainer.studies.gallery import search
 from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
-from zfnet_explainer.studies.gallery.tiles import ChangedPictures, project_each
+from zfnet_explainer.studies.gallery.tiles import ChangedPictures
 
 from . import tiny
 
@@ -116,21 +116,6 @@ def test_tiles_show_the_projections_and_what_they_saw(weights: Path, data: Path,
     assert max(errors[1]) == 0
     assert max(errors[2]) < 0.5
     assert max(errors[3]) < 0.7
-
-
-def test_projections_of_several_pictures_at_once_are_those_of_each_alone() -> None:
-    chain = like_zfnet()
-    x = torch.randn(4, *chain.input_size, generator=torch.Generator().manual_seed(2))
-    cells = [(2, 1), (0, 5), (2, 0), (3, 1), (3, 1)]
-    for layer in chain.features:
-        found = project_each(chain, chain.run(x), layer, cells)
-        for (picture, feature), ours in zip(cells, found, strict=True):
-            [alone] = project(chain, chain.run(x[picture][None]), layer, [feature])
-            assert (ours.feature, ours.position, ours.receptive_field) == (
-                feature, alone.position, alone.receptive_field
-            )  # fmt: skip
-            assert ours.activation == pytest.approx(alone.activation, rel=1e-5)
-            torch.testing.assert_close(ours.projection, alone.projection, rtol=1e-4, atol=1e-5)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ...net.geometry import Axis, Interval
-from .winograd import Tiling
+from .winograd import TileSide
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class AxisWork:
     """One axis of a layer's work, for every position of a square along it.
 
     From `firsts` on, `length` outputs are recomputed out of the `reads` values from `starts` on; `changed` are
-    the outputs that may differ from the clean ones. `tiles` lie side by side, none where it is done directly.
+    the outputs that may differ from the clean ones. `tile_count` tiles lie side by side, 0 where it is done directly.
     """
 
     changed: list[Interval]
@@ -20,7 +20,7 @@ class AxisWork:
     length: int
     starts: list[int]
     reads: int
-    tiles: int = 0
+    tile_count: int = 0
 
 
 def direct(axis: Axis, before: list[Interval]) -> AxisWork:
@@ -32,30 +32,30 @@ def direct(axis: Axis, before: list[Interval]) -> AxisWork:
     return AxisWork(changed, firsts, length, starts, axis.span(length))
 
 
-def tiled(axis: Axis, before: list[Interval], tiling: Tiling) -> AxisWork:
+def tiled(axis: Axis, before: list[Interval], side: TileSide) -> AxisWork:
     """Cover the values that changed with tiles, and recompute all that these add to."""
     blocks = [_blocks(axis, interval) for interval in before]
-    tiles = max(1, *(_tiles(interval, tiling) for interval in blocks))
-    covered = tiles * tiling.inputs
+    tile_count = max(1, *(_tile_count(interval, side) for interval in blocks))
+    covered = tile_count * side.inputs
     return AxisWork(
         changed=[axis.touched(interval) for interval in before],
-        firsts=[first - tiling.kernel + 1 for first, _ in blocks],
-        length=covered + tiling.kernel - 1,
+        firsts=[first - side.kernel + 1 for first, _ in blocks],
+        length=covered + side.kernel - 1,
         starts=[first * axis.stride - axis.padding for first, _ in blocks],
         reads=covered * axis.stride,
-        tiles=tiles,
+        tile_count=tile_count,
     )
 
 
-def grouped_by_tiles(layers: list[tuple[Axis, set[Tiling]]], starts: tuple[int, ...], window: int) -> list[list[int]]:
-    """Positions of a square, grouped by the multiplications they take in the last layer that has tilings."""
+def grouped_by_tiles(layers: list[tuple[Axis, set[TileSide]]], starts: tuple[int, ...], window: int) -> list[list[int]]:
+    """Positions of a square, grouped by the multiplications they take in the last layer that can be tiled."""
     groups: dict[int, list[int]] = {}
     for position, start in enumerate(starts):
         changed, multiplications = (start, start + window), 0
-        for axis, tilings in layers:
-            if tilings:
+        for axis, sides in layers:
+            if sides:
                 blocks = _blocks(axis, changed)
-                multiplications = min(_tiles(blocks, tiling) * tiling.outputs for tiling in tilings)
+                multiplications = min(_tile_count(blocks, side) * side.outputs for side in sides)
             changed = axis.touched(changed)
         groups.setdefault(multiplications, []).append(position)
     return list(groups.values())
@@ -67,5 +67,5 @@ def _blocks(axis: Axis, values: Interval) -> Interval:
     return (first + axis.padding) // axis.stride, -(-(last + axis.padding) // axis.stride)
 
 
-def _tiles(blocks: Interval, tiling: Tiling) -> int:
-    return ceil((blocks[1] - blocks[0]) / tiling.inputs)
+def _tile_count(blocks: Interval, side: TileSide) -> int:
+    return ceil((blocks[1] - blocks[0]) / side.inputs)

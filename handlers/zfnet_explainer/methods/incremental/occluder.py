@@ -7,7 +7,7 @@ incremental inference). Nothing is approximated: a value outside does not depend
 `tests/methods/incremental/plain.py` does just that in forty lines: read it first. Here a layer is one gather, for a
 batch of squares, and one operation on that: a pool, a convolution, or, where it takes fewer multiplications, the
 matrix products of Winograd's form of it. Squares that change nearly all of a picture go through the whole net
-instead. `docs/engine.md` explains it with figures, and `ways.py` chooses among the ways on a GPU.
+instead. `docs/engine.md` explains it with figures, and `autotune.py` chooses among the ways on a GPU.
 """
 
 from functools import cache, lru_cache, partial
@@ -75,11 +75,11 @@ class Occluder:
         if self.way_for(squares) is Way.FULL:
             held = 2 * max(image.nbytes, *(clean.outputs[name].nbytes for name in self.chain.axes))
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
-        read = CleanMaps(self.chain, image, clean)
+        clean_maps = CleanMaps(self.chain, image, clean)
         grid = len(squares.tops), len(squares.lefts)
         logits, activity = image.new_empty(*grid, self.chain.classes), image.new_empty(grid)
         for group in self._plan(squares, self.way):
-            found = self._recompute(group, read, fill, layer, feature)
+            found = self._recompute(group, clean_maps, fill, layer, feature)
             at = torch.tensor(group.rows)[:, None], torch.tensor(group.cols)
             logits[at], activity[at] = found.logits, found.feature_activity
         return OcclusionMaps(logits, activity)

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ...net.chain import Chain
-from ...net.geometry import Axis, Interval
+from ...net.geometry import Axes, Interval
 from ..squares import Squares
 from .axis import AxisWork, direct, grouped_by_tiles, tiled
 from .rows import Boxes, Recomputed, cells_from
-from .winograd import Tiles, tilings
+from .winograd import Tile, tiles_for
 
 Corners = tuple[Tensor, Tensor]
 Intervals = tuple[list[Interval], list[Interval]]
-Axes = tuple[Axis, Axis]
 
 TRANSFORMABLE = torch.float32, torch.float64, torch.bfloat16  # float16's range is too short for Winograd's sums
 GROUP_SIZE = 48  # squares that a group has at least, on average: fewer are not worth products of their own
@@ -32,14 +31,14 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """How one layer is recomputed: by `tiles`, or directly; and what that takes for one square.
+    """How one layer is recomputed: by tiles of the form `tile`, or directly; and what that takes for one square.
 
     `multiply_adds` of convolutions, and `values` that are held at a time.
     """
 
     vertical: AxisWork
     horizontal: AxisWork
-    tiles: Tiles | None
+    tile: Tile | None
     multiply_adds: int
     values: int
 
@@ -93,25 +92,25 @@ def plan(chain: Chain, dtype: torch.dtype, device: torch.device, squares: Square
     Near the border, and by where a square stands between the steps of strides, it changes fewer cells. One group has
     larger products in the place of fewer multiplications.
     """
-    tiles = {name: _tilings(chain.layer(name), dtype) for name in chain.axes}
-    layers = [(*axes, tiles[name]) for name, axes in chain.axes.items()]
-    down = [(axis, {one.vertical for one in found}) for axis, _, found in layers]
-    across = [(axis, {one.horizontal for one in found}) for _, axis, found in layers]
+    candidates = {name: _candidates(chain.layer(name), dtype) for name in chain.axes}
+    layers = [(*axes, candidates[name]) for name, axes in chain.axes.items()]
+    down = [(axis, {tile.vertical for tile in tiles}) for axis, _, tiles in layers]
+    across = [(axis, {tile.horizontal for tile in tiles}) for _, axis, tiles in layers]
     rows = grouped_by_tiles(down, squares.tops, squares.window)
     cols = grouped_by_tiles(across, squares.lefts, squares.window)
     if way is Way.ONE_GROUP or len(squares) < GROUP_SIZE * len(rows) * len(cols):
         rows, cols = [list(range(len(squares.tops)))], [list(range(len(squares.lefts)))]
-    return [_group(chain, squares, tiles, *at, device) for at in product(rows, cols)]
+    return [_group(chain, squares, candidates, *at, device) for at in product(rows, cols)]
 
 
-def _tilings(layer: nn.Module, dtype: torch.dtype) -> list[Tiles]:
-    return tilings(layer) if isinstance(layer, nn.Conv2d) and dtype in TRANSFORMABLE else []
+def _candidates(layer: nn.Module, dtype: torch.dtype) -> list[Tile]:
+    return tiles_for(layer) if isinstance(layer, nn.Conv2d) and dtype in TRANSFORMABLE else []
 
 
 def _group(
     chain: Chain,
     squares: Squares,
-    tiles: dict[str, list[Tiles]],
+    candidates: dict[str, list[Tile]],
     rows: list[int],
     cols: list[int],
     device: torch.device,
@@ -121,7 +120,7 @@ def _group(
     maps, places = chain.input_size[0], {}
     for name, changed in _trace(chain, some).items():
         layer = chain.layer(name)
-        work = _choose(layer, chain.axes[name], changed, maps, tiles[name])
+        work = _choose(layer, chain.axes[name], changed, maps, candidates[name])
         places[name] = _place(work, device)
         maps = _maps_given(layer, maps)
     return Group(rows, cols, some, places)
@@ -138,9 +137,9 @@ def _trace(chain: Chain, squares: Squares) -> dict[str, Intervals]:
     return found
 
 
-def _choose(layer: nn.Module, axes: Axes, changed: Intervals, maps: int, tiles: list[Tiles]) -> Work:
+def _choose(layer: nn.Module, axes: Axes, changed: Intervals, maps: int, candidates: list[Tile]) -> Work:
     """The work of fewest multiply-adds for a layer that reads so many maps."""
-    tilewise = [_by_tiles(layer, axes, changed, one) for one in tiles if isinstance(layer, nn.Conv2d)]
+    tilewise = [_by_tiles(layer, axes, changed, tile) for tile in candidates if isinstance(layer, nn.Conv2d)]
     return min([_directly(layer, axes, changed, maps), *tilewise], key=lambda work: work.multiply_adds)
 
 
@@ -150,24 +149,24 @@ def _directly(layer: nn.Module, axes: Axes, changed: Intervals, maps: int) -> Wo
     return Work(
         vertical,
         horizontal,
-        tiles=None,
+        tile=None,
         multiply_adds=layer.weight.numel() * outputs if isinstance(layer, nn.Conv2d) else 0,
         values=vertical.reads * horizontal.reads * maps + 2 * outputs * _maps_given(layer, maps),
     )
 
 
-def _by_tiles(layer: nn.Conv2d, axes: Axes, changed: Intervals, tiles: Tiles) -> Work:
+def _by_tiles(layer: nn.Conv2d, axes: Axes, changed: Intervals, tile: Tile) -> Work:
     before, after = layer.in_channels, layer.out_channels
-    vertical, horizontal = tiled(axes[0], changed[0], tiles.vertical), tiled(axes[1], changed[1], tiles.horizontal)
-    count = vertical.tiles * horizontal.tiles
+    vertical, horizontal = tiled(axes[0], changed[0], tile.vertical), tiled(axes[1], changed[1], tile.horizontal)
+    count = vertical.tile_count * horizontal.tile_count
     read = vertical.reads * horizontal.reads * before
     given = vertical.length * horizontal.length * after
-    between = count * tiles.outputs * (before * tiles.block + 2 * after)
+    between = count * tile.outputs * (before * tile.block + 2 * after)
     return Work(
         vertical,
         horizontal,
-        tiles,
-        multiply_adds=count * tiles.multiplications(before, after),
+        tile,
+        multiply_adds=count * tile.multiplications(before, after),
         values=2 * read + between + given,  # what is read, twice, for its differences
     )
 

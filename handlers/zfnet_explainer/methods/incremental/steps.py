@@ -58,7 +58,7 @@ class Winograd(Step):
     ) -> None:
         super().__init__(place, workspace)
         self.convolution, self.below, self.given = convolution, below, given
-        self.tall, self.wide = place.work.vertical.tiles, place.work.horizontal.tiles
+        self.tall, self.wide = place.work.vertical.tile_count, place.work.horizontal.tile_count
 
     def recompute(self, rows: Tensor, changed: SquareRows, squares: slice) -> tuple[Tensor, Recomputed]:
         region = self.place.region(squares)
@@ -78,10 +78,10 @@ class Winograd(Step):
 
     def _add(self, outputs: Tensor, differences: Tensor, index: Tensor) -> None:
         """Add to outputs [squares, h, w, maps] what the differences at `index` [squares, h, w] make of them."""
-        tiles = self.convolution.tiles
-        v, h = tiles.vertical, tiles.horizontal
+        tile = self.convolution.tile
+        v, h = tile.vertical, tile.horizontal
         read = self.workspace.gather("read", differences, self._by_tile(index))
-        added = self.convolution(read.view(len(index) * self.tall * self.wide, tiles.inputs, -1), self.workspace)
+        added = self.convolution(read.view(len(index) * self.tall * self.wide, tile.inputs, -1), self.workspace)
         # (n th tw) (oh ow) maps -> n th tw oh ow maps
         added = added.view(len(index), self.tall, self.wide, v.outputs, h.outputs, -1)
         for i, j in product(range(self.tall), range(self.wide)):  # neighbours overlap: overlap-add
@@ -90,7 +90,7 @@ class Winograd(Step):
 
     def _by_tile(self, index: Tensor) -> Tensor:
         """Indices [squares, h, w] of values as tiles of phase blocks."""
-        v, h = self.convolution.tiles.vertical, self.convolution.tiles.horizontal
+        v, h = self.convolution.tile.vertical, self.convolution.tile.horizontal
         split = index.view(len(index), self.tall, v.inputs, v.stride, self.wide, h.inputs, h.stride)
         return split.permute(0, 1, 4, 2, 5, 3, 6)  # n (th ih sh) (tw iw sw) -> n th tw ih iw sh sw
 

@@ -9,10 +9,10 @@ from ...net.chain import Chain
 from .plan import Group
 from .rows import Boxes, CleanMaps, CleanRows, Painted, SquareRows, as_rows
 from .steps import Direct, Step, Winograd, channels_last
-from .winograd import Tiles, WinogradConvolution
+from .winograd import Tile, WinogradConvolution
 from .workspace import Workspace
 
-Filters = Callable[[nn.Conv2d, Tiles], WinogradConvolution]
+Filters = Callable[[nn.Conv2d, Tile], WinogradConvolution]
 
 
 class Sweep:
@@ -55,8 +55,8 @@ class Sweep:
 
     def _step(self, name: str, filters: Filters, workspace: Workspace) -> Step:
         layer, place, clean = self.chain.layer(name), self.group.places[name], self.clean
-        if isinstance(layer, nn.Conv2d) and place.work.tiles is not None:
-            convolution = filters(layer, place.work.tiles)
+        if isinstance(layer, nn.Conv2d) and place.work.tile is not None:
+            convolution = filters(layer, place.work.tile)
             return Winograd(convolution, clean.below(name), clean.given(name), place, workspace)
         return Direct(layer, clean.padded(name), place, workspace)
 

@@ -29,8 +29,8 @@ POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2")))
 
 
 @dataclass(frozen=True)
-class Tiling:
-    """Tiles along one axis: `inputs` phase blocks of `stride` values each, for a kernel that spans `kernel` blocks."""
+class TileSide:
+    """A tile along one axis: `inputs` phase blocks of `stride` values each, for a kernel that spans `kernel` blocks."""
 
     inputs: int
     kernel: int
@@ -43,20 +43,20 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """Tiles by both axes."""
+class Tile:
+    """The form of tiles, by both axes."""
 
-    vertical: Tiling
-    horizontal: Tiling
+    vertical: TileSide
+    horizontal: TileSide
 
     @property
     def inputs(self) -> int:
-        """Phase blocks that a tile reads."""
+        """Phase blocks that it reads."""
         return self.vertical.inputs * self.horizontal.inputs
 
     @property
     def outputs(self) -> int:
-        """Outputs that a tile adds to, and as many multiplications for each pair of maps."""
+        """Outputs that it adds to, and as many multiplications for each pair of maps."""
         return self.vertical.outputs * self.horizontal.outputs
 
     @property
@@ -65,32 +65,32 @@ class Tiles:
         return self.vertical.stride * self.horizontal.stride
 
     def multiplications(self, maps_in: int, maps_out: int) -> int:
-        """Multiply-adds for one tile with so many input and output maps, both transforms included."""
+        """Multiply-adds for one with so many input and output maps, both transforms included."""
         wide = maps_in * self.block
         return self.outputs * (self.inputs * wide + wide * maps_out + self.outputs * maps_out)
 
 
-def tilings(layer: nn.Conv2d) -> list[Tiles]:
-    """The ways to tile a convolution: none where it is grouped, reads each value once, or reads far."""
+def tiles_for(layer: nn.Conv2d) -> list[Tile]:
+    """The forms that tiles of a convolution may have: none where it is grouped, reads each value once, or reads far."""
     if layer.groups > 1:
         return []
     down, across = (_along(kernel, stride) for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True))
-    return [Tiles(vertical, horizontal) for vertical, horizontal in product(down, across)]
+    return [Tile(vertical, horizontal) for vertical, horizontal in product(down, across)]
 
 
-def _along(kernel: int, stride: int) -> list[Tiling]:
+def _along(kernel: int, stride: int) -> list[TileSide]:
     span = ceil(kernel / stride)
-    return [Tiling(inputs, span, stride) for inputs in range(2, len(POINTS) + 3 - span)] if span > 1 else []
+    return [TileSide(inputs, span, stride) for inputs in range(2, len(POINTS) + 3 - span)] if span > 1 else []
 
 
 class WinogradConvolution:
     """A convolution's filters in the transformed domain, for tiles of one form."""
 
-    def __init__(self, layer: nn.Conv2d, tiles: Tiles) -> None:
-        self.tiles = tiles
+    def __init__(self, layer: nn.Conv2d, tile: Tile) -> None:
+        self.tile = tile
         dtype, device = layer.weight.dtype, layer.weight.device
-        down, across = (transforms(t.inputs, t.kernel).to(device) for t in (tiles.vertical, tiles.horizontal))
-        filters = _polyphase(layer.weight.double(), tiles).flip(2, 3)
+        down, across = (transforms(side.inputs, side.kernel).to(device) for side in (tile.vertical, tile.horizontal))
+        filters = _polyphase(layer.weight.double(), tile).flip(2, 3)
         # out in kh kw -> (nh nw) in out
         transformed = torch.einsum("ia,jb,ocab->ijco", down.of_filter, across.of_filter, filters)
         self.filters = transformed.flatten(0, 1).to(dtype).contiguous()
@@ -147,12 +147,12 @@ def transforms(inputs: int, kernel: int) -> Transforms:
     return Transforms(_matrix(of_input), _matrix(of_filter), _matrix(to_output).t())
 
 
-def _polyphase(weight: Tensor, tiles: Tiles) -> Tensor:
+def _polyphase(weight: Tensor, tile: Tile) -> Tensor:
     """Filters with phase blocks for channels, zeros where blocks go beyond the kernel.
 
     out in (kh sh) (kw sw) -> out (sh sw in) kh kw
     """
-    v, h = tiles.vertical, tiles.horizontal
+    v, h = tile.vertical, tile.horizontal
     out, maps, height, width = weight.shape
     padded = nn.functional.pad(weight, (0, h.kernel * h.stride - width, 0, v.kernel * v.stride - height))
     blocks = padded.view(out, maps, v.kernel, v.stride, h.kernel, h.stride)

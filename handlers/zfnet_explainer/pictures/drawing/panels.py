@@ -94,12 +94,11 @@ def draw_picture(page: Page, left: float, top: float, pixels: Pixels) -> Axes:
 
 def draw_box(ax: Axes, box: Box, colour: str) -> None:
     """The outline of a box, cased in black to be seen on any picture."""
-    corner, width, height = (box.left, box.top), box.right - box.left, box.bottom - box.top
     ax.add_patch(
         Rectangle(
-            corner,
-            width,
-            height,
+            (box.left, box.top),
+            box.width,
+            box.height,
             fill=False,
             clip_on=False,
             edgecolor=colour,

@@ -69,4 +69,4 @@ def caption(feature: Feature) -> str:
 
 def side(feature: Feature) -> str:
     box = feature.receptive_field
-    return f"{box.bottom - box.top}×{box.right - box.left}"
+    return f"{box.height}×{box.width}"

@@ -46,12 +46,12 @@ def falls(chain: Chain, subject: Subject, fill: Tensor, generator: torch.Generat
     silent before has nothing to lose: 0.
     """
     box = subject.feature.receptive_field
-    field = subject.feature.projection[:, box.top : box.bottom, box.left : box.right].square().sum(0)
+    field = subject.feature.projection[:, *box.slices].square().sum(0)
     smooth = functional.avg_pool2d(field[None, None], SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)[0, 0]
     own = largest_share(smooth, SHARE, generator)
     regions = [own, largest_share(closeness(*field.shape), SHARE, generator), *_moved(own, generator)]
     covered = torch.zeros(len(regions), *subject.image.shape[1:], dtype=torch.bool, device=fill.device)
-    covered[:, box.top : box.bottom, box.left : box.right] = torch.stack(regions).to(fill.device)
+    covered[:, *box.slices] = torch.stack(regions).to(fill.device)
     maps = _map(chain, torch.where(covered[:, None], fill, subject.image), subject.feature.feature)
     clean = subject.clean.outputs[chain.features[-1]][:, subject.feature.feature]
     row, col = subject.feature.position

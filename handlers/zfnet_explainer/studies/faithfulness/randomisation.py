@@ -102,7 +102,7 @@ def _projection(chain: Chain, activations: Activations, feature: Feature) -> Ten
     layer, (row, col), box = chain.features[-1], feature.position, feature.receptive_field
     one = activations.outputs[layer].new_ones(1)
     found = down(chain, activations.switches, layer, [(feature.feature, row, col)], one)
-    return found[0, :, box.top : box.bottom, box.left : box.right]
+    return found[0, :, *box.slices]
 
 
 def _drop(

@@ -10,6 +10,7 @@ from ...methods.deconvnet import Feature
 from ...methods.incremental.occluder import Occluder
 from ...methods.squares import Squares, spread, squares
 from ...net.chain import Activations, Chain
+from ...net.device import device_of
 from ...net.record import Preprocessing
 from ...pictures.fill import fill_pixels
 
@@ -33,7 +34,7 @@ class Subject:
 @torch.inference_mode()
 def subject(chain: Chain, preprocessing: Preprocessing, pixels: Tensor) -> Subject:
     """Evaluate a picture uint8 [channels, height, width] once and project its strongest map."""
-    image = preprocessing.standardise(pixels.to(next(chain.parameters()).device))
+    image = preprocessing.standardise(pixels.to(device_of(chain)))
     clean = chain.run(image[None])
     layer = chain.features[-1]
     feature = deconvnet.strongest(clean.outputs[layer][0], 1)[0]

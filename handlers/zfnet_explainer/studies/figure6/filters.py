@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...methods.deconvnet import Feature, project
 from ...net.chain import Chain
+from ...net.device import device_of
 from ...net.record import Preprocessing
 from ...pictures.labelled import Pictures
 from ..first_layer import first_filters, high_share
@@ -66,8 +67,7 @@ def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) 
 
 def seen(feature: Feature) -> Tensor:
     """A projection cut to its receptive field [channels, height, width]."""
-    box = feature.receptive_field
-    return feature.projection[:, box.top : box.bottom, box.left : box.right]
+    return feature.projection[:, *feature.receptive_field.slices]
 
 
 @torch.inference_mode()
@@ -85,7 +85,7 @@ def find_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, b
 @torch.inference_mode()
 def project_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, peaks: Peaks) -> list[Feature]:
     """Project every fourth live map of layer 2 from its peak, in the maps' order."""
-    device = next(chain.parameters()).device
+    device = device_of(chain)
     wanted: dict[int, list[int]] = {}
     for feature in torch.nonzero(~peaks.dead).flatten()[::EVERY].tolist():
         wanted.setdefault(int(peaks.pictures[feature]), []).append(feature)
@@ -97,7 +97,7 @@ def project_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing
 
 
 def _batches(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, batch: int) -> Iterator[Tensor]:
-    device = next(chain.parameters()).device
+    device = device_of(chain)
     for start in range(0, len(pictures), batch):
         images = pictures.images[start : start + batch].to(device)
         yield preprocessing.standardise(images).contiguous(memory_format=torch.channels_last)

@@ -20,7 +20,7 @@ from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load
 from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
 from .search import Search, run_search
-from .tiles import build_layer, wanted_places
+from .tiles import build_layer, wanted_slots
 
 UNFINISHED = "unfinished"
 CONVENTIONS = {
@@ -121,8 +121,8 @@ class _Work:
 
     def _layer(self, layer: int, maps: list[int], search: Search) -> dict[str, Any]:
         done = self.folder / f"layer{layer}.json"
-        wanted = wanted_places(maps, search.values[layer - 1], search.pictures[layer - 1])
-        total = sum(len(places) for places in wanted.values())
+        wanted = wanted_slots(maps, search.values[layer - 1], search.pictures[layer - 1])
+        total = sum(len(slots) for slots in wanted.values())
         task = self.progress.add_task(f"layer {layer}", total=total)
         if done.exists():
             self.progress.update(task, completed=total)

@@ -82,7 +82,7 @@ def _projected(explainer: Explainer, pixels: Pixels) -> _Projected | None:
         return None
     box, size = feature.receptive_field, pixels.shape[:2]
     field = np.zeros(size, bool)
-    field[box.top : box.bottom, box.left : box.right] = True
+    field[box.slices] = True
     return _Projected(energy / energy.sum(), field, sensitive_region(explanation.occlusion, *size))
 
 

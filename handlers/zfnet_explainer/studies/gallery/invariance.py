@@ -12,6 +12,7 @@ from torch.nn import functional
 from ...explanation import Pixels
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
+from ...net.device import device_of
 
 BATCH = 16
 CHANGES = {
@@ -44,7 +45,7 @@ def invariance(checkpoint: Checkpoint, pictures: Sequence[Pixels]) -> list[Moved
     between: dict[int, float] = defaultdict(float)
     for batch in _batches(pictures):
         pixels = torch.stack([torch.from_numpy(p) for p in batch]).permute(0, 3, 1, 2)
-        x = checkpoint.record.preprocessing.standardise(pixels.to(next(checkpoint.chain.parameters()).device))
+        x = checkpoint.record.preprocessing.standardise(pixels.to(device_of(checkpoint.chain)))
         clean = dict(_features(checkpoint.chain, x))
         for layer, features in clean.items():
             between[layer] += _distance(features, features.roll(1, 0))

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...atomic import write_whole
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
+from ...net.device import device_of
 from ...pictures.atlas import NINE
 from ...pictures.files import PictureFile
 from ...pictures.stream import decoded_batches
@@ -79,7 +80,7 @@ def run_search(
 ) -> None:
     """Go through the files (those that the search has not had) and save it after every batch."""
     chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
-    device = next(chain.parameters()).device
+    device = device_of(chain)
     for taken, pictures in decoded_batches(files, preprocessing, BATCH, unreadable):
         if pictures:
             x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)

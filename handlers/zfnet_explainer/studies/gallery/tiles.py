@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from ...methods.deconvnet import Feature, down
-from ...net.chain import Activations, Chain
+from ...methods.deconvnet import Feature, project_each
+from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
+from ...net.device import device_of
 from ...pictures.atlas import Strongest
 from ...pictures.display import patch_pixels, projection_pixels
 from ...pictures.files import PictureFile
@@ -28,25 +29,25 @@ class ChangedPictures(ValueError):
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A place 0 to 8 of a map's block, and the activation that the search found for it."""
+class Slot:
+    """A place in a map's block of nine, by its rank 0 to 8, and the activation that the search found for it."""
 
     feature: int
-    place: int
+    rank: int
     activation: float
 
 
-Wanted = Mapping[int, Sequence[Tile]]  # by the picture's number
+Wanted = Mapping[int, Sequence[Slot]]  # by the picture's number
 
 
-def wanted_places(maps: Sequence[int], values: torch.Tensor, pictures: torch.Tensor) -> Wanted:
+def wanted_slots(maps: Sequence[int], values: torch.Tensor, pictures: torch.Tensor) -> Wanted:
     """What the search found for these maps [maps of the layer, 9], by picture."""
-    places: dict[int, list[Tile]] = defaultdict(list)
+    slots: dict[int, list[Slot]] = defaultdict(list)
     for feature in maps:
-        for place, (value, number) in enumerate(zip(values[feature].tolist(), pictures[feature].tolist(), strict=True)):
+        for rank, (value, number) in enumerate(zip(values[feature].tolist(), pictures[feature].tolist(), strict=True)):
             if number >= 0:
-                places[number].append(Tile(feature, place, value))
-    return places
+                slots[number].append(Slot(feature, rank, value))
+    return slots
 
 
 def build_layer(
@@ -66,11 +67,11 @@ def build_layer(
     shape = layout(largest_field(checkpoint.chain, layer), len(maps))
     projections, originals = DrawnSheet(shape), DrawnSheet(shape)
     found: dict[int, dict[int, Strongest]] = {feature: {} for feature in maps}
-    for picture, place, feature in _projected(checkpoint, layer, wanted, files, folder):
-        block, box = list(maps).index(place.feature), feature.receptive_field
-        projections.put(block, place.place, box, projection_pixels(feature.projection, box))
-        originals.put(block, place.place, box, patch_pixels(picture.pixels, box))
-        found[place.feature][place.place] = Strongest(place.activation, picture.file.name, picture.file.label, box)
+    for picture, slot, feature in _projected(checkpoint, layer, wanted, files, folder):
+        block, box = list(maps).index(slot.feature), feature.receptive_field
+        projections.put(block, slot.rank, box, projection_pixels(feature.projection, box))
+        originals.put(block, slot.rank, box, patch_pixels(picture.pixels, box))
+        found[slot.feature][slot.rank] = Strongest(slot.activation, picture.file.name, picture.file.label, box)
         advance(1)
     sheets = {"projections": projections} | ({"patches": originals} if patches else {})
     return {
@@ -79,7 +80,7 @@ def build_layer(
         "tile": shape.tile,
         **{kind: _saved(sheets.get(kind), folder, f"layer{layer}{ending}.webp")
            for kind, ending in (("projections", ""), ("patches", "-patches"))},
-        "maps": [{"map": f, "strongest": [_entry(found[f][place]) for place in sorted(found[f])]} for f in maps],
+        "maps": [{"map": f, "strongest": [_entry(found[f][rank]) for rank in sorted(found[f])]} for f in maps],
     }  # fmt: skip
 
 
@@ -89,33 +90,16 @@ def largest_field(chain: Chain, layer: int) -> int:
     vertical, horizontal = chain.axes[chain.spatial[chain.spatial.index(name) - 1]]
     rows = [chain.receptive_field(name, row, 0) for row in range(vertical.size_out)]
     cols = [chain.receptive_field(name, 0, col) for col in range(horizontal.size_out)]
-    return max(*(box.bottom - box.top for box in rows), *(box.right - box.left for box in cols))
-
-
-def project_each(chain: Chain, activations: Activations, layer: str, cells: Sequence[tuple[int, int]]) -> list[Feature]:
-    """Project map `cells[i][1]` of picture `cells[i][0]` of a batch from its largest activation, all at once.
-
-    Each is what `deconvnet.project` finds for that picture alone.
-    """
-    pictures, features = (list(column) for column in zip(*cells, strict=True))
-    maps = activations.outputs[layer]
-    values, positions = maps[pictures, features].flatten(1).max(1)
-    switches = {name: recorded[pictures] for name, recorded in activations.switches.items()}
-    starts = [(feature, *divmod(at, maps.shape[3])) for feature, at in zip(features, positions.tolist(), strict=True)]
-    projections = down(chain, switches, layer, starts, values).cpu()
-    return [
-        Feature(feature, value, (row, col), chain.receptive_field(layer, row, col), projection)
-        for (feature, row, col), value, projection in zip(starts, values.tolist(), projections, strict=True)
-    ]
+    return max(*(box.height for box in rows), *(box.width for box in cols))
 
 
 def _projected(
     checkpoint: Checkpoint, layer: int, wanted: Wanted, files: Iterator[tuple[int, PictureFile]], folder: Path
-) -> Iterator[tuple[Decoded, Tile, Feature]]:
-    """Every wanted place with its picture and its projection, in the order of the pictures."""
+) -> Iterator[tuple[Decoded, Slot, Feature]]:
+    """Every wanted slot with its picture and its projection, in the order of the pictures."""
     chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
-    name, device = chain.features[layer - 1], next(chain.parameters()).device
-    rounding = 1e-3 * max((place.activation for places in wanted.values() for place in places), default=0.0)
+    name, device = chain.features[layer - 1], device_of(chain)
+    rounding = 1e-3 * max((slot.activation for slots in wanted.values() for slot in slots), default=0.0)
     chosen = ((number, file) for number, file in files if number in wanted)
 
     def unreadable(file: PictureFile, reason: str) -> None:
@@ -124,14 +108,14 @@ def _projected(
     for _, pictures in decoded_batches(chosen, preprocessing, PICTURES, unreadable):
         x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
         activations = chain.run(preprocessing.standardise(x))
-        todo = [(i, place) for i, picture in enumerate(pictures) for place in wanted[picture.number]]
+        todo = [(i, slot) for i, picture in enumerate(pictures) for slot in wanted[picture.number]]
         for start in range(0, len(todo), PROJECTIONS):
             part = todo[start : start + PROJECTIONS]
-            projected = project_each(chain, activations, name, [(i, place.feature) for i, place in part])
-            for (i, place), feature in zip(part, projected, strict=True):
-                if abs(feature.activation - place.activation) > rounding:
+            projected = project_each(chain, activations, name, [(i, slot.feature) for i, slot in part])
+            for (i, slot), feature in zip(part, projected, strict=True):
+                if abs(feature.activation - slot.activation) > rounding:
                     raise ChangedPictures(pictures[i].file, folder)
-                yield pictures[i], place, feature
+                yield pictures[i], slot, feature
 
 
 def _saved(sheet: DrawnSheet | None, folder: Path, name: str) -> dict[str, str] | None:

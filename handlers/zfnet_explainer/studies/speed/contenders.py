@@ -8,8 +8,8 @@ import torch
 from captum.attr import Occlusion
 from torch import Tensor, nn
 
+from ...methods.incremental.autotune import autotune
 from ...methods.incremental.occluder import Occluder
-from ...methods.incremental.ways import settle
 from ...methods.occlusion import OcclusionMaps, occlude_full
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
@@ -42,7 +42,7 @@ def timed(chain: Chain, device: torch.device, dtype: torch.dtype) -> Timed:
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(chain.input_size, generator=generator).to(device, dtype)
     occluder = Occluder(chain)
-    settle(occluder)
+    autotune(occluder)
     return Timed(chain, image, torch.zeros_like(image), occluder)
 
 

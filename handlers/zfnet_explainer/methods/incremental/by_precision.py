@@ -1,4 +1,4 @@
-"""One chain's occluders, one for each precision that is asked for."""
+"""A chain's occluders, one for each precision that is asked for."""
 
 import copy
 
@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ...net.chain import Activations, Chain
+from ...net.device import device_of
 from ...net.probability import NOT_FINITE
 from ..occlusion import OcclusionMaps
 from ..squares import Squares
-from . import ways
+from .autotune import autotune
 from .occluder import Occluder
 from .workspace import Workspace
 
@@ -22,14 +23,18 @@ class Occluders:
 
     def __init__(self, chain: Chain, memory: int | None) -> None:
         self.chain, self.memory = chain, memory
-        self._workspace = Workspace(next(chain.parameters()).device)
+        self._workspace = Workspace(device_of(chain))
         self._made = {torch.float32: Occluder(chain, memory, self._workspace)}
 
+    def warm_up(self) -> None:
+        """On a GPU choose float32's way, so that no request waits for that."""
+        autotune(self.of(torch.float32))
+
     def of(self, precision: torch.dtype) -> Occluder:
-        """On a GPU every one but float32's has settled its way."""
+        """The precision's, made when it is first asked for; on a GPU every one but float32's is autotuned then."""
         if precision not in self._made:
             made = Occluder(copy.deepcopy(self.chain).to(precision), self.memory, self._workspace)
-            ways.settle(made)
+            autotune(made)
             self._made[precision] = made
         return self._made[precision]
 

@@ -27,7 +27,7 @@ CLEARLY = 1.15  # times as long: less is noise, by which workers of one card wou
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float16: 0.1}
 
 
-def settle(occluder: Occluder) -> None:
+def autotune(occluder: Occluder) -> None:
     """Choose the way on a GPU; groups, which are quickest on processors, stay there."""
     weight = next(occluder.chain.parameters())
     if weight.device.type == "cuda" and weight.dtype in LIMITS:

@@ -2,7 +2,7 @@
 
 import torch
 
-from zfnet_explainer.methods.incremental.occluders import Occluders
+from zfnet_explainer.methods.incremental.by_precision import Occluders
 from zfnet_explainer.methods.squares import squares
 
 from ...chains import SMALL, picture

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.methods.incremental import autotune as tuning
+from zfnet_explainer.methods.incremental import by_precision
 from zfnet_explainer.methods.incremental import occluder as occluders
 from zfnet_explainer.methods.incremental import plan as plans
-from zfnet_explainer.methods.incremental import ways
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
@@ -41,8 +42,8 @@ def clock(occluder: Occluder, **times: float) -> Callable[[Callable[[], object]]
 @pytest.fixture
 def occluder(monkeypatch: pytest.MonkeyPatch) -> Occluder:
     """Of a small net whose pictures are grouped as large ones are."""
-    monkeypatch.setattr(ways, "WINDOW", 6)
-    monkeypatch.setattr(ways, "STRIDE", 2)
+    monkeypatch.setattr(tuning, "WINDOW", 6)
+    monkeypatch.setattr(tuning, "STRIDE", 2)
     monkeypatch.setattr(plans, "GROUP_SIZE", 1)
     monkeypatch.setattr(occluders, "SHARE", 2)
     return Occluder(SMALL["like_zfnet"](0))
@@ -58,7 +59,7 @@ def test_the_quickest_is_taken_and_the_figures_are_logged(
 ) -> None:
     caplog.set_level(logging.INFO)
     times = dict.fromkeys(Way, 0.003) | {quickest: 0.002}
-    ways.choose(occluder, clock(occluder, **times))
+    tuning.choose(occluder, clock(occluder, **times))
     assert occluder.way is quickest
     assert occluder.way_for(grid_of(occluder)) is quickest
     [line] = caplog.messages
@@ -74,7 +75,7 @@ def test_the_quickest_is_taken_and_the_figures_are_logged(
 def test_of_ways_about_as_quick_all_workers_take_the_same(
     times: tuple[float, ...], taken: Way, occluder: Occluder
 ) -> None:
-    ways.choose(occluder, clock(occluder, **dict(zip(Way, times, strict=True))))
+    tuning.choose(occluder, clock(occluder, **dict(zip(Way, times, strict=True))))
     assert occluder.way is taken
 
 
@@ -89,7 +90,7 @@ def test_every_way_gives_the_map(way: Way, dtype: torch.dtype, occluder: Occlude
     found = there(image, chain.run(image[None]), fill, grid, chain.features[-1], 1)
     expected = occlude_full(chain, image, fill, grid, chain.features[-1], 1)
     apart = float((found.logits - expected.logits).abs().max() / expected.logits.abs().max())
-    assert apart <= ways.LIMITS[dtype]
+    assert apart <= tuning.LIMITS[dtype]
 
 
 @pytest.mark.parametrize(("factor", "off"), [(1.001, "1.0e-03"), (math.nan, "nan")])
@@ -104,7 +105,7 @@ def test_a_way_that_is_wrong_is_not_taken(
         return OcclusionMaps(found.logits * factor, found.feature_activity) if self.way is Way.ONE_GROUP else found
 
     monkeypatch.setattr(Occluder, "__call__", wrong)
-    ways.choose(occluder, clock(occluder, full=3, one_group=1, groups=2))
+    tuning.choose(occluder, clock(occluder, full=3, one_group=1, groups=2))
     assert occluder.way is Way.GROUPS
     [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert f"one_group are off by {off}" in error.message
@@ -112,7 +113,7 @@ def test_a_way_that_is_wrong_is_not_taken(
 
 def test_a_processor_keeps_its_way(random_zfnet: Chain) -> None:
     occluder = Occluder(random_zfnet)
-    ways.settle(occluder)
+    tuning.autotune(occluder)
     assert occluder.way is Way.GROUPS
 
 
@@ -133,7 +134,7 @@ def test_a_worker_chooses_while_it_warms_up_and_the_answer_says_what(monkeypatch
     monkeypatch.setattr(occluders, "SHARE", 2)
     explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), CPU)
     before = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
-    monkeypatch.setattr(ways, "settle", full)
+    monkeypatch.setattr(by_precision, "autotune", full)
     explainer.warm_up()
     after = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
     assert before is not None
