@@ -255,7 +255,7 @@ def test_a_start_that_held_less_back_is_told(
 
 
 def test_the_least_that_was_held_back_counts_on_the_way_to_the_weights() -> None:
-    first = {"recipe": {}, "start": None}
+    first: dict[str, Any] = {"recipe": {}, "start": None}
     second = {"recipe": {"hold_back": 0.3}, "start": first}
     assert held_back_at_least({"recipe": {"hold_back": 0.2}, "start": {"recipe": {"hold_back": 0.1}}}) == 0.1
     assert held_back_at_least({"recipe": {"hold_back": 0.2}, "start": second}) == 0

@@ -137,7 +137,7 @@ def open_split(
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each colour channel over images uint8 [n, 3, h, w], in 0..1."""
     counts = torch.zeros(3, 256, dtype=torch.float64)
-    for batch in images.split(BATCH):  # a channel's values are copied
+    for batch in torch.split(images, BATCH):  # a channel's values are copied
         counts += torch.stack([torch.bincount(batch[:, channel].flatten(), minlength=256) for channel in range(3)])
     values = torch.arange(256).double() / 255
     share = counts / counts.sum(1, keepdim=True)

@@ -107,7 +107,12 @@ def decoders() -> ThreadPoolExecutor:
 
 
 def sampled(data: Path, split: str, found: Listing, count: int, seed: int, view: View | int) -> list[Decoded]:
-    """At most `count` of the pictures, drawn by the seed, in order; those that cannot be decoded are left out."""
-    drawn = set(random.Random(seed).sample(range(found.count), min(count, found.count)))  # noqa: S311
-    chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in drawn)
-    return [picture for _, batch in decoded_batches(chosen, view, 64, lambda *_: None) for picture in batch]
+    """At most `count` of the pictures, as the seed draws them; those that cannot be decoded are left out.
+
+    Neighbours are drawn too: in the order of the files they would be of one class.
+    """
+    drawn = random.Random(seed).sample(range(found.count), min(count, found.count))  # noqa: S311
+    turns = {number: turn for turn, number in enumerate(drawn)}
+    chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in turns)
+    pictures = [picture for _, batch in decoded_batches(chosen, view, 64, lambda *_: None) for picture in batch]
+    return sorted(pictures, key=lambda picture: turns[picture.number])

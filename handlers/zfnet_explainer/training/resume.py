@@ -50,7 +50,7 @@ def started(out: Path) -> About:
 
 def held_back_at_least(about: About) -> float:
     """The smallest share that any of the runs which led to these weights held back."""
-    return min(run["recipe"].get("hold_back", 0.0) for run in _runs(about))
+    return min(float(run["recipe"].get("hold_back", 0)) for run in _runs(about))
 
 
 def _runs(about: About | None) -> Iterator[About]:
