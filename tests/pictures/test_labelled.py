@@ -119,7 +119,7 @@ def test_the_sample_of_many_is_spread_over_all(folder: Path, monkeypatch: pytest
 
 def test_shares_are_all_of_it(folder: Path) -> None:
     pictures = read_split(folder, "train", SIDE)
-    shares = [pictures.share(rank, 3) for rank in range(3)]
+    shares = [pictures.shard(rank, 3) for rank in range(3)]
     assert [len(share) for share in shares] == [2, 1, 1]
     assert [name for i in range(2) for share in shares for name in share.names[i : i + 1]] == list(pictures.names)
     for share in shares:

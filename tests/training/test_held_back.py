@@ -48,7 +48,7 @@ def test_a_small_share_is_one_picture_of_each_class_and_a_lone_picture_is_an_err
 
 def test_shares_of_several_processes_are_all_of_it() -> None:
     _, held = hold_back(pictures(60), 0.25)
-    names = [name for rank in range(2) for name in held.share(rank, 2).names]
+    names = [name for rank in range(2) for name in held.shard(rank, 2).names]
     assert sorted(names) == sorted(held.names)
     assert names != list(held.names)
 

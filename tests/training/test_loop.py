@@ -25,7 +25,7 @@ from zfnet_explainer.training.averaging import measure_statistics
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
-from zfnet_explainer.training.state import About, save_state
+from zfnet_explainer.training.state import Metadata, save_state
 
 from ..chains import like_zfnet, plain
 from ..room import room_for
@@ -176,8 +176,8 @@ def test_the_statistics_of_many_pictures_are_of_some_from_all_over(
 
 def test_the_loss_of_a_mixed_batch_is_that_of_its_shares(tmp_path: Path) -> None:
     """A black and a white picture: how bright the mixed ones are says how much of the white one is in each."""
-    plain_loss = {"class_balance": 0.0, "label_smoothing": 0.0, "dropout": 0.0, "averaging": 0.0}
-    run = trainer(tmp_path, replace(RECIPE, mixing=1.0, **plain_loss))
+    recipe = replace(RECIPE, mixing=1.0, class_balance=0.0, label_smoothing=0.0, dropout=0.0, averaging=0.0)
+    run = trainer(tmp_path, recipe)
     images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 3, SIDE, SIDE)
     passed: list[tuple[Tensor, Tensor]] = []
     run.net.register_forward_hook(lambda _, inputs, output: passed.append((inputs[0], output.detach().double())))
@@ -196,7 +196,7 @@ def test_the_loss_of_a_mixed_batch_is_that_of_its_shares(tmp_path: Path) -> None
 class Lone(Process):
     """One of several processes that hears nothing of the others."""
 
-    def spread(self, net: nn.Module) -> nn.Module:
+    def distributed(self, net: nn.Module) -> nn.Module:
         return net
 
     def total(self, counts: Tensor) -> list[float]:
@@ -271,11 +271,15 @@ def test_a_killed_run_goes_on_to_the_same_end(
     """Killed between the log's second row and the state's place on disk, or right after that."""
 
     def save_and_die(
-        out: Path, net: torch.nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, about: About
+        out: Path,
+        net: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        average: AveragedModel | None,
+        metadata: Metadata,
     ) -> None:
-        if saved or about["epoch"] == 1:
-            save_state(out, net, optimiser, average, about)
-        if about["epoch"] == 2:
+        if saved or metadata["epoch"] == 1:
+            save_state(out, net, optimiser, average, metadata)
+        if metadata["epoch"] == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -381,7 +385,7 @@ def test_a_warm_restart_begins_with_the_weights_of_another_run(whole: Path, tmp_
     run.run()
     again = trainer(tmp_path, replace(RECIPE, seed=9), start=whole)
     assert again.epoch == 3
-    began = again.about["start"]
+    began = again.metadata["start"]
     assert began["recipe"]["seed"] == 3
     assert [row["epoch"] for row in began["log"]] == [1, 2, 3]
     assert [str(row["loss"]) for row in began["log"]] == [row["loss"] for row in log(whole)]
@@ -395,7 +399,7 @@ def test_a_state_that_says_only_its_recipe_and_epoch_can_be_a_start(whole: Path,
     metadata = {"recipe": json.dumps({"batch": 4}), "epoch": "2"}
     save_file(load_file(whole / "state.safetensors"), old / "state.safetensors", metadata)
     (old / "log.csv").write_text((whole / "log.csv").read_text())
-    began = trainer(tmp_path / "new", start=old).about["start"]
+    began = trainer(tmp_path / "new", start=old).metadata["start"]
     assert began["recipe"] == {"batch": 4}
     assert [row["epoch"] for row in began["log"]] == [1, 2]
 

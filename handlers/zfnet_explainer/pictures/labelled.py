@@ -58,7 +58,7 @@ class Pictures:
     def sample(self) -> Tensor:
         return self.images
 
-    def share(self, rank: int, world: int) -> "Pictures":
+    def shard(self, rank: int, world: int) -> "Pictures":
         """Every `world`-th picture, from number `rank` on."""
         one = slice(rank, None, world)
         return Pictures(self.images[one], self.labels[one], self.names[one], self.classes)

@@ -41,7 +41,7 @@ class Part:
         """Of the whole source: the mean of its pixels tells nothing about a class."""
         return self.source.sample()
 
-    def share(self, rank: int, world: int) -> "Part":
+    def shard(self, rank: int, world: int) -> "Part":
         """Every `world`-th picture, from number `rank` on."""
         return Part(self.source, self.indices[rank::world])
 

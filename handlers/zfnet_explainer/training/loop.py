@@ -24,9 +24,9 @@ from .mixing import Mixing, majority
 from .process import Process
 from .recipe import Precision, Recipe
 from .resume import epochs_done, fingerprint, started
-from .state import STATE, About, load_average, load_momentum, load_result, load_weights, save_state
+from .state import STATE, Metadata, load_average, load_momentum, load_result, load_weights, save_state
 from .trainable import Switch, clip_filters, training_form
-from .views import batches, mixed
+from .views import batches, seed_of
 
 
 class Trainer:
@@ -46,26 +46,26 @@ class Trainer:
         compute_in_float32()
         self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
         self.out, self.process = out, process
-        self.val, self.val_count = val.share(process.rank, process.world), len(val)
+        self.val, self.val_count = val.shard(process.rank, process.world), len(val)
         self.net = self._form().to(process.device)
         self.mix = Mixing(recipe.mixing, len(train.classes))
         self.shift = recipe.class_balance * log_shares(train).to(process.device)
         self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"
         out.mkdir(parents=True, exist_ok=True)
-        self.about: About = {
+        self.metadata: Metadata = {
             "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": fingerprint(train.names),
             "start": started(start) if start else None,
         }  # fmt: skip
         resumed = (out / STATE).exists()
         if resumed:
-            self.about |= {"epoch": epochs_done(out, self.about)}
+            self.metadata |= {"epoch": epochs_done(out, self.metadata)}
             load_weights(out, self.net, process.device)
         elif start:
             load_result(start, self.net, process.device)
         self.average = running_average(self.net, recipe.averaging)
         if self.average and resumed:
             load_average(out, self.average, process.device)
-        self.spread = process.spread(self.net)
+        self.distributed = process.distributed(self.net)
         self.optimiser = torch.optim.SGD(
             _parameter_groups(self.net, recipe),
             lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
@@ -76,7 +76,7 @@ class Trainer:
     @property
     def epoch(self) -> int:
         """How many epochs are done."""
-        return cast(int, self.about["epoch"])
+        return cast(int, self.metadata["epoch"])
 
     def run(self) -> None:
         """Train to the last epoch; after each one, log it and save the state."""
@@ -86,7 +86,7 @@ class Trainer:
         with Bar(self.recipe, self.epoch, len(self.train) // self.recipe.batch, self.process.console) as bar:
             while self.epoch < self.recipe.epochs:
                 row = self._epoch(bar)
-                self.about["epoch"] += 1
+                self.metadata["epoch"] += 1
                 if log:
                     self._save(log, row)
                 measured = "held-back" if self.recipe.hold_back else "val"
@@ -98,7 +98,7 @@ class Trainer:
     def _save(self, log: Log, row: Row) -> None:
         """The row first: what a log has beyond its state is cut off when the run goes on."""
         log.add(row)
-        save_state(self.out, self.net, self.optimiser, self.average, self.about)
+        save_state(self.out, self.net, self.optimiser, self.average, self.metadata)
 
     def trained(self) -> nn.Sequential:
         """The net as trained so far (the average where there is one), a form of its own on the CPU."""
@@ -117,11 +117,11 @@ class Trainer:
     def _epoch(self, bar: Bar) -> dict[str, float]:
         """One pass over the pictures, then the validation: the epoch's row of the log."""
         begin = time.perf_counter()
-        torch.manual_seed(mixed(self.recipe.seed, self.epoch, self.process.rank))
+        torch.manual_seed(seed_of(self.recipe.seed, self.epoch, self.process.rank))
         self._set_norms(self.recipe.cross_map_norm(self.epoch))
         if self.epoch and self.recipe.cross_map_norm(self.epoch) != self.recipe.cross_map_norm(self.epoch - 1):
             self.average = running_average(self.net, self.recipe.averaging)
-        self.spread.train()
+        self.distributed.train()
         loader = batches(self.train, self.recipe, self.epoch, self.process)
         sums = torch.zeros(3, dtype=torch.float64, device=self.process.device)  # losses, right answers, pictures
         bar.begin(self.epoch)
@@ -145,7 +145,7 @@ class Trainer:
         x, labels = self.mix(self.preprocessing.standardise(images), labels)
         x = x.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            logits = self.spread(x).float()
+            logits = self.distributed(x).float()
         loss = functional.cross_entropy(logits + self.shift, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)

@@ -33,7 +33,7 @@ class Process:
     def first(self) -> bool:
         return self.rank == 0
 
-    def spread(self, net: nn.Module) -> nn.Module:
+    def distributed(self, net: nn.Module) -> nn.Module:
         """The net whose gradients are averaged over all processes; BatchNorm sees all of a batch on GPUs only."""
         if self.world == 1:
             return net

@@ -7,25 +7,25 @@ from typing import Any, cast
 
 from ..messages import QUOTE
 from .log import read_log
-from .state import About, digest, read_about
+from .state import Metadata, digest, read_metadata
 
 DIFFERENT = 3  # entries of a recipe that a message names
 
 
-def epochs_done(out: Path, about: About) -> int:
+def epochs_done(out: Path, metadata: Metadata) -> int:
     """How many epochs the run in `out` has done, where it is this one. Raises ValueError for another."""
-    found = read_about(out)
+    found = read_metadata(out)
     elsewhere = f"choose another folder, which may begin with its weights (--start {out}), or remove it"
-    if found["recipe"].keys() != about["recipe"].keys():
+    if found["recipe"].keys() != metadata["recipe"].keys():
         raise ValueError(
             f"{out} holds a run that another version began, whose recipe has other entries: finish it with that "
             f"version, or {elsewhere}"
         )
-    if found["recipe"] != about["recipe"]:
-        differences = "; ".join(_differences(found["recipe"], about["recipe"]))
+    if found["recipe"] != metadata["recipe"]:
+        differences = "; ".join(_differences(found["recipe"], metadata["recipe"]))
         raise ValueError(f"{out} holds the run of another recipe ({differences}): {elsewhere}")
     for part, what in (("data", "other pictures"), ("start", "another --start")):
-        if found.get(part) != about[part]:
+        if found.get(part) != metadata[part]:
             raise ValueError(f"{out} holds the run of {what}: {elsewhere}")
     return cast(int, found["epoch"])
 
@@ -41,19 +41,19 @@ def fingerprint(names: tuple[str, ...]) -> str:
     return sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
 
 
-def started(out: Path) -> About:
+def started(out: Path) -> Metadata:
     """What the record says of the run that this one begins with. Raises ValueError where there is none."""
-    about = read_about(out)
-    rows = read_log(out)[: about["epoch"]]
-    return {"sha256": digest(out), "recipe": about["recipe"], "log": rows, "start": about.get("start")}
+    metadata = read_metadata(out)
+    rows = read_log(out)[: metadata["epoch"]]
+    return {"sha256": digest(out), "recipe": metadata["recipe"], "log": rows, "start": metadata.get("start")}
 
 
-def held_back_at_least(about: About) -> float:
+def held_back_at_least(start: Metadata) -> float:
     """The smallest share that any of the runs which led to these weights held back."""
-    return min(float(run["recipe"].get("hold_back", 0)) for run in _runs(about))
+    return min(float(run["recipe"].get("hold_back", 0)) for run in _runs(start))
 
 
-def _runs(about: About | None) -> Iterator[About]:
-    while about:
-        yield about
-        about = about.get("start")
+def _runs(run: Metadata | None) -> Iterator[Metadata]:
+    while run:
+        yield run
+        run = run.get("start")

@@ -77,7 +77,7 @@ def run(
 
 def _tell_of_start(trainer: Trainer) -> None:
     """Say where pictures are measured on that the weights may have been trained on."""
-    start, share = trainer.about["start"], trainer.recipe.hold_back
+    start, share = trainer.metadata["start"], trainer.recipe.hold_back
     if start and held_back_at_least(start) < share:
         trainer.process.console.print(
             f"the run that this one begins with held {held_back_at_least(start):.0%} of its pictures back, this one "
@@ -142,6 +142,6 @@ def _training(trainer: Trainer, out: Path) -> dict[str, Any]:
     return {
         "images": len(trainer.train),
         "recipe": asdict(trainer.recipe),
-        "start": trainer.about["start"],
+        "start": trainer.metadata["start"],
         "log": [{name: row[name] for name in RECORDED if name in row} for row in read_log(out)],
     }

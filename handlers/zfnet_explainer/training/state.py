@@ -15,11 +15,11 @@ from ..atomic import write_whole
 
 STATE = "state.safetensors"
 
-About = dict[str, Any]
+Metadata = dict[str, Any]
 
 
 def save_state(
-    out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, about: About
+    out: Path, net: nn.Module, optimiser: torch.optim.Optimizer, average: AveragedModel | None, metadata: Metadata
 ) -> None:
     """Write the state in the place of the old one; a kill leaves a whole one."""
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
@@ -27,22 +27,22 @@ def save_state(
         tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
     if average:
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
-    metadata = {name: json.dumps(value) for name, value in about.items()}
-    write_whole(out / STATE, serialised({name: value.contiguous() for name, value in tensors.items()}, metadata))
+    texts = {name: json.dumps(value) for name, value in metadata.items()}
+    write_whole(out / STATE, serialised({name: value.contiguous() for name, value in tensors.items()}, texts))
 
 
-def read_about(out: Path) -> About:
+def read_metadata(out: Path) -> Metadata:
     """What a state belongs to: at least `recipe` and `epoch`. Raises ValueError where there is none."""
     try:
         with safe_open(out / STATE, "pt") as state:
-            about = {name: json.loads(text) for name, text in (state.metadata() or {}).items()}
+            metadata = {name: json.loads(text) for name, text in (state.metadata() or {}).items()}
     except OSError as error:
         raise ValueError(f"{out} holds no run: there is no {STATE} that can be opened") from error
     except (SafetensorError, ValueError) as error:
         raise _unusable(out, str(error)) from error
-    if not isinstance(about.get("recipe"), dict) or not isinstance(about.get("epoch"), int):
+    if not isinstance(metadata.get("recipe"), dict) or not isinstance(metadata.get("epoch"), int):
         raise _unusable(out, "it says no recipe and epoch")
-    return about
+    return metadata
 
 
 def _unusable(out: Path, why: str) -> ValueError:
@@ -61,7 +61,7 @@ def load_average(out: Path, average: AveragedModel, device: torch.device) -> Non
 
 def load_result(out: Path, net: nn.Module, device: torch.device) -> None:
     """Fill a net with what a run has come to: its average where it has one. Raises ValueError where it does not fit."""
-    averaged = read_about(out)["recipe"].get("averaging")
+    averaged = read_metadata(out)["recipe"].get("averaging")
     _load(out, "average.module." if averaged else "net.", net, device)
 
 

@@ -37,7 +37,7 @@ class RandomViews(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(mixed(self.seed, self.epoch, index))
+            torch.default_generator.manual_seed(seed_of(self.seed, self.epoch, index))
             return self.view(self.source.picture(index)), int(self.source.labels[index])
 
 
@@ -56,7 +56,7 @@ def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> Dat
     """This process's share of each batch of an epoch; all processes together see the batches of a lone one."""
     views = RandomViews(source, recipe, epoch)
     order: DistributedSampler[tuple[Tensor, int]] = DistributedSampler(
-        views, process.world, process.rank, seed=mixed(recipe.seed), drop_last=True
+        views, process.world, process.rank, seed=seed_of(recipe.seed), drop_last=True
     )
     order.set_epoch(epoch)
     return DataLoader(
@@ -79,6 +79,6 @@ def check_shared_memory(recipe: Recipe, process: Process) -> None:
         )
 
 
-def mixed(*numbers: int) -> int:
+def seed_of(*numbers: int) -> int:
     """One seed out of several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
