@@ -64,6 +64,33 @@ def test_batch_of_eight_mixes_predictions_explanations_and_broken_requests(servi
     assert found[6]["error"]["option"] == "window"
 
 
+def test_a_worker_tells_what_it_has_in_hand_and_that_it_has_nothing_any_more(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = service._entry_point.__self__
+    told: list[float] = []
+    gauge = handler.metrics["zfnet_requests_in_progress"]
+    monkeypatch.setattr(gauge, "add_or_update", lambda value, _: told.append(value))
+    rows: Rows = [{"fields": {"body": bytearray(encoded(noise(seed=s)))}, "explain": False} for s in range(2)]
+    answer = handler.service.answer
+
+    def noted(*arguments: Any) -> Any:
+        assert told == [2]
+        return answer(*arguments)
+
+    monkeypatch.setattr(handler.service, "answer", noted)
+    ask(service, rows)
+    assert told == [2, 0]
+
+    def failing(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(handler.service, "answer", failing)
+    with pytest.raises(ZeroDivisionError):
+        ask(service, rows)
+    assert told == [2, 0, 2, 0]
+
+
 def test_the_page_offers_the_samples_of_the_model_folder(service: Service) -> None:
     rows: Rows = [{"fields": {"body": bytearray()}, "explain": True, "headers": {"Accept": "text/html"}}]
     answers, _ = ask(service, rows)

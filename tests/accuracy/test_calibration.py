@@ -42,7 +42,7 @@ def test_bins_are_of_equal_width_and_hold_their_upper_end() -> None:
 
 @pytest.mark.parametrize(("right", "wrong", "logit"), [(3, 1, 2.0), (9, 1, 1.0), (2, 1, 6.0)])
 def test_temperature_by_hand(right: int, wrong: int, logit: float) -> None:
-    """With one confidence for all n pictures, the best one is the share that is right, each counted (n + 1) / (n + 2)."""
+    """With one confidence for n pictures, the best one is the share that is right, each counted (n + 1) / (n + 2)."""
     logits = torch.tensor([[logit, 0.0]] * (right + wrong))
     labels = torch.tensor([0] * right + [1] * wrong)
     count = right + wrong

@@ -1,6 +1,7 @@
 """The page in Chromium, against the real service: what a person sees, presses and is told."""
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
 from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
+from tests.waiting import wait_for
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.atlas import load as load_atlas
@@ -359,15 +361,46 @@ def test_all_layers_of_a_deep_net_are_asked_for_with_as_many_maps_as_the_server_
     assert (len(options.layers), options.features) == (13, 4)
 
 
-def test_every_format_can_be_taken_along(page: Page) -> None:
+def taken(page: Page, kind: str) -> bytes:
+    """The file that a press of this button brings."""
+    with page.expect_download() as download:
+        page.click(f"#downloads [value={kind}]")
+    assert download.value.suggested_filename == f"it's wide-explanation.{kind}"
+    expect(page.locator("#download-status")).to_have_text(f"The {kind} is in your downloads.")
+    return download.value.path().read_bytes()
+
+
+def pasted(page: Page) -> str:
+    """What the clipboard holds."""
+    page.fill("[name=target]", "")
+    page.focus("[name=target]")
+    page.keyboard.press("ControlOrMeta+V")
+    return page.input_value("[name=target]")
+
+
+def test_every_format_can_be_taken_along(page: Page, door: Door) -> None:
+    """As it was asked for, here under squares of a colour of one's own, and the JSON with or without its pictures."""
+    set_options(page)
+    page.select_option("[name=fill]", "colour")
+    page.fill("[name=colour]", "#ff8000")
     explain(page, window="112", stride="112", features="1")
     expect(page.locator("#download-status")).not_to_contain_text("is in your downloads")
-    for kind, start in (("png", b"\x89PNG"), ("npz", b"PK"), ("json", b"{"), ("html", b"<!doctype")):
-        with page.expect_download() as download:
-            page.click(f"#downloads [value={kind}]")
-        assert download.value.suggested_filename == f"it's wide-explanation.{kind}"
-        assert download.value.path().read_bytes().startswith(start)
-        expect(page.locator("#download-status")).to_have_text(f"The {kind} is in your downloads.")
+    png, npz, with_pictures, html = (taken(page, kind) for kind in ("png", "npz", "json", "html"))
+    assert (png[:4], npz[:2], html[:9]) == (b"\x89PNG", b"PK", b"<!doctype")
+    page.uncheck("#images")
+    without = taken(page, "json")
+    pictures = [b"iVBORw0KGgo" in content for content in (with_pictures, without)]  # how a PNG begins in base64
+    assert pictures == [True, False]
+    assert json.loads(without)["predictions"] == json.loads(with_pictures)["predictions"]
+    asked = {"window": "112", "stride": "112", "features": "1", "fill": "#ff8000"}
+    assert door.asked[1] == asked
+    formats = [(one["format"], one.get("images")) for one in door.asked[2:]]
+    assert formats == [("png", None), ("npz", None), ("json", None), ("html", None), ("json", "false")]
+    assert {one["fill"] for one in door.asked[2:]} == {"#ff8000"}
+    command = page.locator("#curl").inner_text()
+    assert "-F 'fill=#ff8000'" in command
+    page.click("#copy")
+    wait_for(lambda: pasted(page) == command, "the command is not in the clipboard")
 
 
 def test_labels_never_become_markup(tab: Page, service: Service) -> None:
@@ -418,7 +451,7 @@ def test_a_server_or_gateway_that_wants_a_token_is_given_it(tab: Page, service: 
 
 
 def test_opened_as_a_file_it_asks_for_the_server(tab: Page, door: Door, service: Service, tmp_path: Path) -> None:
-    """Of a server that lets files in: their origin is `null`."""
+    """Of a server that lets files in: their origin is `null`. Its address may be that of the explanations, or alone."""
     file = tmp_path / "explain.html"
     file.write_bytes(page_file("zfnet", service.rules))
     tab.goto(file.as_uri())
@@ -431,7 +464,7 @@ def test_opened_as_a_file_it_asks_for_the_server(tab: Page, door: Door, service:
     explainer = service.explainer
     lenient = serving(Checkpoint(explainer.chain, explainer.record), allowed_origin="null")
     with opened(lenient) as other:
-        tab.fill("#server", other.url)
+        tab.fill("#server", other.url.partition("/explanations")[0])
         explain(tab, window="112", stride="112", features="1")
 
 

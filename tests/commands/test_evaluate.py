@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
+from zfnet_explainer.accuracy import accuracy
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
@@ -21,7 +24,7 @@ from zfnet_explainer.net.probability import probabilities
 from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.labelled import MEMORY_LIMIT
 from zfnet_explainer.pictures.stream import Tolerance
-from zfnet_explainer.studies.faithfulness import sample
+from zfnet_explainer.studies.faithfulness import contrast, sample, study
 from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
 
@@ -259,16 +262,50 @@ def test_a_net_of_one_class_has_no_contrasts(data: Path, tmp_path: Path) -> None
 
 
 def test_probabilities_are_calibrated(data: Path, tmp_path: Path) -> None:
-    """Over a temperature of 4 the first point of the curves is the mean of the probabilities that are served."""
-    path = tmp_path / "net.safetensors"
+    """Over a temperature of 4 the first point of the curves is the mean of the probabilities that are served, and the
+    log odds of two classes move a quarter as far."""
+    path, out = tmp_path / "net.safetensors", tmp_path / "out"
     save(seeded(tiny(3), 0), replace(RECORD, validation={"top1": 0.5, "images": 6, "temperature": 4.0}), path)
-    options = ("--only", "explanations", "--pictures", 6, "--out", tmp_path / "out")
-    assert evaluate(data, "--weights", path, *options).exit_code == 0
-    source, _ = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    assert evaluate(data, "--weights", path, "--pictures", 6, "--out", out).exit_code == 0
+    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
     images = torch.stack([source.picture(i) for i in range(6)])
-    served = probabilities(plain(load(path).chain)((images / 255 - 0.5) / 0.25), 4).amax(1).mean()
-    curve = json.loads((tmp_path / "out" / "explanations.json").read_text())["faithfulness"]["gray"]["orders"]
-    assert curve["random"]["deletion_curve"][0] == pytest.approx(float(served), abs=1e-5)
+    served = probabilities(plain(load(path).chain)((images / 255 - 0.5) / 0.25), 4)
+    curve = json.loads((out / "explanations.json").read_text())["faithfulness"]["gray"]["orders"]
+    assert curve["random"]["deletion_curve"][0] == pytest.approx(float(served.amax(1).mean()), abs=1e-5)
+    found = json.loads((out / "accuracy.json").read_text())["calibration"]
+    surplus = served.amax(1) - (served.argmax(1) == labels).float()
+    bins = (15 * served.amax(1)).int()
+    error = sum(abs(float(surplus[bins == one].sum())) for one in range(15)) / 6
+    assert (found["served_temperature"], found["served_ece"]) == (4, pytest.approx(error, abs=1e-5))
+    assert found["ece"] != pytest.approx(error, abs=1e-3), "that of the logits alone"
+    save(seeded(tiny(3), 0), RECORD, path)
+    assert evaluate(data, "--weights", path, "--only", "contrast", "--pictures", 6, "--out", tmp_path).exit_code == 0
+    over_four, over_one = (
+        json.loads((folder / "contrast.json").read_text())["results"]["gray"]["second class"]["moves"]["contrast map"]
+        for folder in (out, tmp_path)
+    )
+    assert over_one["log_odds"]["mean"] > 0.01
+    assert over_four["log_odds"]["mean"] == pytest.approx(over_one["log_odds"]["mean"] / 4, rel=1e-3)
+
+
+def test_the_seed_reaches_all_that_is_drawn(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: dict[str, int] = {}
+
+    def spy(name: str, draw: Callable[..., object]) -> Callable[..., object]:
+        def spied(*arguments: object) -> object:
+            seeds[name] = signature(draw).bind(*arguments).arguments["seed"]
+            return draw(*arguments)
+
+        return spied
+
+    drawing = {
+        "accuracy": accuracy, "sample": sample, "labelled_sample": sample, "study": study, "contrasts": contrast,
+    }  # fmt: skip
+    for name, module in drawing.items():
+        monkeypatch.setattr(module, name, spy(name, getattr(module, name)))
+    result = evaluate(data, "--weights", weights, "--pictures", 2, "--seed", 7)
+    assert result.exit_code == 0, result.output
+    assert seeds == dict.fromkeys(drawing, 7)
 
 
 def test_a_record_need_not_say_more_than_top1_and_images(data: Path, tmp_path: Path) -> None:
@@ -301,7 +338,7 @@ def test_a_net_that_started_from_another_run() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
+        (["--weights", "nowhere.safetensors"], "cannot read the weights nowhere.safetensors: No such"),
         (["--fill", "gray,pink"], "'gray,pink': some of gray, mean, black, white, blur"),
         (["--fill", "gray,gray"], "each once"),
         (["--pictures", "1"], "--pictures"),

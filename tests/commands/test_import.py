@@ -13,6 +13,7 @@ import torch
 import torchvision
 from PIL import Image
 from rich.console import Console
+from safetensors import safe_open
 from torch import nn
 from torchvision.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 from typer.testing import CliRunner, Result
@@ -149,6 +150,24 @@ def test_alexnets_probabilities_are_torchvisions(tmp_path: Path) -> None:
     assert np.ptp(expected, axis=1).min() > 0.01, "the classes are told apart"
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     (tmp_path / OUT / "net.safetensors").unlink()  # a hundred megabytes
+
+
+def test_what_is_asked_for_is_recorded(tmp_path: Path) -> None:
+    torch.save(random_alexnet().state_dict(), tmp_path / "state.pth")
+    for synset in "ab":
+        (tmp_path / "data" / "val" / synset).mkdir(parents=True)
+        (tmp_path / "data" / "val" / synset / "one.png").write_bytes(encoded(noise(99, 64)))
+    options = ("--full", "--licence", "CC0-1.0", "--data", str(tmp_path / "data"), "--device", "cpu")
+    result = run("alexnet", tmp_path / "state.pth", list("abcdefg"), *options)
+    assert result.exit_code == 0, result.output
+    weights = tmp_path / OUT / "net.safetensors"
+    record = json.loads(weights.with_suffix(".json").read_text())
+    assert (record["licence"], record["storage"]["precision"]) == ("CC0-1.0", "float32")
+    with safe_open(weights, "pt") as stored:
+        assert {stored.get_slice(name).get_dtype() for name in stored.keys()} == {"F32"}  # noqa: SIM118
+    assert record["validation"]["images"] == 2
+    assert f"top-1 {record['validation']['top1']:.2%} of 2 pictures" in result.output
+    weights.unlink()  # two hundred megabytes
 
 
 def test_the_accuracy_is_what_its_predictions_are(tmp_path: Path) -> None:

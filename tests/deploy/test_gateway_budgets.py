@@ -27,7 +27,8 @@ def impatient(config: Config) -> None:
     routes["health"]["route"] = {
         "cluster": "explain", "timeout": "0.2s", "retry_policy": explain["route"]["retry_policy"],
     }  # fmt: skip
-    routes["page"]["typed_per_filter_config"]["budgets"]["descriptors"][0]["token_bucket"]["fill_interval"] = "36000s"
+    opened = routes["page"]["typed_per_filter_config"]  # one mapping for all routes without a token, by YAML's alias
+    opened["budgets"]["descriptors"][0]["token_bucket"]["fill_interval"] = "36000s"
     descriptors = explain["typed_per_filter_config"]["budgets"]["descriptors"]
     descriptors[0]["token_bucket"] |= {"max_tokens": SMALL_BUDGET, "fill_interval": "36000s"}
     descriptors.insert(0, {"entries": [{"key": "client", "value": "alice"}], "token_bucket": UNLIMITED})

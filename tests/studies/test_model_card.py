@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from zfnet_explainer.accuracy.accuracy import accuracy
+from zfnet_explainer.accuracy.accuracy import Accuracy, ClassAccuracy, accuracy
+from zfnet_explainer.accuracy.calibration import Bin, Calibration
 from zfnet_explainer.accuracy.groups import group_accuracy
 from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.record import Preprocessing, Record
@@ -39,6 +40,44 @@ def test_an_unmeasured_accuracy_is_said_to_be(record: Record) -> None:
     rows = said(accuracy_tables(accuracy(logits, labels), record)[0])
     assert rows["top-1 in the record"] == "not measured"
     assert rows["top-1"].startswith("75.0 %")
+
+
+def test_every_number_of_an_accuracy_is_in_its_place(record: Record) -> None:
+    measured = Accuracy(
+        images=100,
+        top1=0.7,
+        top5=0.9,
+        by_class=(ClassAccuracy(60, recall=0.8, precision=0.75), ClassAccuracy(40, recall=0.55, precision=0.65)),
+        confusion=((48, 12), (18, 22)),
+        calibration=Calibration(
+            ece=0.11, served_temperature=1.5, served_ece=0.12, temperature=1.75, held_out_images=50,
+            held_out_temperature=1.25, held_out_before=0.13, held_out_after=0.14, helps=False,
+        ),
+        reliability=(
+            Bin(0.4, 0.6, images=30, confidence=0.51, right=0.52), Bin(0.6, 0.8, images=0, confidence=None, right=None),
+            Bin(0.8, 1.0, images=70, confidence=0.91, right=0.93),
+        ),
+    )  # fmt: skip
+    tables = {table.name: table for table in accuracy_tables(measured, record)}
+    rows = said(tables["accuracy"])
+    assert (rows["pictures"], rows["top-1"], rows["top-5"]) == ("100", "70.0 % (60.4 to 78.1)", "90.0 % (82.6 to 94.5)")
+    assert tables["classes"].columns == ("class", "pictures", "recall", "precision")
+    assert tables["classes"].rows == (("cat", "60", "80.0 %", "75.0 %"), ("dog", "40", "55.0 %", "65.0 %"))
+    assert tables["confusions"].columns == ("is", "taken for", "pictures", "share of the class")
+    assert tables["confusions"].rows == (("dog", "cat", "18", "45.0 %"), ("cat", "dog", "12", "20.0 %"))
+    assert tables["calibration"].columns == ("pictures", "temperature", "expected calibration error")
+    assert tables["calibration"].rows == (
+        ("all", "1", "11.00 %"),
+        ("all", "1.500 (as served)", "12.00 %"),
+        ("50 held out", "1", "13.00 %"),
+        ("50 held out", "1.250", "14.00 %"),
+    )
+    assert "fitted to all, it is 1.750" in tables["calibration"].note
+    assert tables["reliability"].columns == ("confidence", "pictures", "mean confidence", "right")
+    assert tables["reliability"].rows == (
+        ("0.40 to 0.60", "30", "51.0 %", "52.0 %"),
+        ("0.80 to 1.00", "70", "91.0 %", "93.0 %"),
+    )
 
 
 def test_a_group_without_pictures_has_no_accuracy() -> None:

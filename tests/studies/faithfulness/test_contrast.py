@@ -90,6 +90,19 @@ def test_what_two_classes_share_does_not_choose_between_them() -> None:
     assert 0 <= found[CHANCE].log_odds < 1
 
 
+def test_chance_is_the_mean_of_four_draws() -> None:
+    chain = like_zfnet(size=(3, SIDE, SIDE))
+    covered: list[Tensor] = []
+    chain.layer("conv1").register_forward_pre_hook(lambda _, inputs: covered.extend(inputs[0]))
+    (found,) = moves(chain, [2])
+    drawn = torch.stack(covered[-4:])
+    one = subject(chain, PREPROCESSING, WHITE)
+    before = one.logits.tolist()
+    draws = [expected(before, after, one.target, 2) for after in plain(chain)(drawn).tolist()]
+    assert len({fall for fall, _, _ in draws}) == 4
+    assert values(found[CHANCE]) == pytest.approx([sum(column) / 4 for column in zip(*draws, strict=True)], abs=1e-4)
+
+
 def test_each_other_class_has_a_contrast_map_of_its_own() -> None:
     found = moves(alike(), [2, 0])
     assert found[0][CONTRAST].log_odds == pytest.approx(2, abs=1e-4)

@@ -86,18 +86,19 @@ def test_random_regions_are_as_large_and_drawn_by_the_seed() -> None:
     one = subject(chain, PREPROCESSING, noisy())
     black = replace(one, image=torch.zeros_like(one.image))
     fill = torch.ones_like(one.image)
-    sizes: list[int] = []
-
-    def record(_: nn.Module, inputs: tuple[Tensor]) -> None:
-        sizes.extend(int(picture[0].sum()) for picture in inputs[0])
-
-    handle = chain.layer("conv1").register_forward_pre_hook(record)
+    covered: list[Tensor] = []
+    handle = chain.layer("conv1").register_forward_pre_hook(lambda _, inputs: covered.extend(inputs[0]))
     try:
-        falls(chain, black, fill, torch.Generator().manual_seed(0))
+        mean = falls(chain, black, fill, torch.Generator().manual_seed(0))[MOVED]
     finally:
         handle.remove()
-    assert len(sizes) == 6
-    assert len(set(sizes)) == 1
+    assert len(covered) == 6
+    assert len({int(picture[0].sum()) for picture in covered}) == 1
+    layers = plain(chain)[: [name for name, _ in chain.named_children()].index(chain.features[-1]) + 1]
+    before = one.clean.outputs[chain.features[-1]][0, one.feature.feature]
+    lost = 1 - layers(torch.stack(covered[2:]))[:, one.feature.feature].sum((1, 2)) / before.sum()
+    assert mean.total == pytest.approx(float(lost.mean()), abs=1e-5), "of all four moves"
+    assert float(lost.std()) > 1e-3
     first, again, other = (falls(chain, one, fill, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert first == again
     assert first[OWN] == other[OWN]

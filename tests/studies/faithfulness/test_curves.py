@@ -98,6 +98,19 @@ def test_a_projection_orders_the_cells_by_its_energy() -> None:
     assert float(found.insertion[1]) == pytest.approx(insertion, abs=1e-6)
 
 
+def test_the_random_curves_are_the_mean_of_two_orders() -> None:
+    """What was covered at each step is seen where it enters the net: of eight orders the random ones are the last."""
+    chain = like_zfnet(size=(3, SIDE, SIDE))
+    covered: list[Tensor] = []
+    chain.layer("conv1").register_forward_pre_hook(lambda _, inputs: covered.extend(inputs[0]))
+    found = curves(chain, bright(), 0)[RANDOM].deletion
+    drawn = torch.stack(covered[-2 - 2 * 9 : -2])  # nine steps of each; the ends, which all orders share, come last
+    target = subject(chain, PREPROCESSING, bright()).target
+    first, second = plain(chain)(drawn).softmax(1)[:, target].view(2, 9)
+    assert not torch.allclose(first, second, atol=1e-3)
+    torch.testing.assert_close(found[1:-1], (first + second) / 2, rtol=0, atol=1e-5)
+
+
 def test_all_curves_run_between_the_same_ends() -> None:
     chain = like_zfnet(size=(3, SIDE, SIDE))
     one = subject(chain, PREPROCESSING, bright())

@@ -16,13 +16,17 @@ from zfnet_explainer.commands.main import app
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.studies.figure6 import comparison, filters, stems
 from zfnet_explainer.studies.figure6 import figure as figure6
-from zfnet_explainer.studies.figure6.comparison import ALEXNET_STEM, CLIPPED, UNCLIPPED
-from zfnet_explainer.studies.figure6.figure import filter_mosaic
+from zfnet_explainer.studies.figure6.comparison import ALEXNET_STEM, CLIPPED, UNCLIPPED, Contender, Trained
+from zfnet_explainer.studies.figure6.figure import Studied, filter_mosaic, number_table
+from zfnet_explainer.studies.figure6.filters import Numbers
 from zfnet_explainer.studies.figure6.stems import zfnet_with_alexnet_stem
-from zfnet_explainer.training.recipe import Precision
+from zfnet_explainer.training import run
+from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 
 from ... import narrow
+from ...chains import like_zfnet
 from ...samples import noise
+from ...training.runs import pictures
 
 NETS = ("unclipped", "alexnet-stem", "clipped")
 
@@ -57,6 +61,26 @@ def test_filters_share_one_scale() -> None:
     assert picture[34, 5].tolist() == [255, 255, 255], "white between them"
 
 
+def test_every_number_is_in_its_place() -> None:
+    def of(contender: Contender, top1: float, numbers: Numbers) -> Studied:
+        chain = like_zfnet()  # the table looks at the numbers alone
+        return Studied(Trained(contender, chain, {"epoch": 1, "val_top1": top1}), numbers, [])
+
+    first = Numbers((1, 2), (96, 256), largest=0.123, dominance=1.5, high_filters=0.21, high_projections=0.22)
+    second = Numbers((3, 4), (48, 128), largest=0.456, dominance=2.5, high_filters=0.31, high_projections=0.32)
+    table = number_table([of(UNCLIPPED, 0.11, first), of(CLIPPED, 0.12, second)])
+    assert table.columns == ("", UNCLIPPED.title, CLIPPED.title)
+    assert table.rows == (
+        ("validation top-1", "11.0 %", "12.0 %"),
+        ("dead maps, layer 1", "1 of 96", "3 of 48"),
+        ("dead maps, layer 2", "2 of 256", "4 of 128"),
+        ("largest filter of layer 1", "0.123", "0.456"),
+        ("largest over the median one", "1.50", "2.50"),
+        ("high frequencies, filters of layer 1", "21.0 %", "31.0 %"),
+        ("high frequencies, projections of layer 2", "22.0 %", "32.0 %"),
+    )
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a comparison of one epoch on eight pictures."""
@@ -88,6 +112,27 @@ def invoke(folder: Path) -> None:
             patch.setattr(figure6, name, contender)
         result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
+
+
+def test_every_option_reaches_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Recipe] = []
+
+    def kept(_: object, recipe: Recipe, *__: object) -> Trained:
+        found.append(recipe)
+        raise ValueError("that is all")
+
+    monkeypatch.setattr(comparison, "train", kept)
+    monkeypatch.setattr(run, "read_splits", lambda *_: (pictures(10), pictures(5)))
+    asked = "--epochs 2 --side 96 --learning-rate 0.003 --filter-radius 0.01 --batch 8 --seed 7 --device cpu"
+    for options in ((), asked.split()):
+        result = CliRunner().invoke(app, ["figures", "6", str(tmp_path), "--out", str(tmp_path), *options])
+        assert result.exit_code == 2, result.output
+        assert "that is all" in result.output
+    default, chosen = (replace(one, precision=comparison.RECIPE.precision) for one in found)
+    assert default == replace(comparison.RECIPE, phases=(Phase(128, 8, (0.35, 1.0)),))
+    assert chosen == replace(
+        comparison.RECIPE, phases=(Phase(96, 2, (0.35, 1.0)),), learning_rate=0.003, filter_radius=0.01, batch=8, seed=7
+    )
 
 
 def test_a_picture_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:

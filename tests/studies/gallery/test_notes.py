@@ -1,7 +1,9 @@
 """The numbers of the three notes, each against a slow version or worked by hand."""
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from zfnet_explainer.explanation import Pixels
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.geometry import Box
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
 from zfnet_explainer.studies.gallery.exaggeration import exaggeration, sensitive_region
@@ -176,6 +179,20 @@ def test_shares_are_those_of_counting_pixels(explainer: Explainer) -> None:
         energy, area = slow_shares(explainer, images, other)
         assert (shares.energy.mean, shares.area.mean) == pytest.approx((energy, area), rel=1e-4)
         assert shares.ratio == pytest.approx(energy / area, rel=1e-4)
+
+
+def test_a_picture_that_leaves_the_last_layer_silent_is_left_out(checkpoint: Checkpoint) -> None:
+    """Black, to a net without biases."""
+    chain = copy.deepcopy(checkpoint.chain)
+    for name, parameter in chain.named_parameters():
+        if name.endswith("bias"):
+            parameter.zero_()
+    record = replace(checkpoint.record, preprocessing=Preprocessing(tiny.SIDE, (0.0,) * 3, (0.25,) * 3))
+    explainer = Explainer(replace(checkpoint, chain=chain, record=record), tiny.CPU)
+    images = pictures(3)
+    found = exaggeration(explainer, [images[0], np.zeros_like(images[0]), *images[1:]], seed=0)
+    assert found == exaggeration(explainer, images, seed=0)
+    assert found.pictures == 3
 
 
 # All three
