@@ -14,6 +14,11 @@ def printable(name: str) -> str:
     return QUOTE.repr(name[:61])[1:-1]
 
 
+def shown(text: str) -> str:
+    """A text for one line of a terminal, whole: what moves its cursor, or cannot be encoded, as Python writes it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def some(names: Sequence[str]) -> str:
     """At most five names for a message, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

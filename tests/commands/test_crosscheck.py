@@ -1,6 +1,8 @@
 """`zfnet-explainer crosscheck` as a person runs it: what agrees, what does not, what cannot be compared."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,14 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from zfnet_explainer import explainer
+from zfnet_explainer.commands import asking
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.methods import deconvnet
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.record import Preprocessing
+from zfnet_explainer.pictures.files import read_file
 
 from .. import narrow
 from ..chains import seeded
@@ -43,8 +47,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def crosscheck(folder: Path) -> Result:
-    arguments = ["crosscheck", folder / "pictures", "--weights", folder / "net.safetensors", *OPTIONS]
+def crosscheck(folder: Path, *more: str) -> Result:
+    arguments = ["crosscheck", folder / "pictures", "--weights", folder / "net.safetensors", *OPTIONS, *more]
     return CliRunner().invoke(app, [*map(str, arguments)])
 
 
@@ -138,13 +142,55 @@ def test_the_squares_are_the_server_s_own_where_none_are_asked_for(folder: Path)
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"no picture", "not a picture"), (None, "it cannot be read: No such")])
-def test_a_picture_that_cannot_be_read_is_one_line(folder: Path, content: bytes | None, why: str) -> None:
+def test_a_picture_that_cannot_be_read_is_one_line_and_costs_no_other(
+    folder: Path, content: bytes | None, why: str
+) -> None:
     broken = folder / "pictures" / "broken.png"
     if content is None:
         broken.symlink_to(folder / "nowhere")
     else:
         broken.write_bytes(content)
     result = crosscheck(folder)
-    assert result.exit_code == 2
-    [line] = [line for line in result.output.splitlines() if str(broken) in line]
+    assert result.exit_code == os.EX_DATAERR
+    [line] = [line for line in result.stderr.splitlines() if str(broken) in line]
     assert why in line
+    assert list(cells(result)) == ["a.png", "cats/b.png"]
+
+
+def test_a_picture_that_cannot_be_read_hides_no_disagreement(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_hundredth_off_in_projections(monkeypatch)
+    (folder / "pictures" / "broken.png").write_bytes(b"no picture")
+    assert crosscheck(folder).exit_code == 1
+
+
+def test_what_was_compared_is_shown_where_the_run_ends_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Ctrl-C, at the second picture."""
+    left = [read_file]
+
+    def interrupted(path: Path) -> bytes:
+        if not left:
+            raise KeyboardInterrupt
+        return left.pop()(path)
+
+    monkeypatch.setattr(asking, "read_file", interrupted)
+    result = crosscheck(folder)
+    assert result.exit_code == 128 + signal.SIGINT
+    assert list(cells(result)) == ["a.png"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--window", "0"), ("--layer", "9"), ("--features", "0")])
+def test_an_option_that_is_none_is_no_picture_s_fault(folder: Path, option: str, value: str) -> None:
+    result = crosscheck(folder, option, value)
+    assert (result.exit_code, result.stdout) == (os.EX_USAGE, "")
+    [line] = [line for line in result.stderr.splitlines() if "option" in line]
+    assert f"no picture is explained with these options: `{option[2:]}` must be" in line
+    assert ".png" not in result.stderr
+
+
+def test_off_a_terminal_a_long_path_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    path = "deep/" * 9 + "picture-of-a-name-that-fits-nowhere.png"
+    (folder / "pictures" / path).parent.mkdir(parents=True)
+    (folder / "pictures" / "a.png").rename(folder / "pictures" / path)
+    shown = [line.split("│")[1].strip() for line in crosscheck(folder).stdout.splitlines() if "│" in line]
+    assert path in "".join(shown)

@@ -1,7 +1,6 @@
 """`zfnet-explainer explain` on folders: parts that make a whole, runs that go on, exit codes."""
 
 import base64
-import hashlib
 import ipaddress
 import json
 import os
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
-from zfnet_explainer.commands.bulk import MADE_WITH, claim
+from zfnet_explainer.commands.bulk import MADE_WITH, Shard, claim
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
@@ -37,8 +36,7 @@ from ..deploy.upstream import Reply, Upstream, handler_of, running_upstream, tor
 from ..samples import encoded, noise
 from ..served import RECORD, service
 from ..waiting import PATIENCE_S
-
-BROKEN = b"no picture"
+from .explaining import BROKEN, explained, files, is_explanation, said
 
 
 @pytest.fixture
@@ -49,21 +47,6 @@ def folder(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(noise(60, 70, seed=i), "JPEG" if path.suffix == ".jpg" else "PNG"))
     return tmp_path / "pictures"
-
-
-def explained(form: bytes, weights: str = "ab" * 32) -> Reply:
-    """A prediction, or an answer that differs by picture, or the refusal of a broken one."""
-    if BROKEN in form:
-        return Reply(415, body=b'{"error": {"code": "unsupported_image", "message": "no picture"}}')
-    if not is_explanation(form):
-        return Reply(body=json.dumps({"model": {"weights_sha256": weights}}).encode())
-    picture = form.partition(b"\x89PNG")[2] or form.partition(b"\xff\xd8")[2]
-    return Reply(200, "image/png", hashlib.sha256(picture.partition(b"\r\n--")[0]).digest())
-
-
-def is_explanation(form: bytes) -> bool:
-    """Its options have a format always; a prediction is asked for without options."""
-    return b'name="format"' in form
 
 
 @pytest.fixture
@@ -82,14 +65,9 @@ def upstream() -> Iterator[Upstream]:
         yield running
 
 
-def files(out: Path) -> dict[str, bytes]:
-    """Content by path."""
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-
-
 def test_the_help_names_every_option_of_the_api() -> None:
-    said = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "300"}).output
-    [listed] = re.findall(r"name=value: (.+?)\. Repeat", said)
+    help_page = CliRunner().invoke(app, ["explain", "--help"]).output
+    [listed] = re.findall(r"name=value: (.+?)\. Repeat", " ".join(help_page.split()))
     assert sorted(listed.split(", ")) == sorted(EXPLAIN_OPTIONS)
 
 
@@ -127,6 +105,11 @@ def test_a_new_picture_moves_no_other(folder: Path, tmp_path: Path, upstream: Up
     assert before <= {path.name for path in (tmp_path / "after").rglob("*.png.png")}
 
 
+def answering(body: bytes) -> Callable[[bytes], Reply]:
+    """Every explanation is the same."""
+    return lambda form: Reply(200, "image/png", body) if is_explanation(form) else explained(form)
+
+
 def test_a_run_goes_on_where_it_was(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
     def run() -> None:
         explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
@@ -135,10 +118,10 @@ def test_a_run_goes_on_where_it_was(folder: Path, tmp_path: Path, upstream: Upst
     with pytest.raises(typer.Exit) as ended:
         run()
     assert ended.value.exit_code == 1
-    upstream.reply = Reply(200, "image/png", b"an explanation")
+    upstream.reply = answering(b"an explanation")
     run()
     (tmp_path / "out" / "cats" / "a.png.png").unlink()
-    upstream.reply = Reply(200, "image/png", b"another explanation")
+    upstream.reply = answering(b"another explanation")
     run()
     asked = [seen.path for seen in upstream.seen]
     assert asked.count("/explanations/zfnet") == 7 + 7 + 1, "only what is missing is asked for"
@@ -153,11 +136,11 @@ def test_a_killed_run_leaves_whole_files_only(folder: Path, tmp_path: Path, upst
     """Killed while it waits for its third answer."""
     asked, killed = threading.Event(), threading.Event()
 
-    def third_waits(_: bytes) -> Reply:
+    def third_waits(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 3:
             asked.set()
             killed.wait()
-        return Reply(200, "image/png", b"x" * 2**20)
+        return answering(b"x" * 2**20)(form)
 
     upstream.reply = third_waits
     run = "import typer; from zfnet_explainer.commands.explain import explain; typer.run(explain)"
@@ -239,12 +222,14 @@ def test_what_retry_after_says(
 
     class BusyOnce(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            reply = explained(self.rfile.read(int(self.headers["content-length"])))
             self.send_response_only(200 if waits else 503)
             self.send_header("date", DATE)
             self.send_header("retry-after", retry_after)
-            self.send_header("content-length", "0")
+            self.send_header("content-type", f"{reply.content_type}")
+            self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
+            self.wfile.write(reply.body)
 
     with HTTPServer((LOOPBACK, 0), BusyOnce) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
@@ -456,17 +441,69 @@ def test_an_address_that_is_none(folder: Path, tmp_path: Path, url: str) -> None
         explain([folder], tmp_path / "out", url=url)
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The lines on stderr, without the bar's."""
-    return [line for line in capsys.readouterr().err.splitlines() if line.strip() and not line.startswith("explaining")]
-
-
 def test_other_options_need_another_folder(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
     explain([folder], tmp_path / "out", ["layer=4"], url=f"http://{upstream.address}")
     with pytest.raises(
         typer.BadParameter, match=r'made with .*"layer": "4".* not .*: name another --out, or delete it'
     ):
         explain([folder], tmp_path / "out", ["layer=5"], url=f"http://{upstream.address}")
+
+
+def test_pictures_of_another_folder_need_another_folder(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    explain([folder / "cats"], out, url=url)
+    before, asked = files(out), len(upstream.seen)
+    (tmp_path / "february").mkdir()
+    (tmp_path / "february" / "a.png").write_bytes(encoded(noise(60, 70, seed=9)))
+    with pytest.raises(
+        typer.BadParameter, match=r"pictures in \[.*cats\"\], not \[.*february\"\]: name another --out; "
+    ):
+        explain([tmp_path / "february"], out, url=url)
+    assert (files(out), len(upstream.seen)) == (before, asked)
+    (tmp_path / "link").symlink_to(folder / "cats")
+    explain([tmp_path / "link"], out, url=url)
+    explain([folder / "cats" / "a.png"], out, url=url)
+    assert (files(out), len(upstream.seen)) == (before, asked), "the same folder by other names"
+
+
+def test_a_folder_that_has_moved_is_gone_on_with_once_its_old_place_is_deleted_from_the_note(
+    folder: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    url, note = f"http://{upstream.address}", tmp_path / "out" / MADE_WITH
+    explain([folder], tmp_path / "out", shard="0/2", url=url)
+    moved = folder.rename(tmp_path / "moved")
+    with pytest.raises(typer.BadParameter, match=f"delete `folders` from {note}"):
+        explain([moved], tmp_path / "out", url=url)
+    told = json.loads(note.read_text())
+    del told["folders"]
+    note.write_text(json.dumps(told))
+    explain([moved], tmp_path / "out", url=url)
+    asked = [seen.path for seen in upstream.seen]
+    assert asked.count("/explanations/zfnet") == 7
+    assert len(files(tmp_path / "out")) == 7 + 1
+
+
+def test_a_picture_that_was_replaced_is_explained_anew(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
+    url, target = f"http://{upstream.address}", tmp_path / "out" / "a.png.png"
+    explain([folder], tmp_path / "out", url=url)
+    before = files(tmp_path / "out")
+    (folder / "a.png").write_bytes(encoded(noise(60, 70, seed=9)))
+    made = target.stat().st_mtime_ns
+    os.utime(folder / "a.png", ns=(made, made + 10**9))
+    explain([folder], tmp_path / "out", url=url)
+    after = files(tmp_path / "out")
+    assert {name for name in after if after[name] != before[name]} == {"a.png.png"}
+    assert [seen.path for seen in upstream.seen].count("/explanations/zfnet") == 7 + 1
+
+
+def test_a_part_without_pictures_names_no_folder(
+    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [whose] = [i for i in range(2) if Shard(i, 2).holds(Path("a.png"))]
+    explain([folder / "a.png"], tmp_path / "out", shard=f"{1 - whose}/2", url=f"http://{upstream.address}")
+    assert said(capsys) == ["0 of 0 pictures explained"]
+    assert not (tmp_path / "out").exists()
+    assert upstream.seen == []
 
 
 def refusing(code: str, option: str | None = "images") -> Reply:
@@ -601,18 +638,6 @@ def test_the_weights_are_asked_for_with_a_picture_that_is_one(folder: Path, tmp_
     upstream.reply = changed_weights
     with pytest.raises(typer.BadParameter, match="made with"):  # asked with one that has been read before
         explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
-
-
-@pytest.mark.parametrize("body", [b"no JSON", b"[]", b"{}", b'{"model": "zfnet"}', b'{"model": {"weights_sha256": 1}}'])
-def test_weights_that_a_server_does_not_tell_are_not_compared(
-    folder: Path, tmp_path: Path, upstream: Upstream, body: bytes
-) -> None:
-    upstream.reply = lambda form: explained(form) if is_explanation(form) else Reply(body=body)
-    explain([folder], tmp_path / "out", shard="0/2", url=f"http://{upstream.address}")
-    assert json.loads((tmp_path / "out" / MADE_WITH).read_text())["weights_sha256"] is None
-    upstream.reply = explained
-    explain([folder], tmp_path / "out", shard="1/2", url=f"http://{upstream.address}")
-    assert len(files(tmp_path / "out")) == 7 + 1
 
 
 @pytest.mark.parametrize("shard", ["2/2", "1", "-1/2", "a/b", "1/0", "0/2/3", ""])

@@ -37,6 +37,11 @@ def denied() -> None:
 
 
 @app.command()
+def strange() -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "\x1b[2J\udcff")
+
+
+@app.command()
 def no_file() -> None:
     raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
 
@@ -60,6 +65,10 @@ def test_a_file_that_cannot_be_used_is_one_line_too() -> None:
         "error: a file cannot be used (Permission denied): see to it and give the same command again: it goes on where "
         "it was, or begins anew\n"
     )
+
+
+def test_a_name_that_would_move_the_cursor_is_told_as_python_writes_it() -> None:
+    assert CliRunner().invoke(app, ["strange"], color=True).stderr.startswith("error: \\x1b[2J\\udcff cannot be used")
 
 
 def test_an_error_of_no_file_is_left_as_it_is() -> None:

@@ -1,7 +1,11 @@
 """Tables on a terminal: whole headings and cells, however narrow it is."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.tables import show
 from zfnet_explainer.studies.speed.results import OCCLUSION
 from zfnet_explainer.studies.tables import Table
@@ -51,3 +55,18 @@ def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.Captur
 def test_what_fits_stands_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = lines(monkeypatch, capsys, 200)
     assert sum(line.startswith("zfnet") for line in found) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("Größe <!-- table: x -->\n<!-- end -->".encode("latin-1"), "is no page in UTF-8"), (b"", "has no section")],
+)
+def test_a_page_that_no_table_can_be_put_into_is_refused_before_any_work(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_bytes(content)
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "nowhere"), "--into", str(page)])
+    assert result.exit_code == 2
+    assert f"{page} {why}" in result.stderr
+    assert page.read_bytes() == content

@@ -130,6 +130,11 @@ def _resave(change: Callable[[dict[str, Tensor]], object]) -> Damage:
     return lambda path: resave(path, change)
 
 
+def _in_place_of_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -143,7 +148,12 @@ def _cut_and_rehash(path: Path) -> None:
     ("damage", "message"),
     [
         pytest.param(Path.unlink, "cannot read the weights .*No such file", id="no weights"),
-        pytest.param(lambda path: path.with_suffix(".json").unlink(), "cannot read the record", id="no record"),
+        pytest.param(
+            lambda path: path.with_suffix(".json").unlink(),
+            "is no checkpoint: its record .* is missing; .* import",
+            id="no record",
+        ),
+        pytest.param(_in_place_of_a_folder, "cannot read the weights .*Is a directory", id="a folder"),
         pytest.param(_cut, "not the file its record describes .*fetch both again", id="truncated"),
         pytest.param(_cut_and_rehash, "not a safetensors file", id="truncated, hash right"),
         pytest.param(_edit(weights_sha256="0" * 64), r"recorded 000000000000\.\.\.", id="other hash"),

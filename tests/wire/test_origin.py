@@ -7,7 +7,7 @@ import pytest
 from tests.samples import encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.errors import ForbiddenOrigin
-from zfnet_explainer.wire.origin import check_origin
+from zfnet_explainer.wire.origin import check_origin, is_origin
 
 HERE = "localhost:8080"
 PUBLIC = "https://ml.example.com"
@@ -141,3 +141,21 @@ def test_a_page_that_may_not_ask_gets_no_answer() -> None:
     served.allowed_origin = EVIL
     [answer] = served.answer([sent({"body": encoded(noise())}, False, origin=EVIL)], ["id"])
     assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "text", [FRIEND, "http://localhost:3000", "https://a.example:80", "http://[2001:db8::1]:81", "http://192.0.2.1"]
+)
+def test_what_a_browser_may_send_is_an_origin(text: str) -> None:
+    assert is_origin(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "foo", "a.example", "https://a.example/", "https://a.example/x", "https://A.example", "https://a.example:443",
+        "http://a.example:80", "https://u@a.example", "ftp://a.example", "https://", "https://a.example ",
+    ],
+)  # fmt: skip
+def test_what_no_browser_sends_is_none(text: str) -> None:
+    assert not is_origin(text)

@@ -3,10 +3,16 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ..messages import shown
 from ..pictures.files import read_file
 
 # What makes a file unreadable for good; another OSError is the file system's.
@@ -26,6 +32,21 @@ class Aborted(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """End the command where the block is aborted: the reason on stderr, and its exit code."""
+    try:
+        yield
+    except Aborted as error:
+        tell(Console(stderr=True), str(error))
+        raise typer.Exit(error.exit_code) from error
+
+
+def tell(console: Console, line: str) -> None:
+    """Print a line that has names and a server's words in it, whatever these are."""
+    console.print(Text(shown(line)), soft_wrap=True)
 
 
 def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import typer
 
 from ..atomic import write_whole
-from .asking import Aborted
+from .asking import UNREADABLE, Aborted
 
 MADE_WITH = "made-with.json"
+FOLDERS = "folders"  # that the names of OUT's files begin in
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,13 @@ class Task:
 
     @property
     def done(self) -> bool:
-        return self.target.exists()
+        """Whether the explanation is there and no older than the picture, which may have been replaced."""
+        try:
+            return self.target.stat().st_mtime_ns >= self.picture.stat().st_mtime_ns
+        except OSError as error:
+            if error.errno in UNREADABLE:  # is told when the picture is read, or its explanation written
+                return False
+            raise Aborted(f"{error.filename} cannot be looked at now: {error.strerror}") from error
 
 
 def planned(pictures: list[tuple[Path, Path]], out: Path, ending: str, shard: Shard) -> Iterator[Task]:
@@ -57,6 +64,11 @@ def planned(pictures: list[tuple[Path, Path]], out: Path, ending: str, shard: Sh
             raise typer.BadParameter(f"{other} and {picture} would both go to {target}: explain them apart")
         if shard.holds(relative):
             yield Task(picture, target)
+
+
+def folders(pictures: Iterable[Path]) -> list[str]:
+    """Where the paths below these arguments begin: two pictures of one such path are not one picture."""
+    return sorted({str((path if path.is_dir() else path.parent).resolve()) for path in pictures})
 
 
 def check_outside(out: Path, pictures: list[Path]) -> None:
@@ -82,7 +94,14 @@ def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
     """Raise typer.BadParameter where OUT has files that were made otherwise, as far as both are known (not None)."""
     found = _note(out) if claimed(out) else {}
     known = [name for name, value in made_with.items() if value is not None and found.get(name) is not None]
-    if any(found[name] != made_with[name] for name in known):
+    differing = [name for name in known if found[name] != made_with[name]]
+    if differing == [FOLDERS]:
+        theirs, ours = json.dumps(found[FOLDERS]), json.dumps(made_with[FOLDERS])
+        raise typer.BadParameter(
+            f"{out} has explanations of pictures in {theirs}, not {ours}: "
+            f"name another --out; where the same pictures have moved, delete `{FOLDERS}` from {out / MADE_WITH}"
+        )
+    if differing:
         raise typer.BadParameter(
             f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"

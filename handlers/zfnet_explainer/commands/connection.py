@@ -1,6 +1,7 @@
 """The way to the server that `--url` names: past which proxies, and with whose certificates."""
 
 import os
+import re
 import ssl
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +13,11 @@ if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
 PROXIES = ("all_proxy", "http_proxy", "https_proxy")  # in any case
+
+
+def named(url: str) -> str:
+    """An address as it may be told: without the name and password in it."""
+    return re.sub(r"^(\w+://)?[^/?#]*@", r"\1", url)
 
 
 def connected(url: str, headers: dict[str, str], cacert: Path | None) -> "httpx.Client":

@@ -1,17 +1,19 @@
 """`zfnet-explainer crosscheck`: our projections and maps against Captum's, picture by picture."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from rich.progress import Progress
+from rich.table import Column, Table
 from rich.text import Text
 
-from ..pictures.files import read_file
+from ..messages import shown
 from ..torchserve.devices import Device
+from .asking import Ask, answer_to, check_options, ending, reason, tell
 from .device import Where
 from .explain import found_pictures
 from .paths import WEIGHTS
@@ -34,8 +36,12 @@ def crosscheck(
     weights: Annotated[Path, typer.Option(help="Weights to compute with.")] = WEIGHTS,
     device: Where = Device.AUTO,
 ) -> None:
-    """Compare with Captum's Deconvolution and Occlusion; ends with 1 where a difference is over 1e-4."""
-    from .local import ask, local_service  # torch takes seconds to import: --help does not wait for it
+    """Compare with Captum's Deconvolution and Occlusion.
+
+    Ends with 1 where a difference is over 1e-4 or a comparison failed, else with 65 where pictures were refused, and
+    with 64 where an option is.
+    """
+    from .local import asked_here, local_service  # torch takes seconds to import: --help does not wait for it
 
     found_files = found_pictures(pictures)
     service = local_service(weights, device)
@@ -44,23 +50,44 @@ def crosscheck(
         "crosscheck": "captum", "images": "false", "layer": layer or every, "features": str(features),
         **{name: str(value) for name, value in (("window", window), ("stride", stride)) if value is not None},
     }  # fmt: skip
-    table = Table("picture", *METHODS, "agrees", caption="largest difference over the largest value")
-    all_agree = True
-    for picture, relative in track(found_files, "comparing", console=Console(stderr=True)):
+    table = Table(
+        Column("picture", overflow="fold"), *METHODS, "agrees", caption="largest difference over the largest value"
+    )
+    with ending():
         try:
-            encoded = read_file(picture)
-        except OSError as error:
-            raise typer.BadParameter(f"{picture}: it cannot be read: {error.strerror}") from error
-        content = json.loads(ask(service, encoded, options).body)
-        if "error" in content:
-            raise typer.BadParameter(f"{picture}: {content['error']['message']}")
-        found = [content["crosscheck"][method] for method in METHODS]
-        said = "NO" if any(one["agrees"] is False for one in found) else "yes"
-        if any(one["agrees"] is None for one in found):
-            said = "rounded"  # by a device that keeps no float32
-        all_agree = all_agree and said != "NO"
-        differences = [f"{one['max_relative_difference']:.1e}" for one in found]
-        table.add_row(Text(str(relative)), *differences, said)
-    Console().print(table)
-    if not all_agree:
+            refusals = _compare(found_files, asked_here(service, options), table)
+        finally:  # what was compared is not lost
+            if table.rows:
+                Console().print(table)
+    disagree = "NO" in table.columns[-1].cells
+    if disagree or any(status >= 500 for status in refusals):
         raise typer.Exit(1)
+    if refusals:
+        raise typer.Exit(os.EX_DATAERR)
+
+
+def _compare(pictures: list[tuple[Path, Path]], ask: Ask, table: Table) -> list[int]:
+    """Add a row for each picture, or say why there is none; the statuses of those. Raises Aborted."""
+    refusals = []
+    console = Console(stderr=True)
+    with Progress(console=console) as progress:
+        for picture, relative in progress.track(pictures, description="comparing"):
+            status, body = answer_to(picture, ask)
+            if status == 200:
+                table.add_row(Text(shown(str(relative))), *_row(body))
+                continue
+            if not table.rows:  # options that were good for one picture are good for all
+                check_options(status, body)
+            tell(console, f"{picture}: {status} {reason(body)}")
+            refusals.append(status)
+    return refusals
+
+
+def _row(body: bytes) -> list[str]:
+    """The largest difference of each method, and whether all agree."""
+    content = json.loads(body)
+    found = [content["crosscheck"][method] for method in METHODS]
+    said = "NO" if any(one["agrees"] is False for one in found) else "yes"
+    if any(one["agrees"] is None for one in found):
+        said = "rounded"  # by a device that keeps no float32
+    return [*(f"{one['max_relative_difference']:.1e}" for one in found), said]

@@ -1,7 +1,8 @@
 """`zfnet-explainer explain`: pictures in, explanations out, here or through a server."""
 
+import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from ..atomic import write_whole
 from ..pictures.files import pictures_under
 from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
-from .asking import Aborted, Ask, Options, answer_to, check_options, reason
-from .bulk import Shard, Task, check_claim, check_outside, claim, claimed, planned
-from .device import Where
+from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason, tell
+from .bulk import FOLDERS, Shard, Task, check_claim, check_outside, claim, claimed, folders, planned
 from .paths import WEIGHTS, writable
 from .remote import BUSY, check_url, remote
 
+MODEL = "zfnet"
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
 
@@ -39,48 +39,58 @@ def explain(
     url: Annotated[
         str | None, typer.Option(help="Ask this server, such as http://127.0.0.1:8080, instead of computing here.")
     ] = None,
-    model: Annotated[str, typer.Option(help="The model's name on that server.")] = "zfnet",
+    model: Annotated[
+        str | None, typer.Option(help=f"The model's name on that server. Default: {MODEL}.", show_default=False)
+    ] = None,
     token: Annotated[
-        str | None, typer.Option(envvar="ZFNET_TOKEN", help="That server's inference key, or the gateway's token.")
+        str | None, typer.Option(help="That server's inference key, or the gateway's token. Default: ZFNET_TOKEN.")
     ] = None,
     cacert: Annotated[
         Path | None, typer.Option(help="PEM file of the CA that signed that server's certificate, if not a public one.")
     ] = None,
-    weights: Annotated[Path, typer.Option(help="Weights to compute with here.")] = WEIGHTS,
-    device: Where = Device.AUTO,
+    weights: Annotated[
+        Path | None, typer.Option(help=f"Weights to compute with here. Default: {WEIGHTS}.", show_default=False)
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="Where to compute here. Default: auto, the GPU if any.")] = None,
 ) -> None:
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
-    What OUT has already is left as it is, so that a run which was killed goes on where it was. The exit code is
-    65 where pictures were refused, which another run would not change, 64 where an option is and 77 where the token
-    is, whatever the picture, and 1 where the server failed on some, is not there or has no such model, or OUT is full.
+    What OUT has already is left as it is, but for what is older than its picture, so that a run which was killed goes
+    on where it was. One OUT is for the pictures of the same folders alone.
+
+    The exit code is 65 where pictures were refused, which another run would not change, 64 where an option is and 77
+    where the token is, whatever the picture, and 1 where the server failed on some, is not there or has no such model,
+    or OUT is full.
     """
-    console = Console(stderr=True, soft_wrap=True)
-    options = _options(option or [])
+    _check_way(
+        url,
+        there={"--model": model, "--token": token, "--cacert": cacert},
+        here={"--weights": weights, "--device": device},
+    )
     part = Shard.parse(shard)
-    if url:
-        check_url(url)
-    elif cacert:
-        raise typer.BadParameter("--cacert is of the server that --url names")
     check_outside(out, pictures)
-    tasks = list(planned(found_pictures(pictures), out, options["format"], part))
-    todo = [task for task in tasks if not task.done]
-    check_claim(out, {"options": options})
-    if todo:
-        writable(out)
-    # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
-    probes = [task.picture for task in sorted(tasks, key=lambda task: not task.done)] if todo else []
-    answering = remote(url, model, token, cacert, options, probes) if url else _local(weights, device, options)
-    try:
+    console = Console(stderr=True)
+    with ending():
+        options = _options(option or [])
+        made_with: dict[str, object] = {"options": options, FOLDERS: folders(pictures)}
+        there, todo = _parted(planned(found_pictures(pictures), out, options["format"], part))
+        check_claim(out, made_with)
+        if todo:
+            writable(out)
+        # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
+        probes = [task.picture for task in (*there, *todo)] if todo else []
+        token = token or os.environ.get("ZFNET_TOKEN") or None
+        if url is None:
+            answering = _local(weights or WEIGHTS, device or Device.AUTO, options)
+        else:
+            answering = remote(url, model or MODEL, token, cacert, options, probes)
         with answering as (ask, weights_sha256):
-            made_with = {"options": options, "weights_sha256": weights_sha256}
+            made_with["weights_sha256"] = weights_sha256
             check_claim(out, made_with)
             statuses = _explain_all(todo, ask, out, made_with, console)
-    except Aborted as error:
-        console.print(Text(str(error)))
-        raise typer.Exit(error.exit_code) from error
-    there = f"; {len(tasks) - len(todo)} were there" if len(todo) < len(tasks) else ""
-    console.print(Text(f"{statuses.count(200)} of {len(todo)} pictures explained, in {out}/{there}"))
+    where = f", in {out}/" if todo or there else ""
+    already = f"; {len(there)} were there" if there else ""
+    tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")
     if refused := [status for status in statuses if status != 200]:
         failed = any(status >= 500 or status in BUSY for status in refused)
         raise typer.Exit(1 if failed else os.EX_DATAERR)
@@ -97,6 +107,24 @@ def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
     return found
 
 
+def _check_way(url: str | None, there: Mapping[str, object], here: Mapping[str, object]) -> None:
+    """Raise typer.BadParameter for an address that is none, and for options of the other way to explain."""
+    if url is not None:
+        check_url(url)
+    if given := [name for name, value in (there if url is None else here).items() if value is not None]:
+        way = "of the server that --url names: name it" if url is None else "for computing here: leave --url out"
+        raise typer.BadParameter(f"{given[0]} is {way}, or leave {given[0]} out")
+
+
+def _parted(tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
+    """Those that are done, and those that are left."""
+    there: list[Task] = []
+    todo: list[Task] = []
+    for task in tasks:
+        (there if task.done else todo).append(task)
+    return there, todo
+
+
 def _explain_all(
     todo: Sequence[Task], ask: Ask, out: Path, made_with: Mapping[str, object], console: Console
 ) -> list[int]:
@@ -105,23 +133,27 @@ def _explain_all(
     with Progress(console=console) as progress:
         for task in progress.track(todo, description="explaining"):
             status, body = answer_to(task.picture, ask)
-            statuses.append(status)
             if status == 200:
-                _keep(body, task, out, made_with)
-            else:
+                status, body = _kept(body, task, out, made_with)
+            statuses.append(status)
+            if status != 200:
                 if not claimed(out):  # options that were good for one picture are good for all
                     check_options(status, body)
-                console.print(Text(f"{task.picture}: {status} {reason(body)}"))
+                tell(console, f"{task.picture}: {status} {reason(body)}")
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
                 console.print(f"{len(statuses)} of {len(todo)} pictures asked")
     return statuses
 
 
-def _keep(body: bytes, task: Task, out: Path, made_with: Mapping[str, object]) -> None:
+def _kept(body: bytes, task: Task, out: Path, made_with: Mapping[str, object]) -> tuple[int, bytes]:
+    """The answer once it is written; a refusal where the picture's name leaves no room for its explanation's."""
     try:
         claim(out, made_with)  # not before there is something to keep: a mistyped option claims no folder
         write_whole(task.target, body)
+        return 200, body
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return 400, b"its name leaves no room for the ending of its explanation's: shorten it"
         raise Aborted(
             f"{out} takes no more files ({error.strerror}: {task.target}): what is there is whole; "
             "once there is room, this command goes on where it was"
@@ -129,7 +161,7 @@ def _keep(body: bytes, task: Task, out: Path, made_with: Mapping[str, object]) -
 
 
 def _options(pairs: Sequence[str]) -> Options:
-    """name=value each, png where no format is among them. Raises typer.BadParameter."""
+    """name=value each, png where no format is among them. Raises typer.BadParameter, Aborted for no format of ours."""
     options: Options = {}
     for pair in pairs:
         name, equals, value = (part.strip() for part in pair.partition("="))
@@ -140,24 +172,15 @@ def _options(pairs: Sequence[str]) -> Options:
         options[name] = value
     ending = options.get("format", "png").lower()  # the files' too, before a server has checked it
     if ending not in MEDIA_TYPES:
-        raise typer.BadParameter(f"--option format is one of {', '.join(MEDIA_TYPES)}, not {options['format']!r}")
+        offered = ", ".join(MEDIA_TYPES)
+        raise Aborted(f"--option format is one of {offered}, not {options['format']!r}", os.EX_USAGE)
     return options | {"format": ending}
 
 
 @contextmanager
-def _local(weights: Path, device: Device, options: Options) -> Iterator[tuple[Ask, str]]:
-    """Computed here; also the weights' hash. What is returned raises Aborted where the device has failed."""
-    from .local import ask, local_service  # imports torch, which a client of a server does not need
+def _local(weights: Path, device: Device, options: Options) -> Iterator[tuple[Ask, str | None]]:
+    """Computed here; also the weights' hash."""
+    from .local import asked_here, local_service  # imports torch, which a client of a server does not need
 
     service = local_service(weights, device)
-
-    def here(picture: bytes) -> tuple[int, bytes]:
-        answer = ask(service, picture, options)
-        if service.device_lost:
-            raise Aborted(
-                f"{service.served.device} has failed, and computes nothing more in this process: "
-                "give the same command again: it goes on where it was"
-            )
-        return answer.status.value, answer.body
-
-    yield here, service.served.record.weights_sha256
+    yield asked_here(service, options), service.served.record.weights_sha256

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..atomic import whole, write_whole
+from ..messages import shown
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
@@ -77,7 +78,7 @@ def figure6(
     write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
     with whole(picture) as staged:
         Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
-    process.console.print(Text(f"{picture}, {out / 'figure6.json'}"), soft_wrap=True)
+    process.console.print(Text(shown(f"{picture}, {out / 'figure6.json'}")), soft_wrap=True)
     put(into, tables)
 
 

@@ -1,5 +1,6 @@
 """`zfnet-explainer figures`: the paper's figures, drawn from a trained net."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ..atomic import write_whole
+from ..messages import shown
 from ..pictures.atlas import FOLDER
 from .figure6 import figure6
 from .paths import WEIGHTS, writable
 
-app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True)
+app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True, rich_markup_mode=None)
 app.command("6")(figure6)
 
 
@@ -32,15 +34,20 @@ def figure_2(
     from ..pictures.atlas import load as load_atlas
     from ..studies.gallery.figure2 import figure_2 as draw
 
+    if out.suffix != ".webp":
+        raise typer.BadParameter(f"--out {out}: name a picture that ends in .webp")
     folder = atlas or weights.parent / FOLDER
-    writable(out.parent)
     try:
         record = load(weights).record
         found = load_atlas(folder, record.weights_sha256)
         if found is None:
-            raise BadAtlas(f"there is no atlas {folder}: build it with `zfnet-explainer gallery DATA`")
+            build = (
+                f"zfnet-explainer gallery DATA --weights {shlex.quote(str(weights))} --out {shlex.quote(str(folder))}"
+            )
+            raise BadAtlas(f"there is no atlas {folder}: build it with `{build}`")
+        writable(out.parent)
         picture = draw(found, folder, record, seed)
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
     write_whole(out, picture)
-    Console().print(Text(f"{out}: {len(picture) / 1000:,.0f} kB"), soft_wrap=True)
+    Console().print(Text(shown(f"{out}: {len(picture) / 1000:,.0f} kB")), soft_wrap=True)

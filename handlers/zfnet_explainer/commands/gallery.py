@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ..messages import shown
 from ..pictures.atlas import FOLDER
 from ..torchserve.devices import Device
 from .device import Where, picked
@@ -71,7 +72,7 @@ def gallery(
             atlas = build(checkpoint, data, split, folder, plan, place, progress, tolerance(strict, progress.console))
         size = sum(len(content) for content in atlas.files.values()) / 2**20
         pictures = atlas.index["made"]["count"]
-        console.print(Text(f"{folder}: {pictures:,} pictures, {size:.2f} MiB"), soft_wrap=True)
+        console.print(Text(shown(f"{folder}: {pictures:,} pictures, {size:.2f} MiB")), soft_wrap=True)
         if notes:
             _notes(atlas, checkpoint, data, split, folder, sample, seed, into, place)
     except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:

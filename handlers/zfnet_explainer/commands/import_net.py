@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..messages import shown
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
@@ -70,7 +71,7 @@ def import_net(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for line in _summary(checkpoint, out):
-        Console(soft_wrap=True).print(Text(line))
+        Console(soft_wrap=True).print(Text(shown(line)))
 
 
 def _check_out(out: Path, file: Path, labels: Path) -> None:

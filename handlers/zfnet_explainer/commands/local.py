@@ -15,6 +15,7 @@ from ..service.settings import Limits
 from ..torchserve.archive import package_version
 from ..torchserve.devices import Device
 from ..wire.request import Incoming
+from .asking import Aborted, Ask, Options
 from .device import picked
 
 
@@ -30,6 +31,21 @@ def local_service(weights: Path, device: Device) -> Service:
     return Service(explainer, checkpoint.record.name, package_version(), limits)
 
 
-def ask(service: Service, picture: bytes, options: dict[str, str]) -> Answer:
+def asked_here(service: Service, options: Options) -> Ask:
+    """What explains pictures with these options. It raises Aborted where the device has failed."""
+
+    def here(picture: bytes) -> tuple[int, bytes]:
+        answer = ask(service, picture, options)
+        if service.device_lost:
+            raise Aborted(
+                f"{service.served.device} has failed, and computes nothing more in this process: "
+                "give the same command again: it goes on where it was"
+            )
+        return answer.status.value, answer.body
+
+    return here
+
+
+def ask(service: Service, picture: bytes, options: Options) -> Answer:
     """The answer to an explanation's multipart form with these fields."""
     return service.answer([Incoming({"data": picture, **options}, {}, explain=True, kserve=False)], ["local"])[0]

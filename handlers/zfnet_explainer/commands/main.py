@@ -23,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut words, defaults and paths at 80 columns
 )
 # In the order of --help: asking a net, making one, finding out about one.
 app.command()(serve)

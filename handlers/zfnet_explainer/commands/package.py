@@ -7,10 +7,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ..messages import shown
 from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.devices import Device
 from ..torchserve.errors import ServingError
 from .failure import failed
+from .origin import AllowedOrigin
 from .paths import WEIGHTS
 
 DEFAULTS = WorkerOptions()
@@ -39,12 +41,11 @@ def package(
     device: Annotated[
         Device, typer.Option(help="Where the workers compute; auto: on the GPU where TorchServe finds one.")
     ] = DEFAULTS.device,
-    allow_origin: Annotated[
-        str, typer.Option(help="The web origin whose pages may ask, such as https://dashboards.example.com; *: all.")
-    ] = DEFAULTS.allowed_origin,
+    allow_origin: AllowedOrigin = DEFAULTS.allowed_origin,
 ) -> None:
     """Build the archive (.mar) that TorchServe loads: handler, code, weights and their record in one file."""
     out = out or Path("model_store", weights.with_suffix(".mar").name)
+    _check_out(out, weights)
     options = WorkerOptions(workers, batch_size, max_batch_delay, device, max_response_bytes, allow_origin)
     try:
         built = ensure_archive(out, weights, options)
@@ -52,4 +53,15 @@ def package(
         raise failed(error) from error
     size = out.stat().st_size / 2**20
     state = "built" if built else "up to date"
-    Console().print(Text(f"{out}: {state}, {size:.1f} MiB"), soft_wrap=True)
+    Console().print(Text(shown(f"{out}: {state}, {size:.1f} MiB")), soft_wrap=True)
+
+
+def _check_out(out: Path, weights: Path) -> None:
+    """Raise typer.BadParameter where the archive would take the place of something else."""
+    if out.is_dir():
+        archive = out / weights.with_suffix(".mar").name
+        raise typer.BadParameter(f"--out {out} is a folder: name the archive in it, such as {archive}")
+    if out.suffix != ".mar":
+        raise typer.BadParameter(f"--out {out}: name an archive that ends in .mar")
+    if out.resolve() in (weights.resolve(), weights.with_suffix(".json").resolve()):
+        raise typer.BadParameter(f"--out {out} would overwrite the weights or their record: name another")

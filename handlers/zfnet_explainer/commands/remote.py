@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..wire.accept import MEDIA_TYPES
 from .asking import Aborted, Ask, Options, answer_to, field
-from .connection import connected
+from .connection import connected, named
 
 if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
 BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
+TOO_LARGE = 413  # which proxies and TorchServe say of a picture, in words of their own or none
+NO_SUCH_CALL = (405, 501)
 TRIES = 60
 TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
 WAIT_S, LONGEST_WAIT_S = 5, 600
@@ -36,9 +39,11 @@ def check_url(url: str) -> None:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise typer.BadParameter(f"--url {url!r} is no address ({error}): such as http://127.0.0.1:8080") from error
+        raise typer.BadParameter(
+            f"--url {named(url)!r} is no address ({error}): such as http://127.0.0.1:8080"
+        ) from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise typer.BadParameter(f"--url {url!r} does not begin with http:// or https:// and a host")
+        raise typer.BadParameter(f"--url {named(url)!r} does not begin with http:// or https:// and a host")
 
 
 @contextmanager
@@ -50,7 +55,7 @@ def remote(
         raise typer.BadParameter("--token (or ZFNET_TOKEN) has characters in it that no token has, such as spaces")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with connected(url, headers, cacert) as client:
-        server = Server(client, url, model, token)
+        server = Server(client, named(url), model, token)
         yield partial(server.answer, "explanations", options=options), server.weights_sha256(probes[:PROBES])
 
 
@@ -67,12 +72,26 @@ class Server:
     def weights_sha256(self, probes: Iterable[Path]) -> str | None:
         """The hash of its weights, as its prediction for the first picture that it reads says. Raises Aborted."""
         for picture in probes:
-            status, body = answer_to(picture, partial(self.answer, "predictions", options={}))
+            status, body = answer_to(picture, self._prediction)
             if status == 200:
-                return _weights_sha256(body)
+                return self._told_sha256(body)
             if status in BUSY:  # after all tries: no other picture would change it
                 break
         return None
+
+    def _prediction(self, picture: bytes) -> tuple[int, bytes]:
+        """As `answer`; Aborted also where no server of ours refuses in these words."""
+        status, body = self.answer("predictions", picture, {})
+        if 400 <= status < 500 and status not in (*BUSY, TOO_LARGE) and not _is_refusal(body):
+            raise self._foreign(status)
+        return status, body
+
+    def _told_sha256(self, prediction: bytes) -> str:
+        model = field(prediction, "model")
+        found = model.get("weights_sha256") if isinstance(model, dict) else None
+        if not isinstance(found, str):
+            raise self._foreign(200)
+        return found
 
     def answer(self, call: str, picture: bytes, options: Options) -> tuple[int, bytes]:
         """Status and body, once it is not busy, or after the last try. Raises Aborted."""
@@ -82,6 +101,9 @@ class Server:
                 break
             time.sleep(_wait(reply.headers))
         self._check(reply)
+        media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if reply.status_code == 200 and media != MEDIA_TYPES[options.get("format", "json")]:
+            raise self._foreign(200)
         return reply.status_code, reply.content
 
     def _reply(self, call: str, picture: bytes, options: Options) -> "httpx.Response":
@@ -114,10 +136,23 @@ class Server:
         if status in (401, 403) or keyless:
             advice = f"{_described(self.token)}: give one that it takes, with --token or as ZFNET_TOKEN"
             raise Aborted(f"{refused} with {advice}", os.EX_NOPERM)
+        if 300 <= status < 400:
+            elsewhere = named(reply.headers.get("location", "no address"))
+            raise Aborted(f"{refused} and sends to {elsewhere}: --url names a server where it answers itself")
+        if status in NO_SUCH_CALL:
+            raise self._foreign(status)
         if status == 404:
             raise Aborted(
                 f"{refused}: it has no model {self.model!r} at this address; --model and --url say which and where"
             )
+
+    def _foreign(self, status: int) -> Aborted:
+        return Aborted(f"{self.url} answers ({status}), but is no server of ours: check --url")
+
+
+def _is_refusal(body: bytes) -> bool:
+    """Whether it is the contract's error, or one of TorchServe's own."""
+    return isinstance(field(body, "error"), dict) or isinstance(field(body, "type"), str)
 
 
 def _distrust(error: BaseException | None) -> str | None:
@@ -152,9 +187,3 @@ def _wait(headers: Mapping[str, str]) -> float:
     except (ValueError, OverflowError):
         return WAIT_S
     return min(max(seconds, 1), LONGEST_WAIT_S)
-
-
-def _weights_sha256(prediction: bytes) -> str | None:
-    model = field(prediction, "model")
-    found = model.get("weights_sha256") if isinstance(model, dict) else None
-    return found if isinstance(found, str) else None

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, ensure_archive
@@ -21,6 +20,7 @@ from ..torchserve.ports import LOOPBACK
 from ..torchserve.run_folder import make
 from ..torchserve.server import RunningServer, running_server
 from .failure import failed
+from .origin import AllowedOrigin
 from .paths import WEIGHTS
 
 SAMPLES = WEIGHTS.with_name("samples")
@@ -49,9 +49,7 @@ def serve(
     ),
     token: Annotated[bool, typer.Option("--token/--no-token", help="Ask every request for a key.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Let everybody who reaches --host in without a key.")] = False,
-    allow_origin: Annotated[
-        str, typer.Option(help="The web origin whose pages may ask, such as https://dashboards.example.com; *: all.")
-    ] = "",
+    allow_origin: AllowedOrigin = "",
     run_dir: Annotated[Path, typer.Option(help="Folder for logs, temporary files and configuration.")] = Path(".run"),
     console_log: Annotated[
         bool, typer.Option("--console-log", help="Write what the workers log, and warnings, to stdout too.")
@@ -76,7 +74,7 @@ def serve(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help=f"The trained weights to serve. Default: {escape(str(WEIGHTS))}.", show_default=False),
+        typer.Option(help=f"The trained weights to serve. Default: {WEIGHTS}.", show_default=False),
     ] = None,
     _predictor_host: Annotated[
         str | None, typer.Option("--predictor_host", hidden=True, help="KServe tells explainers; ours predicts itself.")

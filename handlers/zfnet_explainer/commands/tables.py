@@ -24,7 +24,11 @@ def _with_sections(pages: list[Path] | None) -> list[Path] | None:
     from ..studies.tables import SECTION
 
     for page in pages or ():
-        if not SECTION.search(page.read_text()):
+        try:
+            text = page.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise typer.BadParameter(f"{page} is no page in UTF-8 ({error}): save it so") from error
+        if not SECTION.search(text):
             raise typer.BadParameter(f"{page} has no section <!-- table: NAME --> ... <!-- end --> for a table")
     return pages
 

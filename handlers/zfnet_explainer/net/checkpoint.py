@@ -74,11 +74,11 @@ def load(path: Path | str) -> Checkpoint:
     Raises BadCheckpoint where a file is missing or damaged, or the weights are not the record's.
     """
     path = Path(path)
-    record = _read_record(path.with_suffix(".json"))
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise BadCheckpoint(f"cannot read the weights {path}: {error.strerror}") from error
+    record = _read_record(path)
     if digest != record.weights_sha256:
         raise BadCheckpoint(
             f"{path} is not the file its record describes (sha256 {digest[:12]}..., recorded "
@@ -113,7 +113,8 @@ def _empty(record: Record, stored: dict[str, Tensor]) -> Chain:
     return ARCHITECTURES[record.architecture](len(record.classes), ranks(stored))
 
 
-def _read_record(path: Path) -> Record:
+def _read_record(weights: Path) -> Record:
+    path = weights.with_suffix(".json")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         fields["classes"] = tuple(ClassName(**c) for c in fields["classes"])
@@ -122,6 +123,11 @@ def _read_record(path: Path) -> Record:
         fields["preprocessing"] = Preprocessing(**shape | channels)
         fields["layers"] = tuple(fields.get("layers", ()))
         record = Record(**fields)
+    except FileNotFoundError as error:
+        raise BadCheckpoint(
+            f"{weights} is no checkpoint: its record {path} is missing; "
+            "`zfnet-explainer import` makes one of a state dict"
+        ) from error
     except OSError as error:
         raise BadCheckpoint(f"cannot read the record {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -46,12 +46,12 @@ def rewrite(page: Path, tables: Sequence[Table]) -> None:
         return start + known.get(name, content) + end
 
     permissions = stat.S_IMODE(page.stat().st_mode)
-    text = SECTION.sub(replaced, page.read_text())
+    text = SECTION.sub(replaced, page.read_text(encoding="utf-8"))
     if not known.keys() & set(found):
         raise ValueError(f"{page} has no section <!-- table: NAME --> for any of {', '.join(known)}")
     page = page.resolve()  # a link stays one
     with whole(page) as staged:
-        staged.write_text(text)
+        staged.write_text(text, encoding="utf-8")
     page.chmod(permissions)
 
 

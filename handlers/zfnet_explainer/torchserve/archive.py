@@ -37,6 +37,8 @@ FOR_WORKERS = {
     "methods", "net", "options.py", "pictures", "service", "wire",
 }  # fmt: skip
 
+WITHOUT_RECORD = "; `zfnet-explainer import` makes a checkpoint, weights and record, of a state dict"
+
 TORCHSERVE_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu"}
 
 
@@ -67,7 +69,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         HANDLER: _read(SOURCES / HANDLER, "the handler"),
         MODEL_CONFIG: model_config(options).encode(),
         WEIGHTS: _read(weights, "the weights", "; name them with --weights"),
-        RECORD: _read(weights.with_suffix(".json"), "the record of the weights"),
+        RECORD: _read(weights.with_suffix(".json"), "the record of the weights", WITHOUT_RECORD),
     }
     _check_pair(members[WEIGHTS], members[RECORD], weights)
     for path in sorted(PACKAGE.rglob("*")):

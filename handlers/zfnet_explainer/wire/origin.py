@@ -11,6 +11,12 @@ ORIGIN = rf"(?P<scheme>https?)://{HOST}"
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
+def is_origin(text: str) -> bool:
+    """Whether a browser may name a page's origin so, which is compared letter by letter."""
+    found = re.fullmatch(ORIGIN, text)
+    return found is not None and text == text.lower() and found["port"] != DEFAULT_PORTS[found["scheme"]]
+
+
 def check_origin(header: Callable[[str], str], allowed: str) -> None:
     """Raise ForbiddenOrigin for a page of another web origin, but for the allowed one; `*` allows all.
 

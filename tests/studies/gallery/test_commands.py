@@ -96,16 +96,22 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gallery", "DATA", "--weights", "nowhere.safetensors"], "cannot read the record nowhere.json"),
+        (
+            ["gallery", "DATA", "--weights", "nowhere.safetensors"],
+            "cannot read the weights nowhere.safetensors: No such",
+        ),
         (["gallery", "EMPTY", "--weights", "WEIGHTS"], "no pictures under"),
         (["gallery", "/nope", "--weights", "WEIGHTS"], "the folder /nope cannot be listed: No such file or directory"),
         (["gallery", "WEIGHTS", "--weights", "WEIGHTS"], "cannot be listed: Not a directory"),
         (["gallery", "DATA", "--weights", "WEIGHTS", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["gallery", "DATA", "--weights", "WEIGHTS", "--seed", "-1"], "Invalid value for '--seed'"),
         (["gallery", "DATA", "--weights", "WEIGHTS", "--out", f"{__file__}/x"], "test_commands.py/x: no files can be"),
-        (["figures", "2", "--weights", "WEIGHTS", "--out", f"{__file__}/x"], "test_commands.py: no files can be made"),
+        (
+            ["figures", "2", "--weights", "WEIGHTS", "--atlas", "OWN", "--out", f"{__file__}/x.webp"],
+            "test_commands.py: no files can be made",
+        ),
+        (["figures", "2", "--weights", "WEIGHTS", "--out", "x.png"], "--out x.png: name a picture that ends in .webp"),
         (["figures", "2", "--weights", "WEIGHTS", "--seed", "-1"], "Invalid value for '--seed'"),
-        (["figures", "2", "--weights", "WEIGHTS", "--atlas", "EMPTY"], "build it with `zfnet-explainer gallery DATA`"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
         (["explain", "DATA", "--weights", "BESIDE"], "belongs to other weights"),
         (["package", "--weights", "BESIDE"], "belongs to other weights"),
@@ -115,12 +121,23 @@ def test_what_cannot_be_done(weights: Path, data: Path, tmp_path: Path, argument
     (tmp_path / "empty").mkdir()
     beside = tiny.write_weights(tmp_path)
     write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
+    write_atlas(tmp_path / "own", tiny.checkpoint(weights).record.weights_sha256, {1: [0]})
     places = {
-        "DATA": data, "WEIGHTS": weights, "EMPTY": tmp_path / "empty", "OTHER": tmp_path / "atlas", "BESIDE": beside
+        "DATA": data, "WEIGHTS": weights, "EMPTY": tmp_path / "empty", "OTHER": tmp_path / "atlas", "BESIDE": beside,
+        "OWN": tmp_path / "own",
     }  # fmt: skip
     result = run(*(str(places.get(argument, argument)) for argument in arguments))
     assert result.exit_code in (1, 2)
     assert message in " ".join(result.output.split())
+
+
+def test_an_atlas_that_is_missing_is_to_be_built_of_these_weights_and_there(weights: Path, tmp_path: Path) -> None:
+    """Without them the command would build the shipped net's anew."""
+    folder, out = tmp_path / "an atlas", tmp_path / "new" / "figure.webp"
+    result = run("figures", "2", "--weights", weights, "--atlas", folder, "--out", out)
+    assert result.exit_code == 2
+    assert f"`zfnet-explainer gallery DATA --weights {weights} --out '{folder}'`" in result.output
+    assert not out.parent.exists()
 
 
 @pytest.mark.parametrize(
