@@ -466,6 +466,28 @@ def test_pictures_of_another_folder_need_another_folder(folder: Path, tmp_path: 
     assert (files(out), len(upstream.seen)) == (before, asked), "the same folder by other names"
 
 
+def test_pictures_named_one_by_one_may_come_from_anywhere_but_under_a_name_that_is_there(
+    folder: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    explain([folder / "cats" / "a.png"], out, url=url)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("a.png", "z.png"):
+        (elsewhere / name).write_bytes(encoded(noise(60, 70, seed=9)))
+    explain([elsewhere / "z.png"], out, url=url)
+    assert set(files(out)) == {"a.png.png", "z.png.png", MADE_WITH}
+    assert json.loads((out / MADE_WITH).read_text())["folders"] == [str(elsewhere), str(folder / "cats")]
+    before = files(out)
+    explain([elsewhere / "z.png"], out, url=url)
+    third = tmp_path / "third"
+    third.mkdir()
+    (third / "a.png").write_bytes(encoded(noise(60, 70, seed=8)))
+    with pytest.raises(typer.BadParameter, match="name another --out"):
+        explain([third / "a.png"], out, url=url)
+    assert files(out) == before
+
+
 def test_a_folder_that_has_moved_is_gone_on_with_once_its_old_place_is_deleted_from_the_note(
     folder: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
@@ -602,7 +624,7 @@ def test_a_run_with_other_options_that_claims_the_folder_meanwhile_stops_this_on
     def other_claims(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 3:
             (tmp_path / "out" / MADE_WITH).unlink()
-            claim(tmp_path / "out", {"options": {"format": "png", "layer": "3"}, "weights_sha256": None})
+            claim(tmp_path / "out", {"options": {"format": "png", "layer": "3"}, "weights_sha256": None}, [folder])
         return explained(form)
 
     upstream.reply = other_claims

@@ -83,29 +83,47 @@ def claimed(out: Path) -> bool:
     return (out / MADE_WITH).exists()
 
 
-def claim(out: Path, made_with: Mapping[str, object]) -> None:
-    """Note in OUT how its files are made, before one is written. Raises typer.BadParameter as `check_claim` does."""
+def check_folders(out: Path, pictures: list[Path], tasks: Iterable[Task]) -> None:
+    """Raise typer.BadParameter where OUT's files are of other folders, and one of them may bear a name of this run's.
+
+    Pictures that are named themselves may join others whose files have other names.
+    """
+    noted, ours = _note(out).get(FOLDERS) if claimed(out) else None, folders(pictures)
+    if noted is None or set(ours) <= set(noted):
+        return
+    if any(path.is_dir() for path in pictures) or any(os.path.exists(task.target) for task in tasks):
+        raise typer.BadParameter(
+            f"{out} has explanations of pictures in {json.dumps(noted)}, not {json.dumps(ours)}: name another --out; "
+            f"where the same pictures have moved, delete `{FOLDERS}` from {out / MADE_WITH}"
+        )
+
+
+def claim(out: Path, made_with: Mapping[str, object], pictures: list[Path]) -> None:
+    """Note in OUT how its files are made, and of which folders' pictures, before one is written.
+
+    Raises typer.BadParameter as `check_claim` does.
+    """
+    ours = folders(pictures)
     if not claimed(out):
-        write_whole(out / MADE_WITH, json.dumps(made_with, indent=2).encode())
-    check_claim(out, made_with)  # also its own note, which another run may have replaced meanwhile
+        write_whole(out / MADE_WITH, json.dumps({**made_with, FOLDERS: ours}, indent=2).encode())
+    found = check_claim(out, made_with)  # also its own note, which another run may have replaced meanwhile
+    if not set(ours) <= set(found.get(FOLDERS, ours)):
+        joined = sorted({*found[FOLDERS], *ours})
+        write_whole(out / MADE_WITH, json.dumps({**found, FOLDERS: joined}, indent=2).encode())
 
 
-def check_claim(out: Path, made_with: Mapping[str, object]) -> None:
-    """Raise typer.BadParameter where OUT has files that were made otherwise, as far as both are known (not None)."""
+def check_claim(out: Path, made_with: Mapping[str, object]) -> dict[str, Any]:
+    """OUT's note; typer.BadParameter where its files were made otherwise, as far as both are known (not None)."""
     found = _note(out) if claimed(out) else {}
     known = [name for name, value in made_with.items() if value is not None and found.get(name) is not None]
     differing = [name for name in known if found[name] != made_with[name]]
-    if differing == [FOLDERS]:
-        theirs, ours = json.dumps(found[FOLDERS]), json.dumps(made_with[FOLDERS])
-        raise typer.BadParameter(
-            f"{out} has explanations of pictures in {theirs}, not {ours}: "
-            f"name another --out; where the same pictures have moved, delete `{FOLDERS}` from {out / MADE_WITH}"
-        )
     if differing:
+        theirs = {name: found.get(name) for name in made_with}
         raise typer.BadParameter(
-            f"{out} has explanations made with {json.dumps(found)}, not {json.dumps(made_with)}: "
+            f"{out} has explanations made with {json.dumps(theirs)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"
         )
+    return found
 
 
 def _note(out: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
 from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason, tell
-from .bulk import FOLDERS, Shard, Task, check_claim, check_outside, claim, claimed, folders, planned
+from .bulk import Shard, Task, check_claim, check_folders, check_outside, claim, claimed, planned
 from .paths import WEIGHTS, writable
 from .remote import BUSY, check_url, remote
 
@@ -56,7 +56,7 @@ def explain(
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
     What OUT has already is left as it is, but for what is older than its picture, so that a run which was killed goes
-    on where it was. One OUT is for the pictures of the same folders alone.
+    on where it was. Each folder needs an OUT of its own.
 
     The exit code is 65 where pictures were refused, which another run would not change, 64 where an option is and 77
     where the token is, whatever the picture, and 1 where the server failed on some, is not there or has no such model,
@@ -72,9 +72,10 @@ def explain(
     console = Console(stderr=True)
     with ending():
         options = _options(option or [])
-        made_with: dict[str, object] = {"options": options, FOLDERS: folders(pictures)}
+        made_with: dict[str, object] = {"options": options}
         there, todo = _parted(planned(found_pictures(pictures), out, options["format"], part))
         check_claim(out, made_with)
+        check_folders(out, pictures, (*there, *todo))
         if todo:
             writable(out)
         # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
@@ -87,7 +88,7 @@ def explain(
         with answering as (ask, weights_sha256):
             made_with["weights_sha256"] = weights_sha256
             check_claim(out, made_with)
-            statuses = _explain_all(todo, ask, out, made_with, console)
+            statuses = _explain_all(todo, ask, lambda: claim(out, made_with, pictures), out, console)
     where = f", in {out}/" if todo or there else ""
     already = f"; {len(there)} were there" if there else ""
     tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")
@@ -126,7 +127,7 @@ def _parted(tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
 
 
 def _explain_all(
-    todo: Sequence[Task], ask: Ask, out: Path, made_with: Mapping[str, object], console: Console
+    todo: Sequence[Task], ask: Ask, claim_out: Callable[[], None], out: Path, console: Console
 ) -> list[int]:
     """Write each explanation as it comes, and say why one does not; the statuses."""
     statuses: list[int] = []
@@ -134,7 +135,7 @@ def _explain_all(
         for task in progress.track(todo, description="explaining"):
             status, body = answer_to(task.picture, ask)
             if status == 200:
-                status, body = _kept(body, task, out, made_with)
+                status, body = _kept(body, task, claim_out, out)
             statuses.append(status)
             if status != 200:
                 if not claimed(out):  # options that were good for one picture are good for all
@@ -145,10 +146,10 @@ def _explain_all(
     return statuses
 
 
-def _kept(body: bytes, task: Task, out: Path, made_with: Mapping[str, object]) -> tuple[int, bytes]:
+def _kept(body: bytes, task: Task, claim_out: Callable[[], None], out: Path) -> tuple[int, bytes]:
     """The answer once it is written; a refusal where the picture's name leaves no room for its explanation's."""
     try:
-        claim(out, made_with)  # not before there is something to keep: a mistyped option claims no folder
+        claim_out()  # not before there is something to keep: a mistyped option claims no folder
         write_whole(task.target, body)
         return 200, body
     except OSError as error:
