@@ -54,20 +54,20 @@ def packed(folder: Path, out: Path) -> Path:
 def test_a_split_in_order_of_class_and_name(folder: Path) -> None:
     found = list(picture_files(folder, "val"))
     assert [file.name for file in found] == NAMES
-    assert [file.label for file in found] == ["n1", "n1", "n2"]
+    assert [file.folder for file in found] == ["n1", "n1", "n2"]
     assert [file.read() for file in found] == [(folder / name).read_bytes() for name in NAMES]
 
 
 def test_a_split_in_tars_is_the_split_in_a_folder(folder: Path, tmp_path: Path) -> None:
     shards = packed(folder, tmp_path / "shards")
     ours, theirs = (list(picture_files(data, "val")) for data in (shards, folder))
-    assert [(f.name, f.label, f.read()) for f in ours] == [(f.name, f.label, f.read()) for f in theirs]
+    assert [(f.name, f.folder, f.read()) for f in ours] == [(f.name, f.folder, f.read()) for f in theirs]
     assert listing(shards, "val") == listing(folder, "val")
 
 
 def test_a_folder_without_splits_has_all_its_pictures(folder: Path) -> None:
     flat = folder / "val"
-    assert [(f.name, f.label) for f in picture_files(flat, "val")] == [
+    assert [(f.name, f.folder) for f in picture_files(flat, "val")] == [
         ("stray.png", ""), ("n1/b.png", "n1"), ("n1/c.JPG", "n1"), ("n2/a.png", "n2")
     ]  # fmt: skip
 
@@ -101,8 +101,8 @@ def test_a_shard_however_it_was_made(folder: Path, tmp_path: Path, format: int, 
     with tarfile.open(tmp_path / "shards/x.tar", "w", format=format) as archive:
         for path in sorted(folder.rglob("*")):
             archive.add(path, f"{prefix}{path.relative_to(folder)}", recursive=False)
-    expected = [(f.name, f.label, f.read()) for f in split_files(folder, "val")]
-    assert [(f.name, f.label, f.read()) for f in split_files(tmp_path / "shards", "val")] == expected
+    expected = [(f.name, f.folder, f.read()) for f in split_files(folder, "val")]
+    assert [(f.name, f.folder, f.read()) for f in split_files(tmp_path / "shards", "val")] == expected
 
 
 def test_links_in_a_shard_are_followed(folder: Path, tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ class BadAtlas(ValueError):
 
 @dataclass(frozen=True)
 class Strongest:
-    """One of a map's strongest activations: in which picture, of which class, and what it sees of the net's input."""
+    """One of a map's strongest activations: in which picture, of which folder, and what it sees of the net's input."""
 
     activation: float
     source: str
-    label: str
+    folder: str
     box: Box
 
 
@@ -131,7 +131,7 @@ class AtlasLayer:
             return ()
         block = list(self.maps).index(feature)
         return tuple(
-            Other(self.projections.tile(block, place, found.box), found.activation, found.source, found.label)
+            Other(self.projections.tile(block, place, found.box), found.activation, found.source, found.folder)
             for place, found in enumerate(self.maps[feature][:count])
         )
 

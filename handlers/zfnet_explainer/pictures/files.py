@@ -23,7 +23,7 @@ class PictureFile:
     """
 
     name: str
-    label: str
+    folder: str
     path: Path
     offset: int = 0
     size: int = -1

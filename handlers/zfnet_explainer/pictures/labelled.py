@@ -164,17 +164,17 @@ def _in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance)
 
 
 def _classes_and_labels(files: list[PictureFile]) -> tuple[tuple[str, ...], Tensor]:
-    classes = tuple(sorted({file.label for file in files}))
-    index = {label: i for i, label in enumerate(classes)}
-    return classes, torch.tensor([index[file.label] for file in files])
+    classes = tuple(sorted({file.folder for file in files}))
+    index = {folder: i for i, folder in enumerate(classes)}
+    return classes, torch.tensor([index[file.folder] for file in files])
 
 
 def _files(data: Path, split: str, tolerance: Tolerance) -> list[PictureFile]:
     found = split_files(data, split) if is_folder(data) else ()
-    files = sorted(found, key=lambda file: (file.label, file.name))
+    files = sorted(found, key=lambda file: (file.folder, file.name))
     if not files:
         raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")
-    classes = {file.label for file in files}
+    classes = {file.folder for file in files}
     if empty := [folder.name for folder in class_folders(data, split) if folder.name not in classes]:
         tolerance.remark(f"{data}/{split} has no picture in {some(empty)}: what is not {ENDINGS} is not read")
     return files

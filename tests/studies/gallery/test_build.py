@@ -86,7 +86,7 @@ def test_every_map_has_its_nine_strongest_pictures(weights: Path, data: Path, wh
             expected = sorted((name for name, value in column.items() if value > 0), key=lambda n: -column[n])[:NINE]
             assert [one.source for one in found] == expected
             assert [one.activation for one in found] == pytest.approx([column[name] for name in expected], rel=1e-4)
-            assert [one.label for one in found] == [name.split("/")[1] for name in expected]
+            assert [one.folder for one in found] == [name.split("/")[1] for name in expected]
 
 
 def test_tiles_show_the_projections_and_what_they_saw(weights: Path, data: Path, whole: Path) -> None:

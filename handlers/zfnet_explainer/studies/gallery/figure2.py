@@ -92,7 +92,7 @@ def _draw(page: Page, top: float, row: _Row, folder: Path, record: Record) -> No
 
 def _caption(feature: int, nine: tuple[Strongest, ...], record: Record, width: float) -> str:
     """The map, and the class that more than half of its nine pictures have, cut to `width` inches in all."""
-    folder, count = Counter(one.label for one in nine).most_common(1)[0]
+    folder, count = Counter(one.folder for one in nine).most_common(1)[0]
     names = {name.synset: name.label for name in record.classes}
     if count <= NINE // 2:
         return f"{feature}"

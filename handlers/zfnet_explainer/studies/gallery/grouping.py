@@ -27,7 +27,7 @@ def grouping(atlas: Atlas, seed: int) -> list[Grouping]:
     for number, layer in atlas.layers.items():
         nines = [nine for nine in layer.maps.values() if len(nine) == NINE]
         if len(nines) > 1:
-            shares = [purity([one.label for one in nine]) for nine in nines]
+            shares = [purity([one.folder for one in nine]) for nine in nines]
             found.append(Grouping(number, len(nines), mean_estimate(shares, seed)))
     return found
 

@@ -85,7 +85,7 @@ def run_search(
         if pictures:
             x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
             search.add([p.number for p in pictures], largest(chain, preprocessing.standardise(x)))
-            search.classes.update(p.file.label for p in pictures)
+            search.classes.update(p.file.folder for p in pictures)
         search.files += taken
         save(search)
 

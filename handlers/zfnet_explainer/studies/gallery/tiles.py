@@ -71,7 +71,7 @@ def build_layer(
         block, box = list(maps).index(slot.feature), feature.receptive_field
         projections.put(block, slot.rank, box, projection_pixels(feature.projection, box))
         originals.put(block, slot.rank, box, patch_pixels(picture.pixels, box))
-        found[slot.feature][slot.rank] = Strongest(slot.activation, picture.file.name, picture.file.label, box)
+        found[slot.feature][slot.rank] = Strongest(slot.activation, picture.file.name, picture.file.folder, box)
         advance(1)
     sheets = {"projections": projections} | ({"patches": originals} if patches else {})
     return {
@@ -127,6 +127,6 @@ def _entry(found: Strongest) -> dict[str, Any]:
     return {
         "activation": float(f"{found.activation:.6g}"),
         "source": found.source,
-        "class": found.label,
+        "class": found.folder,
         "box": [box.top, box.left, box.bottom, box.right],
     }
