@@ -1,5 +1,6 @@
 """Files that appear at once or not at all."""
 
+import json
 import os
 import secrets
 import stat
@@ -40,6 +41,11 @@ def whole(target: Path) -> Iterator[Path]:
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
+
+
+def json_text(value: object) -> bytes:
+    """A file's JSON: one entry a line, names as they are written."""
+    return f"{json.dumps(value, indent=1, ensure_ascii=False)}\n".encode()
 
 
 def write_whole(target: Path, body: bytes) -> None:

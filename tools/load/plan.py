@@ -23,7 +23,7 @@ class Machine:
 
     @property
     def gib(self) -> int:
-        """Memory to give it: the rule of docs/operations.md, for Java, CUDA, and workers that have done all they can."""
+        """Memory to give it: the rule of docs/operations.md, for Java, CUDA, and workers that did all they can."""
         return (6 if self.gpus else 1) + 2 * self.workers
 
 

@@ -1,6 +1,5 @@
 """`zfnet-explainer evaluate`: how accurate a trained net is, and what its explanations are worth."""
 
-import json
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..atomic import whole, write_whole
+from ..atomic import json_text, whole, write_whole
 from ..pictures.fill import FILLS
 from ..torchserve.devices import Device
 from .device import Where, picked
@@ -193,7 +192,7 @@ def _contrasts(
 
 def _write(out: Path, name: str, content: dict[str, Any], tables: list["Table"]) -> None:
     """The tables as Markdown, and what they were made from as JSON."""
-    write_whole(out / f"{name}.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+    write_whole(out / f"{name}.json", json_text(content))
     text = "\n".join(f"## {table.title}\n\n{table.markdown()}" for table in tables)
     write_whole(out / f"{name}.md", text.encode())
 

@@ -1,6 +1,5 @@
 """`zfnet-explainer figures 6`: what clipping and a smaller stride do to the first layers (Figure 6)."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..atomic import whole, write_whole
+from ..atomic import json_text, whole, write_whole
 from ..messages import shown
 from ..torchserve.devices import Device
 from .device import Where, picked
@@ -75,7 +74,7 @@ def figure6(
         raise typer.BadParameter(str(error)) from error
     tables = [number_table(studied)]
     show(tables)
-    write_whole(out / "figure6.json", f"{json.dumps(_numbers(studied, asdict(recipe)), indent=1)}\n".encode())
+    write_whole(out / "figure6.json", json_text(_numbers(studied, asdict(recipe))))
     with whole(picture) as staged:
         Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
     process.console.print(Text(shown(f"{picture}, {out / 'figure6.json'}")), soft_wrap=True)

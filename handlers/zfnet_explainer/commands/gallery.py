@@ -1,6 +1,5 @@
 """`zfnet-explainer gallery`: what each map answers to most strongly in a folder of pictures (Figure 2)."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +82,7 @@ def _notes(
     atlas: "Atlas", checkpoint: "Checkpoint", data: Path, split: str, folder: Path, sample: int, seed: int,
     pages: list[Path] | None, device: "torch.device",
 ) -> None:  # fmt: skip
-    from ..atomic import write_whole
+    from ..atomic import json_text, write_whole
     from ..explainer import Explainer
     from ..pictures.files import listing
     from ..pictures.stream import sampled
@@ -97,5 +96,5 @@ def _notes(
     tables = note_tables(found)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
     show(tables)
-    write_whole(folder / "notes.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+    write_whole(folder / "notes.json", json_text(content))
     put(pages, tables)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor
 
-from ..atomic import write_whole
+from ..atomic import json_text, write_whole
 from .chain import Chain
 from .described import build
 from .record import BadCheckpoint, ClassName, Preprocessing, Record
@@ -38,7 +38,7 @@ def save(chain: Chain, record: Record, path: Path, full: bool = False) -> Record
     """
     weights = serialised(storable(chain, full))
     complete = replace(record, weights_sha256=hashlib.sha256(weights).hexdigest())
-    text = _text(complete)  # what can go wrong with it does so before anything is written
+    text = json_text(asdict(complete))  # what can go wrong with it does so before anything is written
     write_whole(path, weights)
     write_whole(path.with_suffix(".json"), text)
     return complete
@@ -46,16 +46,12 @@ def save(chain: Chain, record: Record, path: Path, full: bool = False) -> Record
 
 def write_record(record: Record, path: Path) -> None:
     """Write the record of the weights `path` beside them. Raises OSError."""
-    write_whole(path.with_suffix(".json"), _text(record))
+    write_whole(path.with_suffix(".json"), json_text(asdict(record)))
 
 
 def storable(chain: Chain, full: bool) -> dict[str, Tensor]:
     """A chain's weights as `save` stores them. Raises BadCheckpoint where they are then not finite."""
     return {key: _storable(key, value.detach(), full) for key, value in chain.state_dict().items()}
-
-
-def _text(record: Record) -> bytes:
-    return f"{json.dumps(asdict(record), indent=1, ensure_ascii=False)}\n".encode()
 
 
 def _storable(key: str, value: Tensor, full: bool) -> Tensor:

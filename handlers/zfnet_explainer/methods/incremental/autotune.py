@@ -4,14 +4,13 @@ The ways are equal in precision: none is quicker at the cost of digits.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
 
 import torch
 
-from ...net.device import current
+from ...net.device import current, seconds
 from ..occlusion import OcclusionMaps
 from ..squares import squares
 from .occluder import Occluder
@@ -32,15 +31,15 @@ def autotune(occluder: Occluder) -> None:
     weight = next(occluder.chain.parameters())
     if weight.device.type == "cuda" and weight.dtype in LIMITS:
         with current(weight.device):
-            choose(occluder, _seconds)
+            choose(occluder, partial(seconds, device=weight.device))
 
 
 @torch.inference_mode()
-def choose(occluder: Occluder, seconds: Callable[[Callable[[], object]], float]) -> None:
+def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -> None:
     """Have the occluder go the quickest way that agrees with full evaluation; the log says the figures.
 
     Of ways that are about as quick it is the first of `Way`, so that workers agree in their last digits, too.
-    `seconds` times some work. A way that does not agree is logged as an error.
+    `timed` gives the seconds of some work. A way that does not agree is logged as an error.
     """
     chain, weight = occluder.chain, next(occluder.chain.parameters())
     height, width = chain.input_size[1:]
@@ -55,7 +54,7 @@ def choose(occluder: Occluder, seconds: Callable[[Callable[[], object]], float])
 
     ways = _agreeing(evaluate, LIMITS[weight.dtype])
     # In turn, so that a busy moment strikes all of them.
-    rounds = [[seconds(partial(evaluate, way)) for way in ways] for _ in range(REPEATS)]
+    rounds = [[timed(partial(evaluate, way)) for way in ways] for _ in range(REPEATS)]
     times = dict(zip(ways, map(median, zip(*rounds, strict=True)), strict=True))
     occluder.way = next(way for way in ways if times[way] <= CLEARLY * min(times.values()))
     log.info(
@@ -79,11 +78,3 @@ def _agreeing(evaluate: Callable[[Way], OcclusionMaps], limit: float) -> list[Wa
         else:
             log.error("occlusion maps by %s are off by %.1e of the largest logit: not taken", way, apart)
     return ways
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start

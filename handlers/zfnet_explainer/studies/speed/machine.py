@@ -3,7 +3,6 @@
 import platform
 import statistics
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ...cores import usable_cores
-from ...net.device import compute_in_float32, keeps_float32
+from ...net.device import compute_in_float32, keeps_float32, seconds
 
 CPU = torch.device("cpu")
 MATRIX = {"cpu": 2048, "cuda": 8192}  # rows and columns, by device: enough that a start of the work does not count
@@ -60,20 +59,6 @@ def peak(device: torch.device, dtype: torch.dtype) -> float:
     a, b = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(2))
     fastest = sorted(seconds(lambda: a @ b, device) for _ in range(25))[:5]
     return 2 * side**3 / statistics.median(fastest) / 1e9
-
-
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time of some work, what it left running on the device included."""
-    synchronise(device)
-    start = time.perf_counter()
-    work()
-    synchronise(device)
-    return time.perf_counter() - start
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def peak_memory(work: Callable[[], object], device: torch.device) -> int | None:

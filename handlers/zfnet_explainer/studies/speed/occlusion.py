@@ -9,10 +9,11 @@ import torch
 from ...methods.occlusion import OcclusionMaps
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
+from ...net.device import seconds
 from ...net.probability import probabilities
 from . import contenders
 from .floor import multiply_adds
-from .machine import Machine, seconds
+from .machine import Machine
 from .memory import of_first_map
 
 # Full batches and Captum take the same time for every square: they are timed on a grid thinned to so many, by device.

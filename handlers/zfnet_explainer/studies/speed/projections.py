@@ -8,8 +8,8 @@ import torch
 from captum.attr import NeuronDeconvolution
 
 from ...methods.deconvnet import Feature, project, strongest
+from ...net.device import seconds
 from . import contenders
-from .machine import seconds
 
 FEATURES = 9
 

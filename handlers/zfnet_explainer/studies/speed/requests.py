@@ -9,9 +9,10 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from ...net.device import seconds
 from ...service.service import Service
 from ...wire.request import Incoming
-from .machine import CPU, seconds
+from .machine import CPU
 
 SIDE = 320
 # Rounds before the first that counts: TorchServe's Java compiles what it runs often, and predictions come first.

@@ -1,13 +1,12 @@
 """The bench's tables and its JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ...atomic import write_whole
+from ...atomic import json_text, write_whole
 from ..tables import Table
 from .machine import Machine
 from .occlusion import Case, Row
@@ -56,7 +55,7 @@ class Results:
     def save(self, folder: Path) -> Path:
         """Write the numbers as JSON into the folder, named after the time; the path."""
         path = folder / f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-        write_whole(path, f"{json.dumps(asdict(self), indent=1)}\n".encode())
+        write_whole(path, json_text(asdict(self)))
         return path
 
     def tables(self) -> list[Table]:

@@ -7,12 +7,13 @@ from statistics import median
 
 import httpx
 
+from ...net.device import seconds
 from ...torchserve.archive import HANDLER, MODEL, WorkerOptions, ensure_archive, model_config, pack
 from ...torchserve.config import ServerOptions
 from ...torchserve.devices import Device
 from ...torchserve.packed import MODEL_CONFIG
 from ...torchserve.server import running_server
-from .machine import CPU, seconds
+from .machine import CPU
 from .requests import fresh_pictures
 
 EMPTY = """class Empty:
