@@ -2,11 +2,14 @@
 
 import reprlib
 from collections.abc import Sequence
+from unicodedata import category
 
 QUOTE = reprlib.Repr()
 QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
 QUOTE.maxlevel = 3
 SHOWN = 5  # names in a message
+UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's categories of controls, surrogates, and separators of lines
+TURNING = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # of the direction of writing
 
 
 def printable(name: str) -> str:
@@ -15,8 +18,8 @@ def printable(name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text for one line of a terminal, whole: what moves its cursor, or cannot be encoded, as Python writes it."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """A text for one line of a terminal, whole: what moves or turns it, or cannot be encoded, as Python has it."""
+    return "".join(repr(c)[1:-1] if category(c) in UNSHOWN or c in TURNING else c for c in text)
 
 
 def some(names: Sequence[str]) -> str:

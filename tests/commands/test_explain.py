@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
-from zfnet_explainer.commands.bulk import MADE_WITH, Shard, claim
+from zfnet_explainer.commands.bulk import MADE_WITH, Shard, Sources, claim
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
@@ -449,43 +449,72 @@ def test_other_options_need_another_folder(folder: Path, tmp_path: Path, upstrea
         explain([folder], tmp_path / "out", ["layer=5"], url=f"http://{upstream.address}")
 
 
-def test_pictures_of_another_folder_need_another_folder(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
-    url, out = f"http://{upstream.address}", tmp_path / "out"
-    explain([folder / "cats"], out, url=url)
-    before, asked = files(out), len(upstream.seen)
+@pytest.fixture
+def february(tmp_path: Path) -> Path:
+    """Another folder with pictures of names that the first one's subfolder has, and one more."""
     (tmp_path / "february").mkdir()
-    (tmp_path / "february" / "a.png").write_bytes(encoded(noise(60, 70, seed=9)))
-    with pytest.raises(
-        typer.BadParameter, match=r"pictures in \[.*cats\"\], not \[.*february\"\]: name another --out; "
-    ):
-        explain([tmp_path / "february"], out, url=url)
+    for name in ("a.png", "z.png"):
+        (tmp_path / "february" / name).write_bytes(encoded(noise(60, 70, seed=9)))
+    return tmp_path / "february"
+
+
+def test_pictures_of_another_folder_need_another_folder(
+    folder: Path, february: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    url, out, cats = f"http://{upstream.address}", tmp_path / "out", folder / "cats"
+    explain([cats], out, url=url)
+    before, asked = files(out), len(upstream.seen)
+    for others in ([february], [february / "z.png"], [cats / "a.png"]):
+        with pytest.raises(typer.BadParameter, match=r"out has explanations of .*cats, where pictures may have"):
+            explain(others, out, url=url)
     assert (files(out), len(upstream.seen)) == (before, asked)
-    (tmp_path / "link").symlink_to(folder / "cats")
+    (tmp_path / "link").symlink_to(cats)
     explain([tmp_path / "link"], out, url=url)
-    explain([folder / "cats" / "a.png"], out, url=url)
-    assert (files(out), len(upstream.seen)) == (before, asked), "the same folder by other names"
+    assert (files(out), len(upstream.seen)) == (before, asked), "the same folder by another name"
+
+
+def test_what_a_run_is_given_may_grow(folder: Path, february: Path, tmp_path: Path, upstream: Upstream) -> None:
+    url, out, dogs = f"http://{upstream.address}", tmp_path / "out", folder / "dogs"
+    (february / "a.png").rename(february / "y.png")
+    explain([dogs], out, url=url)
+    explain([dogs, february, folder / "b.jpg"], out, url=url)
+    assert {"y.png.png", "z.png.png", "b.jpg.png"} < set(files(out))
+    note = json.loads((out / MADE_WITH).read_text())
+    assert (note["folders"], note["pictures"]) == (sorted([str(dogs), str(february)]), [str(folder / "b.jpg")])
+    with pytest.raises(typer.BadParameter, match="give all of them at once"):
+        explain([february], out, url=url)
 
 
 def test_pictures_named_one_by_one_may_come_from_anywhere_but_under_a_name_that_is_there(
-    folder: Path, tmp_path: Path, upstream: Upstream
+    folder: Path, february: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     url, out = f"http://{upstream.address}", tmp_path / "out"
     explain([folder / "cats" / "a.png"], out, url=url)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    for name in ("a.png", "z.png"):
-        (elsewhere / name).write_bytes(encoded(noise(60, 70, seed=9)))
-    explain([elsewhere / "z.png"], out, url=url)
+    explain([february / "z.png"], out, url=url)
     assert set(files(out)) == {"a.png.png", "z.png.png", MADE_WITH}
-    assert json.loads((out / MADE_WITH).read_text())["folders"] == [str(elsewhere), str(folder / "cats")]
     before = files(out)
-    explain([elsewhere / "z.png"], out, url=url)
-    third = tmp_path / "third"
-    third.mkdir()
-    (third / "a.png").write_bytes(encoded(noise(60, 70, seed=8)))
-    with pytest.raises(typer.BadParameter, match="name another --out"):
-        explain([third / "a.png"], out, url=url)
+    explain([february / "z.png"], out, url=url)
+    for others in ([february / "a.png"], [february / "z.png", february / "a.png"], [february]):
+        with pytest.raises(typer.BadParameter, match="name another --out"):
+            explain(others, out, url=url)
     assert files(out) == before
+
+
+def test_another_folder_that_claims_out_meanwhile_stops_this_run(
+    folder: Path, february: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    """Both began in an empty folder, and the other was the first to keep an explanation."""
+    made_with = {"options": {"format": "png"}, "weights_sha256": None}
+
+    def other_claims(form: bytes) -> Reply:
+        if len(upstream.seen) == 1 + 1:
+            claim(tmp_path / "out", made_with, Sources.of([february]))
+        return explained(form)
+
+    upstream.reply = other_claims
+    with pytest.raises(typer.BadParameter, match=r"out has explanations of .*february"):
+        explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert set(files(tmp_path / "out")) == {MADE_WITH}
 
 
 def test_a_folder_that_has_moved_is_gone_on_with_once_its_old_place_is_deleted_from_the_note(
@@ -494,28 +523,14 @@ def test_a_folder_that_has_moved_is_gone_on_with_once_its_old_place_is_deleted_f
     url, note = f"http://{upstream.address}", tmp_path / "out" / MADE_WITH
     explain([folder], tmp_path / "out", shard="0/2", url=url)
     moved = folder.rename(tmp_path / "moved")
-    with pytest.raises(typer.BadParameter, match=f"delete `folders` from {note}"):
+    with pytest.raises(typer.BadParameter, match=f"delete `folders` and `pictures` from {note}"):
         explain([moved], tmp_path / "out", url=url)
     told = json.loads(note.read_text())
-    del told["folders"]
-    note.write_text(json.dumps(told))
+    note.write_text(json.dumps(told | {"folders": None, "pictures": None}))
     explain([moved], tmp_path / "out", url=url)
     asked = [seen.path for seen in upstream.seen]
     assert asked.count("/explanations/zfnet") == 7
     assert len(files(tmp_path / "out")) == 7 + 1
-
-
-def test_a_picture_that_was_replaced_is_explained_anew(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
-    url, target = f"http://{upstream.address}", tmp_path / "out" / "a.png.png"
-    explain([folder], tmp_path / "out", url=url)
-    before = files(tmp_path / "out")
-    (folder / "a.png").write_bytes(encoded(noise(60, 70, seed=9)))
-    made = target.stat().st_mtime_ns
-    os.utime(folder / "a.png", ns=(made, made + 10**9))
-    explain([folder], tmp_path / "out", url=url)
-    after = files(tmp_path / "out")
-    assert {name for name in after if after[name] != before[name]} == {"a.png.png"}
-    assert [seen.path for seen in upstream.seen].count("/explanations/zfnet") == 7 + 1
 
 
 def test_a_part_without_pictures_names_no_folder(
@@ -581,8 +596,7 @@ def test_a_gpu_that_failed_ends_a_run_which_another_goes_on_with(
         explain([folder], tmp_path / "out", options)
     assert ended.value.exit_code == 1
     assert said(capsys)[-1] == (
-        f"{served.served.device} has failed, and computes nothing more in this process: "
-        "give the same command again: it goes on where it was"
+        f"{served.served.device} has failed, and computes nothing more in this process: give the same command again"
     )
     assert next(pictures) == 3, "no fourth picture was tried"
     assert len(files(tmp_path / "out")) == 2 + 1
@@ -624,7 +638,8 @@ def test_a_run_with_other_options_that_claims_the_folder_meanwhile_stops_this_on
     def other_claims(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 3:
             (tmp_path / "out" / MADE_WITH).unlink()
-            claim(tmp_path / "out", {"options": {"format": "png", "layer": "3"}, "weights_sha256": None}, [folder])
+            other = {"options": {"format": "png", "layer": "3"}, "weights_sha256": None}
+            claim(tmp_path / "out", other, Sources.of([folder]))
         return explained(form)
 
     upstream.reply = other_claims

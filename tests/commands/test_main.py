@@ -55,6 +55,14 @@ def test_the_help_is_whole_at_every_width(words: str, columns: int) -> None:
             assert f"[default:{squeezed(str(default))}" in squeezed(page)
 
 
+def test_the_list_of_commands_cuts_no_sentence() -> None:
+    for words in ([], ["figures"]):
+        assert (
+            "..."
+            not in CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).output.partition("Commands:")[2]
+        )
+
+
 def test_an_error_is_one_line_with_its_path_whole(tmp_path: Path) -> None:
     folder = tmp_path / "a folder" / ("of a long name " * 5).strip()
     folder.mkdir(parents=True)

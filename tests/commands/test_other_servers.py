@@ -10,6 +10,7 @@ import typer
 
 from zfnet_explainer.commands.connection import named
 from zfnet_explainer.commands.explain import explain
+from zfnet_explainer.commands.remote import check_url
 from zfnet_explainer.torchserve.ports import LOOPBACK
 
 from ..deploy.upstream import Reply, Upstream, running_upstream, torchserve_error
@@ -153,9 +154,17 @@ def test_a_password_is_not_told(folder: Path, capsys: pytest.CaptureFixture[str]
     [
         ("https://user:secret@a.example:8443/x", "https://a.example:8443/x"),
         ("user:secret@a.example", "a.example"),
-        ("https://a.example/u@x", "https://a.example/u@x"),
+        ("https://user:se/cr#et?@a.example/x", "https://a.example/x"),
         ("https://a@b@c.example", "https://c.example"),
     ],
 )
 def test_an_address_is_named_without_who_asks(url: str, told: str) -> None:
     assert named(url) == told
+
+
+@pytest.mark.parametrize("password", ["geheim#1", "ge/heim", "ge?heim@x", "a:geheim"])
+def test_no_part_of_a_password_is_told_of_an_address_that_is_none(password: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        check_url(f"http://admin:{password}@a.example:x")
+    assert "heim" not in refused.value.message
+    assert "a.example:x" in refused.value.message

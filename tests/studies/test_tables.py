@@ -1,6 +1,8 @@
 """Tables and their sections in a page."""
 
+import re
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,12 @@ def test_the_readmes_figures_are_those_of_the_page_that_the_bench_writes() -> No
     assert len(shown) == 4
     for row in shown:
         assert any(row.items() <= one.items() for one in measured), row
+
+
+@pytest.mark.parametrize(
+    "page", [*(PROJECT / "docs").glob("*.md"), PROJECT / "model_store" / "README.md"], ids=attrgetter("name")
+)
+def test_every_table_of_a_published_page_has_rows_or_says_why_not(page: Path) -> None:
+    sections = re.findall(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", page.read_text(), re.DOTALL)
+    empty = [name for name, body in sections if body.count("\n|") < 2 and "Not measured" not in body]
+    assert empty == []

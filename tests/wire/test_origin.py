@@ -144,8 +144,12 @@ def test_a_page_that_may_not_ask_gets_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [FRIEND, "http://localhost:3000", "https://a.example:80", "http://[2001:db8::1]:81", "http://192.0.2.1"]
-)
+    "text",
+    [
+        FRIEND, "http://localhost:3000", "https://a.example:80", "http://[2001:db8::1]:81", "http://192.0.2.1", "null",
+        "chrome-extension://abcdefghijklmnop", "capacitor://localhost", "https://xn--exmple-cua.de",
+    ],
+)  # fmt: skip
 def test_what_a_browser_may_send_is_an_origin(text: str) -> None:
     assert is_origin(text)
 
@@ -154,7 +158,8 @@ def test_what_a_browser_may_send_is_an_origin(text: str) -> None:
     "text",
     [
         "foo", "a.example", "https://a.example/", "https://a.example/x", "https://A.example", "https://a.example:443",
-        "http://a.example:80", "https://u@a.example", "ftp://a.example", "https://", "https://a.example ",
+        "http://a.example:80", "https://u@a.example", "https://", "https://a.example ", "https://*.example.com",
+        "https://ex\u00e4mple.de", "https://a.example?x", "https://a.example:08080", "NULL",
     ],
 )  # fmt: skip
 def test_what_no_browser_sends_is_none(text: str) -> None:

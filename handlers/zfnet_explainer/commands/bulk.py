@@ -12,10 +12,10 @@ from typing import Any
 import typer
 
 from ..atomic import write_whole
+from ..messages import some
 from .asking import UNREADABLE, Aborted
 
 MADE_WITH = "made-with.json"
-FOLDERS = "folders"  # that the names of OUT's files begin in
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Task:
 
     @property
     def done(self) -> bool:
-        """Whether the explanation is there and no older than the picture, which may have been replaced."""
         try:
-            return self.target.stat().st_mtime_ns >= self.picture.stat().st_mtime_ns
+            self.target.stat()
         except OSError as error:
-            if error.errno in UNREADABLE:  # is told when the picture is read, or its explanation written
+            if error.errno in UNREADABLE:  # one that can be told of when its explanation is written
                 return False
-            raise Aborted(f"{error.filename} cannot be looked at now: {error.strerror}") from error
+            raise Aborted(f"{self.target} cannot be looked at now: {error.strerror}") from error
+        return True
 
 
 def planned(pictures: list[tuple[Path, Path]], out: Path, ending: str, shard: Shard) -> Iterator[Task]:
@@ -66,9 +66,38 @@ def planned(pictures: list[tuple[Path, Path]], out: Path, ending: str, shard: Sh
             yield Task(picture, target)
 
 
-def folders(pictures: Iterable[Path]) -> list[str]:
-    """Where the paths below these arguments begin: two pictures of one such path are not one picture."""
-    return sorted({str((path if path.is_dir() else path.parent).resolve()) for path in pictures})
+@dataclass(frozen=True)
+class Sources:
+    """Where a run's pictures come from: the folders that it is given, and the pictures, as absolute paths."""
+
+    folders: frozenset[str]
+    pictures: frozenset[str]
+
+    @classmethod
+    def of(cls, arguments: Iterable[Path]) -> "Sources":
+        resolved = {argument.resolve() for argument in arguments}
+        folders = frozenset(str(path) for path in resolved if path.is_dir())
+        return cls(folders, frozenset(map(str, resolved)) - folders)
+
+    @classmethod
+    def noted(cls, note: Mapping[str, Any]) -> "Sources":
+        """Those of OUT's note; none where it does not tell, as those of earlier versions."""
+        return cls(frozenset(note.get("folders") or ()), frozenset(note.get("pictures") or ()))
+
+    def with_those(self, before: "Sources") -> "Sources | None":
+        """Those of OUT's files once this run has written its own; None where two of them may bear one name.
+
+        A run that is given all that came before, and perhaps more, has compared the names. Otherwise only the names of
+        pictures are known, and not those that folders had.
+        """
+        if before.folders <= self.folders and before.pictures <= self.pictures:
+            return self
+        both = self.pictures | before.pictures
+        apart = len({Path(picture).name for picture in both}) == len(both)
+        return None if self.folders or before.folders or not apart else Sources(frozenset(), both)
+
+    def fields(self) -> dict[str, list[str]]:
+        return {"folders": sorted(self.folders), "pictures": sorted(self.pictures)}
 
 
 def check_outside(out: Path, pictures: list[Path]) -> None:
@@ -83,47 +112,44 @@ def claimed(out: Path) -> bool:
     return (out / MADE_WITH).exists()
 
 
-def check_folders(out: Path, pictures: list[Path], tasks: Iterable[Task]) -> None:
-    """Raise typer.BadParameter where OUT's files are of other folders, and one of them may bear a name of this run's.
-
-    Pictures that are named themselves may join others whose files have other names.
-    """
-    noted, ours = _note(out).get(FOLDERS) if claimed(out) else None, folders(pictures)
-    if noted is None or set(ours) <= set(noted):
-        return
-    if any(path.is_dir() for path in pictures) or any(os.path.exists(task.target) for task in tasks):
-        raise typer.BadParameter(
-            f"{out} has explanations of pictures in {json.dumps(noted)}, not {json.dumps(ours)}: name another --out; "
-            f"where the same pictures have moved, delete `{FOLDERS}` from {out / MADE_WITH}"
-        )
-
-
-def claim(out: Path, made_with: Mapping[str, object], pictures: list[Path]) -> None:
-    """Note in OUT how its files are made, and of which folders' pictures, before one is written.
+def claim(out: Path, made_with: Mapping[str, object], sources: Sources) -> None:
+    """Note in OUT how its files are made and of which pictures, before one is written.
 
     Raises typer.BadParameter as `check_claim` does.
     """
-    ours = folders(pictures)
     if not claimed(out):
-        write_whole(out / MADE_WITH, json.dumps({**made_with, FOLDERS: ours}, indent=2).encode())
-    found = check_claim(out, made_with)  # also its own note, which another run may have replaced meanwhile
-    if not set(ours) <= set(found.get(FOLDERS, ours)):
-        joined = sorted({*found[FOLDERS], *ours})
-        write_whole(out / MADE_WITH, json.dumps({**found, FOLDERS: joined}, indent=2).encode())
+        _write_note(out, {**made_with, **sources.fields()})
+    together = check_claim(out, made_with, sources)  # also its own note, which another run may have replaced meanwhile
+    if together != Sources.noted(found := _note(out)):
+        _write_note(out, {**found, **together.fields()})
 
 
-def check_claim(out: Path, made_with: Mapping[str, object]) -> dict[str, Any]:
-    """OUT's note; typer.BadParameter where its files were made otherwise, as far as both are known (not None)."""
+def check_claim(out: Path, made_with: Mapping[str, object], sources: Sources) -> Sources:
+    """What OUT's pictures come from with those of this run.
+
+    Raises typer.BadParameter where its files were made otherwise, as far as both are known (not None), or where two
+    pictures may have one file.
+    """
     found = _note(out) if claimed(out) else {}
-    known = [name for name, value in made_with.items() if value is not None and found.get(name) is not None]
-    differing = [name for name in known if found[name] != made_with[name]]
-    if differing:
+    before, known = Sources.noted(found), [name for name, value in made_with.items() if value is not None]
+    if any(found.get(name) not in (None, made_with[name]) for name in known):
         theirs = {name: found.get(name) for name in made_with}
         raise typer.BadParameter(
             f"{out} has explanations made with {json.dumps(theirs)}, not {json.dumps(made_with)}: "
             "name another --out, or delete it"
         )
-    return found
+    together = sources.with_those(before)
+    if together is None:
+        came_from = some(sorted(before.folders or before.pictures))
+        raise typer.BadParameter(
+            f"{out} has explanations of {came_from}, where pictures may have the same names: name another --out, or "
+            f"give all of them at once; where they have moved, delete `folders` and `pictures` from {out / MADE_WITH}"
+        )
+    return together
+
+
+def _write_note(out: Path, fields: Mapping[str, object]) -> None:
+    write_whole(out / MADE_WITH, json.dumps(fields, indent=2).encode())
 
 
 def _note(out: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")  # in any case
 
 
 def named(url: str) -> str:
-    """An address as it may be told: without the name and password in it."""
-    return re.sub(r"^(\w+://)?[^/?#]*@", r"\1", url)
+    """An address as it may be told: without the name and password in it, whatever characters they have."""
+    return re.sub(r"^(\w+://)?.*@", r"\1", url, flags=re.DOTALL)
 
 
 def connected(url: str, headers: dict[str, str], cacert: Path | None) -> "httpx.Client":

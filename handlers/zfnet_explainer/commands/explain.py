@@ -17,7 +17,7 @@ from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
 from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason, tell
-from .bulk import Shard, Task, check_claim, check_folders, check_outside, claim, claimed, planned
+from .bulk import Shard, Sources, Task, check_claim, check_outside, claim, claimed, planned
 from .paths import WEIGHTS, writable
 from .remote import BUSY, check_url, remote
 
@@ -55,8 +55,8 @@ def explain(
 ) -> None:
     """Explain pictures: a file for each in OUT, in the format that `-o format=` asks for (png by default).
 
-    What OUT has already is left as it is, but for what is older than its picture, so that a run which was killed goes
-    on where it was. Each folder needs an OUT of its own.
+    What OUT has already is left as it is, so that a run which was killed goes on where it was. Folders that are
+    explained one after the other need an OUT each.
 
     The exit code is 65 where pictures were refused, which another run would not change, 64 where an option is and 77
     where the token is, whatever the picture, and 1 where the server failed on some, is not there or has no such model,
@@ -73,9 +73,9 @@ def explain(
     with ending():
         options = _options(option or [])
         made_with: dict[str, object] = {"options": options}
+        sources = Sources.of(pictures)
         there, todo = _parted(planned(found_pictures(pictures), out, options["format"], part))
-        check_claim(out, made_with)
-        check_folders(out, pictures, (*there, *todo))
+        check_claim(out, made_with, sources)
         if todo:
             writable(out)
         # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
@@ -87,8 +87,8 @@ def explain(
             answering = remote(url, model or MODEL, token, cacert, options, probes)
         with answering as (ask, weights_sha256):
             made_with["weights_sha256"] = weights_sha256
-            check_claim(out, made_with)
-            statuses = _explain_all(todo, ask, lambda: claim(out, made_with, pictures), out, console)
+            check_claim(out, made_with, sources)
+            statuses = _explain_all(todo, ask, lambda: claim(out, made_with, sources), out, console)
     where = f", in {out}/" if todo or there else ""
     already = f"; {len(there)} were there" if there else ""
     tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")

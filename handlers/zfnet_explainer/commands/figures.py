@@ -15,10 +15,10 @@ from .figure6 import figure6
 from .paths import WEIGHTS, writable
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True, rich_markup_mode=None)
-app.command("6")(figure6)
+app.command("6", short_help="Train three nets and draw their first two layers.")(figure6)
 
 
-@app.command("2")
+@app.command("2", short_help="What the maps of each layer answer to most strongly.")
 def figure_2(
     weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
     atlas: Annotated[

@@ -39,7 +39,7 @@ def asked_here(service: Service, options: Options) -> Ask:
         if service.device_lost:
             raise Aborted(
                 f"{service.served.device} has failed, and computes nothing more in this process: "
-                "give the same command again: it goes on where it was"
+                "give the same command again"
             )
         return answer.status.value, answer.body
 

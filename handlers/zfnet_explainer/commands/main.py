@@ -26,15 +26,15 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables cut words, defaults and paths at 80 columns
 )
 # In the order of --help: asking a net, making one, finding out about one.
-app.command()(serve)
-app.command()(explain)
-app.command()(crosscheck)
-app.command()(train)
-app.command("import")(import_net)
-app.command()(package)
-app.command()(evaluate)
-app.command()(gallery)
-app.command()(bench)
+app.command(short_help="Start the server here and show how to ask it.")(serve)
+app.command(short_help="Explain pictures, or folders of them.")(explain)
+app.command(short_help="Compare explanations of pictures with Captum's.")(crosscheck)
+app.command(short_help="Train ZFNet on a folder of pictures.")(train)
+app.command("import", short_help="Turn trained weights of AlexNet or VGG into a checkpoint.")(import_net)
+app.command(short_help="Build the archive (.mar) that TorchServe loads.")(package)
+app.command(short_help="Measure how accurate a net is, and its explanations.")(evaluate)
+app.command(short_help="Build the atlas: what each map answers to.")(gallery)
+app.command(short_help="Time maps, projections and whole requests.")(bench)
 app.add_typer(figures.app, name="figures")
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
 BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
-TOO_LARGE = 413  # which proxies and TorchServe say of a picture, in words of their own or none
+OF_ONE = (408, 413)  # what proxies and TorchServe say of one picture, in words of their own or none
 NO_SUCH_CALL = (405, 501)
 TRIES = 60
 TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
@@ -38,10 +38,9 @@ def check_url(url: str) -> None:
 
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise typer.BadParameter(
-            f"--url {named(url)!r} is no address ({error}): such as http://127.0.0.1:8080"
-        ) from error
+    except httpx.InvalidURL as error:  # its words may have a part of a password
+        why = "a name or password in it has to be written with %23 for #, %2F for /" if "@" in url else str(error)
+        raise typer.BadParameter(f"--url {named(url)!r} is no address ({why}): such as http://127.0.0.1:8080") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise typer.BadParameter(f"--url {named(url)!r} does not begin with http:// or https:// and a host")
 
@@ -82,7 +81,7 @@ class Server:
     def _prediction(self, picture: bytes) -> tuple[int, bytes]:
         """As `answer`; Aborted also where no server of ours refuses in these words."""
         status, body = self.answer("predictions", picture, {})
-        if 400 <= status < 500 and status not in (*BUSY, TOO_LARGE) and not _is_refusal(body):
+        if 400 <= status < 500 and status not in (*BUSY, *OF_ONE) and not _is_refusal(body):
             raise self._foreign(status)
         return status, body
 

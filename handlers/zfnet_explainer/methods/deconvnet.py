@@ -72,6 +72,8 @@ def project_each(
 
     Each is what `project` finds for that picture alone.
     """
+    if not wanted:
+        return []
     pictures, features = (list(column) for column in zip(*wanted, strict=True))
     maps = activations.outputs[layer]
     values, positions = maps[pictures, features].flatten(1).max(1)

@@ -11,10 +11,14 @@ ORIGIN = rf"(?P<scheme>https?)://{HOST}"
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
+# As browsers write it: in lower case, other alphabets in Punycode, no port that the scheme has anyway.
+WRITTEN = r"(?P<scheme>[a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[1-9][0-9]*))?"
+
+
 def is_origin(text: str) -> bool:
-    """Whether a browser may name a page's origin so, which is compared letter by letter."""
-    found = re.fullmatch(ORIGIN, text)
-    return found is not None and text == text.lower() and found["port"] != DEFAULT_PORTS[found["scheme"]]
+    """Whether a browser may name a page's origin so, which is compared letter by letter; `null` is of many."""
+    found = re.fullmatch(WRITTEN, text)
+    return text == "null" or bool(found and found["port"] != DEFAULT_PORTS.get(found["scheme"], ""))
 
 
 def check_origin(header: Callable[[str], str], allowed: str) -> None:
