@@ -1,10 +1,13 @@
 """A training run of seconds, on pictures that a colour tells apart."""
 
 import csv
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from rich.console import Console
+from tensorboardX.proto.event_pb2 import Event
 
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
@@ -13,6 +16,8 @@ from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Augmentation, Phase, Precision, Recipe
 
 from ..chains import like_zfnet
+
+Hook = Callable[[torch.optim.Optimizer, tuple[object, ...], dict[str, object]], None]
 
 SIDE = 37
 PREPROCESSING = Preprocessing(SIDE, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -53,3 +58,25 @@ def log(out: Path) -> list[dict[str, str]]:
     """The rows of a run's log as they are written."""
     with (out / "log.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def scalars(out: Path) -> dict[tuple[str, int], float]:
+    """What TensorBoard's newest file holds, by name and epoch."""
+    content, at = max((out / "tensorboard").iterdir()).read_bytes(), 0
+    found: dict[tuple[str, int], float] = {}
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        event = Event.FromString(content[at + 12 : at + 12 + length])
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        at += 12 + length + 4
+    return found
+
+
+def told(rows: list[dict[str, str]]) -> dict[tuple[str, int], float]:
+    """The same values from `log.csv`."""
+    return {(name, int(row["epoch"])): float(v) for row in rows for name, v in row.items() if name != "epoch"}
+
+
+def after_each_step(follow: Callable[[], None]) -> Hook:
+    """What an optimiser calls after its steps."""
+    return lambda *_: follow()
