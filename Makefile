@@ -1,4 +1,4 @@
-# The same commands for people and for CI. `make serve` needs Python 3.11 to 3.13 and nothing else.
+# The same commands for people and for CI. `make serve` needs Python 3.11 to 3.14 and nothing else.
 PYTHON ?= python3
 ARGS ?=
 
@@ -106,8 +106,8 @@ clean:
 
 # Where venv fails, for want of Debian's python3-venv, say, it leaves a Python without pip.
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-	  echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+	  echo "Python 3.11 to 3.14 is needed, $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 

@@ -36,5 +36,6 @@ def test_a_temperature_that_is_none_is_refused(temperature: object, tmp_path: Pa
     fields = json.loads((MODEL_STORE / "zfnet.json").read_text())
     fields["validation"]["temperature"] = temperature
     (tmp_path / "net.json").write_text(json.dumps(fields))
+    (tmp_path / "net.safetensors").touch()
     with pytest.raises(BadCheckpoint, match=r"net\.json is not a checkpoint's record"):
         load(tmp_path / "net.safetensors")
