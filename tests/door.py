@@ -1,5 +1,6 @@
 """TorchServe's worker-side service around the handler, in this process: made and asked as a worker does it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ METRICS = Path(__file__).parents[1] / "deploy" / "metrics.yaml"
 Rows = list[dict[str, Any]]
 
 
-def worker(model_dir: Path) -> Service:
-    """TorchServe's worker-side service around the handler, the way a worker builds it."""
+def worker(model_dir: Path, explainer: Mapping[str, Any] | None = None) -> Service:
+    """TorchServe's worker-side service around the handler, the way a worker builds it.
+
+    `explainer` is that section of the archive's model-config.yaml.
+    """
     manifest = {"model": {"modelName": "zfnet", "modelVersion": "1.0"}}
     metrics = MetricsCacheYamlImpl(config_file_path=str(METRICS))
     metrics.initialize_cache()
     handler = ZFNetHandler()
     service = Service("zfnet", str(model_dir), manifest, handler.handle, None, 8, metrics_cache=metrics)
     service.set_cl_socket(None)
+    service.context.model_yaml_config = {"explainer": explainer}
     handler.initialize(service.context)
     return service
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,15 @@ import ts
 from PIL import Image
 from ts.service import Service
 
+from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.net.checkpoint import Checkpoint
+from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.service.threads import Priority
 from zfnet_handler import choose_device, retrieve_data, take_fields_sent_twice
 
+from .chains import small
 from .door import Rows, ask, worker
+from .explained import record
 from .pictures.drawing.figures import FIGURE, kept, texts
 from .samples import MODEL_STORE, encoded, noise
 
@@ -175,6 +181,24 @@ def test_on_the_cpu_explanations_give_way(service: Service) -> None:
     run = service._entry_point.__self__.service.run
     threads = [run(threading.current_thread, priority) for priority in (Priority.LOW, Priority.URGENT)]
     assert threads[0] is not threads[1]
+
+
+def test_settings_reach_what_they_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[tuple[int, int]] = []
+
+    def noted(_: Explainer) -> None:
+        warmed.append((threading.get_ident(), torch.get_num_threads()))
+
+    monkeypatch.setattr(Explainer, "warm_up", noted)
+    monkeypatch.setattr("zfnet_handler.load", lambda _: Checkpoint(small(), record(5, 32)))
+    limits = {"max_squares": 9, "max_squares_crosscheck": 4, "max_response_bytes": 2000}
+    others = {"threads": 3, "occlusion_memory_mib": 5, "allowed_origin": "https://d.example"}
+    found = worker(tmp_path, limits | others)._entry_point.__self__.service
+    assert found.limits == Limits(**limits)
+    assert (found.rules.max_squares, found.rules.max_squares_crosscheck) == (9, 4)
+    assert found.explainer._occluders.memory == 5 * 2**20
+    assert found.allowed_origin == "https://d.example"
+    assert warmed == [(found.run(threading.get_ident, Priority.URGENT), 3)], "the thread that will compute"
 
 
 def test_on_a_gpu_nothing_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

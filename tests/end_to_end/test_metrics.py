@@ -12,26 +12,10 @@ from zfnet_explainer.torchserve.server import RunningServer
 from ..needs import needs
 from ..samples import encoded, noise
 from ..waiting import wait_for
+from .scraping import grown, scraped
 
 LASTING = {"methods": "occlusion", "stride": "6", "images": "false"}  # 1,089 squares: some tenths of a second at least
 ASKED = {"window": "112", "stride": "112", "features": "2", "crosscheck": "captum"}
-
-
-def scraped(server: RunningServer) -> dict[str, float]:
-    """Values by series, without the label that TorchServe adds."""
-    text = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).text
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {series.partition("Hostname=")[0].rstrip("{,"): float(value) for series, _, value in lines}
-
-
-def grown(server: RunningServer, before: dict[str, float], series: str) -> float:
-    """How far a series has grown; TorchServe reads a worker's output a moment after its answer."""
-
-    def difference() -> float:
-        return scraped(server).get(series, 0.0) - before.get(series, 0.0)
-
-    wait_for(lambda: difference() != 0, f"{series} does not grow")
-    return difference()
 
 
 def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx.Client) -> None:

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from unittest.mock import Mock, call
 
 import pytest
 import torch
 
-from zfnet_explainer.net.device import current, keeps_float32
+from zfnet_explainer.net import device
+from zfnet_explainer.net.device import Clock, current, keeps_float32, seconds
 
 from ..rounded import CONVOLUTIONS, PRODUCTS, TensorFloat32, rounded
 
@@ -61,3 +64,32 @@ def test_a_card_is_made_the_threads_own_and_a_processor_is_not() -> None:
     assert second.idx == 1
     with current(CPU) as nothing:
         assert nothing is None
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """What is done in turn: a clock read, which says 1 s and then 3.5 s, a card waited for, some work."""
+    done = Mock()
+    done.read.side_effect = [1.0, 3.5]
+    monkeypatch.setattr(device, "time", SimpleNamespace(perf_counter=done.read))
+    monkeypatch.setattr(torch.cuda, "synchronize", done.wait)
+    return done
+
+
+def test_a_stage_lasts_until_the_card_has_done_its_work(done: Mock) -> None:
+    clock = Clock(torch.device("cuda", 1))
+    with clock("predict"):
+        done.work()
+    assert clock.seconds == {"predict": 2.5}
+    assert done.mock_calls == [call.read(), call.work(), call.wait(torch.device("cuda", 1)), call.read()]
+
+
+def test_work_is_timed_between_two_moments_when_the_card_has_nothing_to_do(done: Mock) -> None:
+    card = torch.device("cuda", 1)
+    assert seconds(done.work, card) == 2.5
+    assert done.mock_calls == [call.wait(card), call.read(), call.work(), call.wait(card), call.read()]
+
+
+def test_a_processor_is_not_waited_for(done: Mock) -> None:
+    assert seconds(done.work, CPU) == 2.5
+    assert done.mock_calls == [call.read(), call.work(), call.read()]

@@ -4,17 +4,27 @@ import base64
 import json
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 import yaml
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 from zfnet_explainer.explanation import Prediction
-from zfnet_explainer.service.metrics import METRICS, REQUESTS, Sample, batch_samples, memory_samples, model_sample
+from zfnet_explainer.service.metrics import (
+    METRICS,
+    PREDICTIONS,
+    REQUESTS,
+    Sample,
+    batch_samples,
+    memory_samples,
+    model_sample,
+)
 from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.torchserve.config import METRICS_CONFIG, ServerOptions, properties
@@ -22,9 +32,10 @@ from zfnet_handler import cached_metrics, worker_name, write
 
 from ..pictures.drawing.figures import kept
 from ..samples import encoded, noise
-from ..served import RECORD, SMALL, sent, service
+from ..served import SMALL, sent, service
 
 PNG = encoded(noise())
+LAST = "2"  # the class that the random net thinks least of
 PROJECT = Path(__file__).parents[2]
 # What TorchServe 0.12's Java side reads from a worker's output; a label is a pair of two non-empty parts.
 LINE = re.compile(r"\[METRICS]([\w\s]+)\.([\w\s]+):([0-9\-,.e]+)\|#([^|]*)\|#type:([^|,]+)\|#hostname:([^,]+),([^,]+)")
@@ -62,7 +73,7 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     v1 = {"instances": [{"data": {"b64": base64.b64encode(content).decode()}} for content in (PNG, b"nothing")]}
     rows = [
         sent({"body": PNG}, explain=False),
-        sent({"data": PNG, **SMALL, "crosscheck": "captum"}, explain=True),
+        sent({"data": PNG, **SMALL, "crosscheck": "captum", "target": LAST}, explain=True),
         sent({"body": json.dumps(v1).encode()}, explain=False, kserve=True),
         sent({"data": PNG, "stride": "0"}, explain=True),
         sent({"body": b"nothing"}, explain=True),
@@ -87,28 +98,33 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     assert found["zfnet_errors_total", "explain", "unsupported_image"] == 1
     assert found["zfnet_errors_total", "explain", "invalid_option"] == 1
     assert found["zfnet_occlusion_positions_total",] == 4
-    assert sum(value for labels, value in found.items() if labels[0] == "zfnet_predictions_total") == 3
-    assert {labels[1:] for labels in found if labels[0] == "zfnet_predictions_total"} <= {
-        (c.synset, c.label) for c in RECORD.classes
-    }
+    predicted, explained, instances = (json.loads(answer.body) for answer in answers[:3])
+    assert explained["target"]["class_index"] != explained["predictions"][0]["class_index"]
+    first = [one["predictions"][0] for one in (predicted, explained, instances["predictions"][0])]
+    counted = {labels[1:]: value for labels, value in found.items() if labels[0] == PREDICTIONS.name}
+    assert counted == Counter((one["synset"], one["label"]) for one in first)
+    assert found["zfnet_prediction_confidence_ratio",] == pytest.approx(sum(one["probability"] for one in first))
+    assert notebook.batch[1].drops == [explained["occlusion"]["summary"]["worst"]["drop"]]
     for method in ("deconv", "occlusion"):
         assert found["zfnet_crosschecks_total", method] == 1
         assert found["zfnet_crosscheck_disagreements_total", method] == 0
     stages = {labels[1:] for labels in found if labels[0] == "zfnet_stage_duration_seconds"}
-    explained = ("decode", "predict", "deconv", "occlusion", "crosscheck", "encode")
-    assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in explained)}
+    spent = ("decode", "predict", "deconv", "occlusion", "crosscheck", "encode")
+    assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in spent)}
 
 
 def test_values_are_what_was_observed(observed: Service) -> None:
     """And a disagreement counts where there is one."""
     one = Observation("explain", status=200, predicted=[Prediction(1, 0, 0.75)], drops=[0.25, -0.5])
-    one.crosschecks = [("deconv", True), ("occlusion", False)]
+    one.crosschecks, one.seconds = [("deconv", True), ("occlusion", False)], [("decode", 0.25)]
     found = totals(batch_samples([one], 2.5, observed.served))
     assert found["zfnet_crosscheck_disagreements_total", "deconv"] == 0
     assert found["zfnet_crosscheck_disagreements_total", "occlusion"] == 1
     assert found["zfnet_occlusion_drop_ratio",] == 0.25, "a rise counts as no drop"
     assert found["zfnet_prediction_confidence_ratio",] == 0.75
     assert found["zfnet_request_duration_seconds", "explain"] == 2.5
+    assert found["zfnet_stage_duration_seconds", "explain", "decode"] == 0.25
+    assert model_sample(observed.served).labels == ("zfnet", "1.0.0", "ab" * 32, "cpu")
 
 
 def test_instances_are_counted_where_their_errors_are_answered(observed: Service) -> None:
@@ -207,7 +223,9 @@ def test_every_line_is_one_that_torchserve_reads(
     observed.answer([sent({"data": PNG, **SMALL, "crosscheck": "captum"}, explain=True)], ["a"])
     write(writers, [model_sample(observed.served), *batch_samples(notebook.batch, notebook.seconds, observed.served)])
     write(writers, memory_samples(torch.device("cpu"), ""))
+    write(writers, [PREDICTIONS(1, "n,1", "a: b|c#d, e")])
     written = lines()
+    assert "|#synset:n_1,label:a_ b_c_d_ e|#" in written[-1]
     assert len(written) > 15
     for line in written:
         match = LINE.fullmatch(line)
@@ -221,9 +239,12 @@ def test_every_line_is_one_that_torchserve_reads(
 
 def test_the_gpus_memory_is_the_whole_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (10, 100))
-    found = totals(memory_samples(torch.device("cuda", 1), "9000"))
-    assert found.pop(("zfnet_worker_resident_memory_bytes", "9000")) > 0
-    assert found == {("zfnet_device_memory_bytes", "cuda:1"): 100, ("zfnet_device_memory_used_bytes", "cuda:1"): 90}
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(rss=30, vms=4000))
+    assert totals(memory_samples(torch.device("cuda", 1), "9000")) == {
+        ("zfnet_worker_resident_memory_bytes", "9000"): 30,
+        ("zfnet_device_memory_bytes", "cuda:1"): 100,
+        ("zfnet_device_memory_used_bytes", "cuda:1"): 90,
+    }
 
 
 @pytest.mark.parametrize(

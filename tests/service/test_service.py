@@ -340,7 +340,7 @@ def test_a_pass_that_fails_once_costs_no_answer(served: Service, monkeypatch: py
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), MemoryError(), ValueError("secret")], ids=repr)
 def test_a_picture_on_which_the_net_fails_costs_one_answer(
-    served: Service, monkeypatch: pytest.MonkeyPatch, error: Exception
+    served: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     whole, poison = served.explainer.probabilities, noise(seed=9)
 
@@ -360,6 +360,9 @@ def test_a_picture_on_which_the_net_fails_costs_one_answer(
             "request_id": "r1",
         }
     }
+    [logged] = [record for record in caplog.records if record.getMessage() == "request r1 failed"]
+    assert logged.exc_info
+    assert logged.exc_info[1] is error
 
 
 def accelerator_error(code: int, message: str) -> Exception:

@@ -2,9 +2,11 @@
 
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from zfnet_explainer.torchserve import config as configs
 from zfnet_explainer.torchserve.config import ServerOptions, is_loopback, properties
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.ports import free_ports
@@ -24,6 +26,7 @@ def test_is_closed_by_default() -> None:
     assert config["enable_model_api"] == "false"
     assert config["install_py_dep_per_model"] == "false"
     assert config["decode_input_request"] == "false"
+    assert config["disable_system_metrics"] == "true"
     assert not [name for name in config if name.startswith("cors")]
     assert config["grpc_inference_address"] == config["grpc_management_address"] == "127.0.0.1"
 
@@ -33,6 +36,7 @@ def test_limits_are_above_those_of_the_handler() -> None:
     picture_as_base64 = 20 * 2**20 * 4 // 3
     assert int(config["max_request_size"]) > picture_as_base64 + 2**20
     assert int(config["max_response_size"]) == 64 * 2**20
+    assert config["default_response_timeout"] == "600"
 
 
 @pytest.mark.parametrize(("token", "disabled"), [(False, "true"), (True, "false")])
@@ -75,6 +79,15 @@ def test_a_taken_port_is_named_with_its_option(option: str, field: str) -> None:
         pytest.raises(ServingError, match=f"port {ports[field]} is taken: choose another with {option}$"),
     ):
         ServerOptions(**ports).check_ports()  # type: ignore[arg-type]
+
+
+def test_ports_are_tried_where_the_server_will_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = Mock()
+    monkeypatch.setattr(configs, "bound", tried)
+    ServerOptions("192.0.2.1", 9000, 9001, 9002).check_ports()
+    assert [call.args for call in tried.call_args_list] == [
+        ("192.0.2.1", 9000), ("127.0.0.1", 9001), ("192.0.2.1", 9002),
+    ]  # fmt: skip
 
 
 def test_a_port_asked_for_twice_is_refused() -> None:

@@ -47,6 +47,10 @@ def test_a_killed_worker_leaves_no_cause(tmp_path: Path) -> None:
 
 def test_java_exceptions_are_found_in_log_and_console(tmp_path: Path) -> None:
     assert server_cause(tmp_path) == "no exception was logged"
+    (tmp_path / "ts_log.log").write_text(
+        "[INFO ] x\nCaused by: java.lang.IllegalStateException: no store\n\tat org.Y\n"
+    )
+    assert server_cause(tmp_path) == "Caused by: java.lang.IllegalStateException: no store"
     (tmp_path / "java.log").write_text("WARNING: old\njava.io.IOException: Failed to bind\n\tat org.X.run(X.java)\n")
     assert server_cause(tmp_path) == "java.io.IOException: Failed to bind"
     (tmp_path / "java.log").write_text('Invalid configuration: For input string: "GPU-8f"\nusage: ...\n')

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from zfnet_explainer.torchserve import drain
-from zfnet_explainer.torchserve.activity import Activity
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -116,19 +115,3 @@ def test_a_worker_that_does_not_come_back_ends_the_server(server: RunningServer,
     wait_for(lambda: "the weights are gone" in log.read_text(), "no worker is tried again")
     with pytest.raises(ServingError, match=r"^for 1 s no worker is READY: \w+: AssertionError: the weights are gone"):
         attended(server)
-
-
-@pytest.mark.parametrize(
-    ("now", "stalled"),
-    [
-        (Activity(2, 0, 9, 5), True),
-        (Activity(2, 1, 9, 5), False),
-        (Activity(0, 0, 9, 5), False),
-        (Activity(2, 0, 9, 6), False),
-    ],
-    ids=["as before", "one is in hand", "none waits", "one was answered"],
-)
-def test_stalled(now: Activity, stalled: bool) -> None:
-    assert now.stalled_since(Activity(1, 0, 6, 5)) is stalled
-    assert not now.stalled_since(Activity(0, 0, 6, 5)), "they have come since"
-    assert not Activity(2, 0, 9, 0).stalled_since(Activity(1, 0, 6, 0)), "a handler that does not count"

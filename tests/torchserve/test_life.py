@@ -24,11 +24,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """The server that all tests here ask, and the last one stops; of a person whose language is not installed."""
+    """The server that all tests here ask, and the last one stops.
+
+    Of a person whose language is not installed, and who has another server's configuration in the environment.
+    """
     options = replace(ServerOptions.on_free_ports(token=True), model="figure-7")
     folder = tmp_path_factory.mktemp("vie à deux")
+    others = tmp_path_factory.mktemp("others") / "config.properties"
+    others.write_text("inference_address=http://127.0.0.1:1\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LC_ALL", "xx_XX.UTF-8")
+        patch.setenv("TS_CONFIG_FILE", str(others))
         with serving(folder, options) as running:
             yield running
 

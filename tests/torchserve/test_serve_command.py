@@ -1,5 +1,6 @@
 """What `zfnet-explainer serve` and `package` refuse: in one line, before anything is started."""
 
+import reprlib
 import signal
 import socket
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
             "--workers, --batch-size, --weights and --allow-origin are fixed",
         ),
     ],
+    ids=reprlib.repr,
 )
 def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), *arguments)

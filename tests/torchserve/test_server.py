@@ -14,7 +14,7 @@ from zfnet_explainer.torchserve import run_folder
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.run_folder import claimed
-from zfnet_explainer.torchserve.server import running_server
+from zfnet_explainer.torchserve.server import _is_ready, running_server
 
 from .archives import tiny_archive
 from .running import processes_of
@@ -42,6 +42,15 @@ def test_a_worker_that_always_dies_without_a_word_is_given_up(tmp_path: Path) ->
         running_server(archive, tmp_path / "run"),
     ):
         pytest.fail("it cannot have started")
+
+
+@pytest.mark.parametrize(
+    ("states", "ready"),
+    [(["READY", "UNLOADED"], False), (["READY", "READY"], True), (["READY"], False)],
+    ids=["one loads", "both are ready", "one is missing"],
+)
+def test_a_model_is_ready_with_its_last_worker(states: list[str], ready: bool) -> None:
+    assert _is_ready({"minWorkers": 2, "workers": [{"status": state} for state in states]}) is ready
 
 
 def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
@@ -79,6 +88,19 @@ def test_an_archive_in_what_a_start_empties_is_refused_and_stays(tmp_path: Path)
     ):
         pytest.fail("it cannot have started")
     assert archive.exists()
+
+
+def test_a_start_keeps_the_last_logs_and_nothing_else_of_the_last_run(tmp_path: Path) -> None:
+    with claimed(tmp_path / "run") as (folder, _):
+        for log in ("first", "second", "third"):
+            folder.empty()
+            assert not any(any(path.iterdir()) for path in (folder.logs, folder.tmp, folder.store))
+            (folder.logs / f"{log}.log").touch()
+            for left in (folder.tmp / "socket", folder.store / "zfnet.mar", folder.key_file, folder.leaving):
+                left.touch()
+        folder.empty()
+    assert {path.name for path in folder.root.iterdir()} == {"lock", "logs", "logs.previous", "tmp", "model_store"}
+    assert [path.name for path in (folder.root / "logs.previous").iterdir()] == ["third.log"]
 
 
 def test_a_run_folder_is_for_its_owner_alone(tmp_path: Path) -> None:

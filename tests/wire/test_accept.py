@@ -1,5 +1,7 @@
 """Which format an Accept header asks for."""
 
+import reprlib
+
 import pytest
 
 from zfnet_explainer.wire.accept import accepted_format
@@ -42,7 +44,11 @@ def test_what_says_most_of_a_format_counts(accept: str, file_format: str) -> Non
     assert accepted_format(accept) == file_format
 
 
-@pytest.mark.parametrize("quality", ["high", "nan", "inf", "-inf", "-1", "1.1", "1e400", "9" * 400, "", "\u0663"])
+@pytest.mark.parametrize(
+    "quality",
+    ["high", "nan", "inf", "-inf", "-1", "1.1", "1e400", "9" * 400, "", "\u0663"],
+    ids=reprlib.repr,
+)
 def test_a_quality_that_is_none_wants_nothing(quality: str) -> None:
     assert accepted_format(f"image/png;q={quality}") == "json"
     assert accepted_format(f"image/png;q={quality}, text/html;q=0.1") == "html"

@@ -123,6 +123,21 @@ def test_base64_that_is_damaged_is_named_and_other_text_is_no_picture() -> None:
         ({"instances": []}, b"abcd", "`inputs` holds one tensor named `image`"),
         ([], b"abcd", "`inputs` holds one tensor named `image`"),
     ],
+    ids=[
+        "a byte is missing",
+        "not its shape",
+        "a number as id",
+        "data in both",
+        "no size",
+        "size in text",
+        "size true",
+        "empty",
+        "too many entries",
+        "too many pictures",
+        "other numbers",
+        "another protocol",
+        "no object",
+    ],
 )
 def test_what_can_be_wrong_is_said_in_the_protocols_shape(document: Any, tail: bytes, message: str) -> None:
     with pytest.raises(RequestError) as caught:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ MESSAGES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "message"), MESSAGES, ids=str)
+@pytest.mark.parametrize(("given", "message"), MESSAGES, ids=reprlib.repr)
 def test_a_refusal_says_what_the_option_may_be(given: dict[str, Any], message: str) -> None:
     option = message.split("`")[1]
     assert refusal(**given).payload("r") == {
@@ -223,7 +224,9 @@ def test_an_option_of_a_method_that_was_not_asked_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["topk", "Stride", "data", "", "a" * 500, "x\n\x1b[0m", "\ud800", "`", "__class__", "é"]
+    "name",
+    ["topk", "Stride", "data", "", "a" * 500, "x\n\x1b[0m", "\ud800", "`", "__class__", "é"],
+    ids=reprlib.repr,
 )
 def test_an_unknown_option_is_named_printably(name: str) -> None:
     error = refusal(**{name: 1})

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import reprlib
 import tracemalloc
 from collections.abc import Mapping
 from typing import Any
@@ -102,6 +103,14 @@ def test_an_option_in_headers_of_two_cases_is_given_twice() -> None:
         ask({"body": PNG}, headers={"X-Explain-Top-K": "2", "x-explain-top-k": "2"})
 
 
+@pytest.mark.parametrize("in_v2", [True, False], ids=["v2", "v1"])
+def test_an_option_in_a_header_and_among_parameters_is_refused_as_the_protocol_says(in_v2: bool) -> None:
+    document = ({"inputs": [BYTES]} if in_v2 else V1) | {"parameters": {"window": 9}}
+    with pytest.raises(UnusableOption, match="`window` is given twice") as caught:
+        ask({"body": json.dumps(document).encode()}, kserve=True, headers={"X-Explain-Window": "9"})
+    assert isinstance(caught.value.answer("id")["error"], str) is in_v2
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -119,7 +128,7 @@ def test_an_option_in_headers_of_two_cases_is_given_twice() -> None:
         ({"body": None}, "a JSON body is an object"),
         ({"data": 10**12}, "a JSON body is an object"),
     ],
-    ids=repr,
+    ids=reprlib.repr,
 )
 def test_a_request_without_a_picture(fields: Mapping[str, Any], message: str) -> None:
     error = refusal(fields)
@@ -138,7 +147,7 @@ def test_a_field_that_is_not_text() -> None:
     assert (error.code, error.option, error.message) == ("invalid_option", "target", "`target` is not text")
 
 
-@pytest.mark.parametrize("name", ["x\ny", "\ud800", "a" * 500], ids=ascii)
+@pytest.mark.parametrize("name", ["x\ny", "\ud800", "a" * 500], ids=reprlib.repr)
 def test_names_are_told_printably(name: str) -> None:
     error = refusal({"data": PNG, name: b"\xff"})
     assert error.option is not None

@@ -1,4 +1,4 @@
-"""What was found, in JSON and in arrays: every number in its place, in its unit, and its axes in their order."""
+"""The projections that were found, in JSON and in arrays: every number in its place, and its axes in their order."""
 
 import base64
 import io
@@ -13,12 +13,10 @@ from PIL import Image
 
 from tests.chains import like_zfnet
 from tests.explained import OPTIONS, SIDE, record
-from tests.occlusions import by_hand
 from tests.samples import encoded, noise
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Explanation, Prediction
+from zfnet_explainer.explanation import Explanation
 from zfnet_explainer.methods.deconvnet import Feature
-from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.display import projection_pixels
@@ -71,22 +69,3 @@ def test_json_has_the_projections_that_were_found(found: Explanation) -> None:
 
 def shown(png: str) -> Any:
     return np.array(Image.open(io.BytesIO(base64.b64decode(png))))
-
-
-def test_a_summary_tells_the_extremes_and_how_often_the_answer_changed() -> None:
-    """Class 0 under four squares: as likely as without one, likelier, behind class 2, and less likely but first."""
-    probability = np.array([[0.5, 0.75], [0.125, 0.25]], np.float32)
-    grid = squares(SIDE, SIDE, 20, 17)
-    occlusion = by_hand(grid, probability, np.array([[0, 0], [2, 0]]), unoccluded=0.5, most_probable_unoccluded=0)
-    nothing = np.zeros(0, np.float32)
-    made = Explanation(PICTURE.pixels, nothing, (), Prediction(1, 0, 0.5), None, occlusion, None, {})
-    summary = response.explanation(SERVED, PICTURE, made, images=False)["occlusion"]["summary"]
-    assert summary == {
-        "worst": {"top": 17, "left": 0, "probability": pytest.approx(0.125), "drop": pytest.approx(0.375)},
-        "best": {"top": 0, "left": 17, "probability": pytest.approx(0.75), "rise": pytest.approx(0.25)},
-        "flipped_share": 0.25,
-    }
-
-
-def test_timings_are_milliseconds() -> None:
-    assert response.stamped(SERVED, "r", {"predict": 0.0125}, {})["timing_ms"] == {"predict": 12.5}
