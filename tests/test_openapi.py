@@ -366,7 +366,7 @@ def test_refusals_are_as_documented(served: Service, path: str, fields: dict[str
     assert isinstance(answer["error"], str) if path.startswith("/v2") else answer["error"]["request_id"] == "id"
 
 
-@pytest.mark.parametrize(("text", "expected"), [("?", 400), ("bm90aGluZw==", 415), (B64[:400], 422)])
+@pytest.mark.parametrize(("text", "expected"), [("?", 400), ("bm90aGluZw==", 415), (B64[:400], 422)], ids=range(3))
 def test_instances_of_which_none_can_be_read_are_as_documented(served: Service, text: str, expected: int) -> None:
     body = json.dumps({"instances": [{"b64": text}, {}]}).encode()
     for path, key in (("/v1/models/zfnet:predict", "predictions"), ("/v1/models/zfnet:explain", "explanations")):

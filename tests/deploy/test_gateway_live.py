@@ -83,6 +83,7 @@ def test_the_page_is_open(real: Gateway) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [(b"nothing", 415, "unsupported_image"), (encoded(noise())[:5000], 422, "undecodable_image")],
+    ids=["no picture", "half a picture"],
 )
 def test_what_the_handler_refuses_is_said_in_its_words(
     real: Gateway, server: RunningServer, body: bytes, status: int, code: str

@@ -216,7 +216,7 @@ def test_a_gif_is_transparent_where_its_last_control_says() -> None:
     assert (decode(data.replace(b"!\xf9\4\1", b"!\xf9\4\0"), 8).pixels == [0, 0, 255]).all()
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8", b"no picture", bytes(99)])
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\xff\xd8", b"no picture", bytes(99)], ids=len)
 def test_what_is_no_such_file_stays_as_it_is(data: bytes) -> None:
     for module in (gif, jpeg, cleaned_tiff):
         assert module.without_metadata(data) == data
