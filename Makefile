@@ -89,7 +89,7 @@ endef
 
 floors: $(UV)
 	$(call floor,3.11,lowest-direct)
-	$(call floor,3.13,highest)
+	$(call floor,3.14,highest)
 
 $(UV):
 	$(PYTHON) -m venv build/uv

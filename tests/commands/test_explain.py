@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
-from zfnet_explainer.commands.bulk import MADE_WITH, Shard, Sources, claim
+from zfnet_explainer.commands.bulk import Shard
+from zfnet_explainer.commands.claim import MADE_WITH, Claim, Sources
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, PROBES, TRIES_GONE, WAIT_S
@@ -500,6 +501,83 @@ def test_pictures_named_one_by_one_may_come_from_anywhere_but_under_a_name_that_
     assert files(out) == before
 
 
+def test_a_picture_and_then_its_folder_are_one_set(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    explain([folder / "a.png"], out, url=url)
+    explain([folder], out, url=url)
+    assert [seen.path for seen in upstream.seen].count("/explanations/zfnet") == 7
+    note = json.loads((out / MADE_WITH).read_text())
+    assert (note["folders"], note["pictures"]) == ([str(folder)], [])
+
+
+def test_links_are_known_by_their_own_names(folder: Path, february: Path, tmp_path: Path, upstream: Upstream) -> None:
+    """As in stores that keep files by their hashes: the explanation bears the link's name."""
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    for place, content in (("x", folder / "a.png"), ("y", february / "z.png")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "cat.png").symlink_to(content)
+    explain([tmp_path / "x" / "cat.png"], out, url=url)
+    with pytest.raises(typer.BadParameter, match="where pictures may have the same names"):
+        explain([tmp_path / "y" / "cat.png"], out, url=url)
+
+
+def test_a_picture_of_the_name_of_one_that_is_gone_is_not_taken_for_it(
+    folder: Path, february: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    explain([folder], out, url=url)
+    (folder / "a.png").unlink()
+    with pytest.raises(typer.BadParameter, match=r"other pictures under the names of .*february/a\.png: name another"):
+        explain([folder, february], out, url=url)
+
+
+def test_what_is_missing_is_named(folder: Path, february: Path, tmp_path: Path, upstream: Upstream) -> None:
+    url, out = f"http://{upstream.address}", tmp_path / "out"
+    explain([folder, february / "z.png"], out, url=url)
+    with pytest.raises(typer.BadParameter, match=r"out has explanations of [^,]*february/z\.png, where"):
+        explain([folder], out, url=url)
+
+
+def test_what_is_given_twice_is_explained_once(
+    folder: Path, tmp_path: Path, upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    explain([folder, folder / "a.png", tmp_path / "link"], tmp_path / "out", url=f"http://{upstream.address}")
+    assert "7 of 7 pictures explained" in said(capsys)[-1]
+    assert [seen.path for seen in upstream.seen].count("/explanations/zfnet") == 7
+
+
+def test_the_note_is_read_anew_only_where_another_run_wrote_it(
+    folder: Path, tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, read = [], Claim._read
+
+    def counted(claim: Claim) -> dict[str, Any]:
+        reads.append(claim.note)
+        return read(claim)
+
+    monkeypatch.setattr(Claim, "_read", counted)
+    explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("value", [5, "/a", [["/a"]], {"/a": 1}])
+def test_a_note_whose_folders_are_none_is_not_this_programs(
+    folder: Path, tmp_path: Path, upstream: Upstream, value: object
+) -> None:
+    url, note = f"http://{upstream.address}", tmp_path / "out" / MADE_WITH
+    explain([folder / "a.png"], tmp_path / "out", url=url)
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"folders": value}))
+    with pytest.raises(typer.BadParameter, match="is not this program's"):
+        explain([folder / "a.png"], tmp_path / "out", url=url)
+
+
+def test_a_link_to_itself_is_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(typer.BadParameter, match=r"loop\.png"):
+        explain([tmp_path / "loop.png"], tmp_path / "out", url="http://127.0.0.1:1")
+
+
 def test_another_folder_that_claims_out_meanwhile_stops_this_run(
     folder: Path, february: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
@@ -508,7 +586,7 @@ def test_another_folder_that_claims_out_meanwhile_stops_this_run(
 
     def other_claims(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 1:
-            claim(tmp_path / "out", made_with, Sources.of([february]))
+            Claim(tmp_path / "out", made_with, Sources.of([february])).take()
         return explained(form)
 
     upstream.reply = other_claims
@@ -639,7 +717,7 @@ def test_a_run_with_other_options_that_claims_the_folder_meanwhile_stops_this_on
         if len(upstream.seen) == 1 + 3:
             (tmp_path / "out" / MADE_WITH).unlink()
             other = {"options": {"format": "png", "layer": "3"}, "weights_sha256": None}
-            claim(tmp_path / "out", other, Sources.of([folder]))
+            Claim(tmp_path / "out", other, Sources.of([folder])).take()
         return explained(form)
 
     upstream.reply = other_claims

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from zfnet_explainer.commands import asking
-from zfnet_explainer.commands.bulk import MADE_WITH
+from zfnet_explainer.commands.claim import MADE_WITH
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.torchserve.devices import Device
 

@@ -154,7 +154,9 @@ def test_a_password_is_not_told(folder: Path, capsys: pytest.CaptureFixture[str]
     [
         ("https://user:secret@a.example:8443/x", "https://a.example:8443/x"),
         ("user:secret@a.example", "a.example"),
-        ("https://user:se/cr#et?@a.example/x", "https://a.example/x"),
+        ("https://a.example/u@x", "https://a.example/u@x"),
+        ("https://a.example/login?hint=me@b.example&x=1", "https://a.example/login?hint=me@b.example&x=1"),
+        ("https://user:secret@a.example:x/y", "https://a.example:x/y"),
         ("https://a@b@c.example", "https://c.example"),
     ],
 )

@@ -1,6 +1,8 @@
 """Random views, and who of several processes sees which."""
 
+import multiprocessing
 import shutil
+import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +18,8 @@ from zfnet_explainer.training import views
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Augmentation, Phase, Recipe
 from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory
+
+from ..needs import hardware
 
 FreeSpace = namedtuple("FreeSpace", "free")
 RECIPE = Recipe((Phase(32, 50),), batch=4, learning_rate=0.1, dropout=0.5)
@@ -114,3 +118,16 @@ def test_loaders_without_room_for_their_batches_are_refused(
         monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace((needed - 1) << 20))
         with pytest.raises(ValueError, match=rf"{needed} MiB .* has {needed - 1} MiB free: .*--loaders 0"):
             check_shared_memory(recipe, process)
+
+
+@hardware(sys.platform == "linux", "Linux, where loaders are forked")
+def test_loaders_read_the_pictures_that_are_in_memory_where_they_lie() -> None:
+    """Started in another way, as Python 3.14 does by default, each would be given a copy of all in shared memory."""
+    before, pictures = multiprocessing.get_start_method(), ramps(8)
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        process = Process(torch.device("cpu"), Console(quiet=True), loaders=1)
+        assert len(list(batches(pictures, RECIPE, 0, process))) == 2
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert not pictures.images.is_shared()  # type: ignore[no-untyped-call]

@@ -17,6 +17,14 @@ PROXIES = ("all_proxy", "http_proxy", "https_proxy")  # in any case
 
 def named(url: str) -> str:
     """An address as it may be told: without the name and password in it, whatever characters they have."""
+    import httpx
+
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.host:
+        return str(parsed.copy_with(userinfo=b"")) if parsed.userinfo else url
     return re.sub(r"^(\w+://)?.*@", r"\1", url, flags=re.DOTALL)
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +17,10 @@ from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
 from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason, tell
-from .bulk import Shard, Sources, Task, check_claim, check_outside, claim, claimed, planned
+from .bulk import Shard, Task, check_outside, planned
+from .claim import Claim, Sources
 from .paths import WEIGHTS, writable
-from .remote import BUSY, check_url, remote
+from .remote import PASSING, check_url, remote
 
 MODEL = "zfnet"
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
@@ -73,9 +74,10 @@ def explain(
     with ending():
         options = _options(option or [])
         made_with: dict[str, object] = {"options": options}
-        sources = Sources.of(pictures)
-        there, todo = _parted(planned(found_pictures(pictures), out, options["format"], part))
-        check_claim(out, made_with, sources)
+        found = found_pictures(pictures)
+        claim = Claim(out, made_with, Sources.of(pictures))
+        there, todo = _parted(planned(found, out, options["format"], part))
+        claim.check(task.picture for task in there)
         if todo:
             writable(out)
         # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
@@ -87,13 +89,13 @@ def explain(
             answering = remote(url, model or MODEL, token, cacert, options, probes)
         with answering as (ask, weights_sha256):
             made_with["weights_sha256"] = weights_sha256
-            check_claim(out, made_with, sources)
-            statuses = _explain_all(todo, ask, lambda: claim(out, made_with, sources), out, console)
+            claim.check()
+            statuses = _explain_all(todo, ask, claim, console)
     where = f", in {out}/" if todo or there else ""
     already = f"; {len(there)} were there" if there else ""
     tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")
     if refused := [status for status in statuses if status != 200]:
-        failed = any(status >= 500 or status in BUSY for status in refused)
+        failed = any(status >= 500 or status in PASSING for status in refused)
         raise typer.Exit(1 if failed else os.EX_DATAERR)
 
 
@@ -126,19 +128,17 @@ def _parted(tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
     return there, todo
 
 
-def _explain_all(
-    todo: Sequence[Task], ask: Ask, claim_out: Callable[[], None], out: Path, console: Console
-) -> list[int]:
+def _explain_all(todo: Sequence[Task], ask: Ask, claim: Claim, console: Console) -> list[int]:
     """Write each explanation as it comes, and say why one does not; the statuses."""
     statuses: list[int] = []
     with Progress(console=console) as progress:
         for task in progress.track(todo, description="explaining"):
             status, body = answer_to(task.picture, ask)
             if status == 200:
-                status, body = _kept(body, task, claim_out, out)
+                status, body = _kept(body, task, claim)
             statuses.append(status)
             if status != 200:
-                if not claimed(out):  # options that were good for one picture are good for all
+                if not claim.taken:  # options that were good for one picture are good for all
                     check_options(status, body)
                 tell(console, f"{task.picture}: {status} {reason(body)}")
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
@@ -146,17 +146,17 @@ def _explain_all(
     return statuses
 
 
-def _kept(body: bytes, task: Task, claim_out: Callable[[], None], out: Path) -> tuple[int, bytes]:
+def _kept(body: bytes, task: Task, claim: Claim) -> tuple[int, bytes]:
     """The answer once it is written; a refusal where the picture's name leaves no room for its explanation's."""
     try:
-        claim_out()  # not before there is something to keep: a mistyped option claims no folder
+        claim.take()
         write_whole(task.target, body)
         return 200, body
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return 400, b"its name leaves no room for the ending of its explanation's: shorten it"
         raise Aborted(
-            f"{out} takes no more files ({error.strerror}: {task.target}): what is there is whole; "
+            f"{claim.out} takes no more files ({error.strerror}: {task.target}): what is there is whole; "
             "once there is room, this command goes on where it was"
         ) from error
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # a run that computes here does not wait for it
     import httpx
 
 BUSY = (429, 502, 503)  # what a server, the gateway or another proxy says for now, with Retry-After
-OF_ONE = (408, 413)  # what proxies and TorchServe say of one picture, in words of their own or none
+LATE, TOO_LARGE = 408, 413  # what proxies and TorchServe say of one picture, in words of their own or none
+PASSING = (*BUSY, LATE)  # which another run may find otherwise
 NO_SUCH_CALL = (405, 501)
 TRIES = 60
 TRIES_GONE = 5  # of a server that has answered and then is away, or has no model: it may be starting anew
@@ -39,7 +40,7 @@ def check_url(url: str) -> None:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:  # its words may have a part of a password
-        why = "a name or password in it has to be written with %23 for #, %2F for /" if "@" in url else str(error)
+        why = "a port is a number, and a name or password has %23 for #, %2F for /" if "@" in url else str(error)
         raise typer.BadParameter(f"--url {named(url)!r} is no address ({why}): such as http://127.0.0.1:8080") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise typer.BadParameter(f"--url {named(url)!r} does not begin with http:// or https:// and a host")
@@ -81,7 +82,7 @@ class Server:
     def _prediction(self, picture: bytes) -> tuple[int, bytes]:
         """As `answer`; Aborted also where no server of ours refuses in these words."""
         status, body = self.answer("predictions", picture, {})
-        if 400 <= status < 500 and status not in (*BUSY, *OF_ONE) and not _is_refusal(body):
+        if 400 <= status < 500 and status not in (*PASSING, TOO_LARGE) and not _is_refusal(body):
             raise self._foreign(status)
         return status, body
 

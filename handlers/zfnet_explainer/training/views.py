@@ -1,6 +1,7 @@
 """Random views of the pictures that are trained on."""
 
 import shutil
+import sys
 from math import ceil
 from pathlib import Path
 
@@ -59,9 +60,12 @@ def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> Dat
         views, process.world, process.rank, seed=seed_of(recipe.seed), drop_last=True
     )
     order.set_epoch(epoch)
+    # Elsewhere, and by default from Python 3.14 on, each loader would get a copy of all pictures that are in memory.
+    forked = "fork" if process.loaders and sys.platform == "linux" else None
     return DataLoader(
         views, recipe.batch // process.world, sampler=order, num_workers=process.loaders, drop_last=True,
         prefetch_factor=AHEAD if process.loaders else None, pin_memory=process.device.type == "cuda",
+        multiprocessing_context=forked,
     )  # fmt: skip
 
 
