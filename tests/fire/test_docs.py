@@ -42,6 +42,6 @@ def test_as_many_are_sent_as_is_told() -> None:
         f" {len(over_http)} in all",
         f" {len(messages.RAW)} messages of bare bytes",
         f" {len(bad_pictures.NO_PICTURES)} kinds of files that are no pictures",
-        f" {len(odd_pictures.CASES)} that are unusual but sound, {alike} of which must be predicted exactly",
+        f" {len(odd_pictures.CASES)} unusual but sound pictures; {alike} of them must get exactly the prediction",
     ):
         assert counted in told
