@@ -22,15 +22,6 @@ from .explaining import BROKEN, explained, files, is_explanation, said
 NOWHERE = "http://zfnet.invalid"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two pictures."""
-    (tmp_path / "pictures").mkdir()
-    for name in ("a.png", "b.png"):
-        (tmp_path / "pictures" / name).write_bytes(encoded(noise(20, 20)))
-    return tmp_path / "pictures"
-
-
 def test_a_name_that_is_not_utf_8(folder: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.png")
     (folder / name).write_bytes(b"a picture")

@@ -14,19 +14,9 @@ from zfnet_explainer.commands.remote import check_url
 from zfnet_explainer.torchserve.ports import LOOPBACK
 
 from ..deploy.upstream import Reply, Upstream, running_upstream, torchserve_error
-from ..samples import encoded, noise
 from .explaining import explained, files, is_explanation, said
 
 PAGE = Reply(200, "text/html", b"<html>a page</html>")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two pictures."""
-    (tmp_path / "pictures").mkdir()
-    for name in ("a.png", "b.png"):
-        (tmp_path / "pictures" / name).write_bytes(encoded(noise(20, 20)))
-    return tmp_path / "pictures"
 
 
 @pytest.fixture

@@ -92,3 +92,10 @@ def test_every_table_of_a_published_page_has_rows_or_says_why_not(page: Path) ->
     sections = re.findall(r"<!-- table: (\S+) -->\n(.*?)<!-- end -->", page.read_text(), re.DOTALL)
     empty = [name for name, body in sections if body.count("\n|") < 2 and "Not measured" not in body]
     assert empty == []
+
+
+def test_the_readmes_calibration_errors_are_those_of_the_model_card() -> None:
+    card = (PROJECT / "model_store" / "README.md").read_text()
+    before, after = (float(error) for error in re.findall(r"\| [\d,]+ held out \|.*\| ([\d.]+) % \|", card))
+    told = " ".join((PROJECT / "README.md").read_text().split())
+    assert f"was not fitted to, is {after:.1f} %; without the temperature it is {before:.0f} %" in told

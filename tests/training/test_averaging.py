@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.training import averaging
 from zfnet_explainer.training.averaging import measure_statistics
+from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.recipe import Phase
 
 from .runs import PREPROCESSING, RECIPE, SIDE, after_each_step, pictures, trainer
@@ -51,19 +53,23 @@ def test_the_batch_statistics_are_the_averages_own(tmp_path: Path) -> None:
         assert torch.allclose(var, maps.var(1), rtol=1e-3, atol=1e-5) is same
 
 
+def assert_statistics(run: Trainer, measured: Pictures, expected: Pictures, rtol: float, atol: float) -> None:
+    """Statistics measured on some pictures are those of what the first convolution makes of others."""
+    assert run.average is not None
+    measure_statistics(run.average, measured, PREPROCESSING, SIDE)
+    maps = run.net.get_submodule("conv1")(PREPROCESSING.standardise(expected.images)).transpose(0, 1).flatten(1)
+    norm = run.average.module.get_submodule("bn_conv1")
+    torch.testing.assert_close(norm.running_mean, maps.mean(1).detach(), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=rtol, atol=atol)
+
+
 def test_the_batch_statistics_are_of_all_classes_together(tmp_path: Path) -> None:
     """Pictures in the order of their classes, four batches: in the mean over batches of one class, what tells classes
     apart would be no variance."""
     source = pictures(256)
     order = source.labels.argsort(stable=True)
     ordered = replace(source, images=source.images[order], labels=source.labels[order])
-    run = trainer(tmp_path)
-    assert run.average is not None
-    measure_statistics(run.average, ordered, PREPROCESSING, SIDE)
-    maps = run.net.get_submodule("conv1")(PREPROCESSING.standardise(source.images)).transpose(0, 1).flatten(1)
-    norm = run.average.module.get_submodule("bn_conv1")
-    torch.testing.assert_close(norm.running_mean, maps.mean(1).detach(), rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=0.02, atol=0)
+    assert_statistics(trainer(tmp_path), ordered, source, rtol=0.02, atol=0)
 
 
 def test_the_statistics_of_many_pictures_are_of_some_from_all_over(
@@ -74,13 +80,7 @@ def test_the_statistics_of_many_pictures_are_of_some_from_all_over(
     source = pictures(64)
     order = source.labels.argsort(stable=True).repeat_interleave(4)
     ordered = replace(source, images=source.images[order], labels=source.labels[order])
-    run = trainer(tmp_path)
-    assert run.average is not None
-    measure_statistics(run.average, ordered, PREPROCESSING, SIDE)
-    maps = run.net.get_submodule("conv1")(PREPROCESSING.standardise(source.images)).transpose(0, 1).flatten(1)
-    norm = run.average.module.get_submodule("bn_conv1")
-    torch.testing.assert_close(norm.running_mean, maps.mean(1).detach(), rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(norm.running_var, maps.var(1).detach(), rtol=1e-3, atol=1e-5)
+    assert_statistics(trainer(tmp_path), ordered, source, rtol=1e-3, atol=1e-5)
 
 
 def test_a_run_without_averaging_ends_with_the_weights_as_they_are(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ SPECTRUM = 64
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """`dominance`: the largest root mean square of a filter over the median one (section 3 of the paper).
+    """`largest`: a filter's largest root mean square; `dominance`: that over the median one (section 3 of the paper).
 
     `high`, `diagonal`: means over the filters of `high_share` and `diagonal_share`.
     """
 
     filters: int
+    largest: float
     dominance: float
     high: float
     diagonal: float
@@ -31,6 +32,7 @@ def first_layer(chain: Chain) -> FirstLayer:
     sizes = filters.square().mean((1, 2, 3)).sqrt()
     return FirstLayer(
         filters=len(filters),
+        largest=float(sizes.max()),
         dominance=float(sizes.max() / sizes.median()),
         high=float(high_share(filters).mean()),
         diagonal=float(diagonal_share(filters).mean()),

@@ -11,7 +11,7 @@ from ...net.chain import Chain
 from ...net.device import device_of
 from ...net.record import Preprocessing
 from ...pictures.labelled import Pictures
-from ..first_layer import first_filters, high_share
+from ..first_layer import first_layer, high_share
 
 DEAD = 0.01
 EVERY = 4
@@ -53,14 +53,13 @@ class Numbers:
 
 def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) -> Numbers:
     """Measure a chain: its first filters, the peaks of its layers 1 and 2, and projections of layer 2."""
-    filters = first_filters(chain)
-    sizes = filters.square().mean((1, 2, 3)).sqrt()
+    first = first_layer(chain)
     return Numbers(
         dead=(int(peaks[0].dead.sum()), int(peaks[1].dead.sum())),
         maps=(len(peaks[0].values), len(peaks[1].values)),
-        largest=float(sizes.max()),
-        dominance=float(sizes.max() / sizes.median()),
-        high_filters=float(high_share(filters).mean()),
+        largest=first.largest,
+        dominance=first.dominance,
+        high_filters=first.high,
         high_projections=float(torch.cat([high_share(seen(feature)[None]) for feature in projected]).mean()),
     )
 
