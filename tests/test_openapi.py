@@ -20,11 +20,13 @@ from zfnet_explainer.pictures.fill import FILLS
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
-from zfnet_explainer.wire import options, v2
-from zfnet_explainer.wire.binary import LENGTH_HEADER
+from zfnet_explainer.wire import options
 from zfnet_explainer.wire.document import MAX_INSTANCES, V2_FIELDS
 from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
 from zfnet_explainer.wire.rules import MAX_PROJECTIONS, Rules
+from zfnet_explainer.wire.v2 import wanted
+from zfnet_explainer.wire.v2.binary import LENGTH_HEADER
+from zfnet_explainer.wire.v2.pictures import SIZE
 
 from .document import DOCUMENT, SCHEMAS, SERVED, check, response
 from .samples import encoded, noise
@@ -89,9 +91,9 @@ def test_every_option_is_documented_in_every_place() -> None:
     assert set(SCHEMAS["PredictForm"]["properties"]) == {*options.PREDICT_OPTIONS, "data"}
     for path, operations in SERVED.items():
         for method in operations.keys() & {"post", "put"}:
-            wanted = set(options.EXPLAIN_OPTIONS if "expla" in path else options.PREDICT_OPTIONS)
+            known = set(options.EXPLAIN_OPTIONS if "expla" in path else options.PREDICT_OPTIONS)
             placeless = set(options.WITHOUT_PLACE) if path.startswith("/v2") else set()
-            assert set(headers(operations[method])) == wanted - placeless, (path, method)
+            assert set(headers(operations[method])) == known - placeless, (path, method)
 
 
 def headers(operation: dict[str, Any]) -> Iterator[str]:
@@ -320,11 +322,11 @@ def test_the_protocols_words_are_documented() -> None:
         ("PredictParametersV2", options.PREDICT_OPTIONS),
         ("ExplainParametersV2", options.EXPLAIN_OPTIONS),
     ):
-        said = v2.PASSED_OVER_IN_REQUESTS | {v2.BINARY, v2.ALL_BINARY}
+        said = wanted.PASSED_OVER_IN_REQUESTS | {wanted.BINARY, wanted.ALL_BINARY}
         assert set(SCHEMAS[name]["properties"]) == set(known) - set(options.WITHOUT_PLACE) | said
     tensor, output = SCHEMAS["ImageTensor"], SCHEMAS["PredictV2"]["properties"]["outputs"]["items"]
-    assert set(tensor["properties"]["parameters"]["properties"]) == v2.PASSED_OVER | {v2.SIZE}
-    assert set(output["properties"]["parameters"]["properties"]) == v2.PASSED_OVER | {v2.BINARY}
+    assert set(tensor["properties"]["parameters"]["properties"]) == wanted.PASSED_OVER | {SIZE}
+    assert set(output["properties"]["parameters"]["properties"]) == wanted.PASSED_OVER | {wanted.BINARY}
     for name in ("PredictV2", "ExplainV2"):
         assert set(SCHEMAS[name]["properties"]) == V2_FIELDS
 

@@ -61,7 +61,7 @@ def named(index: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
-    return response.explanation(SERVED, PICTURE, FOUND, images=False)
+    return response.explained(SERVED, PICTURE, FOUND, images=False)
 
 
 def test_json_says_who_answers() -> None:
@@ -163,7 +163,7 @@ def test_json_has_the_occlusion_maps(told: dict[str, Any]) -> None:
 
 def test_json_tells_an_exact_map_from_one_that_is_not() -> None:
     exact = replace(MAPS, precision="float32", max_deviation=None, log_odds_deviation=None)
-    said = response.explanation(SERVED, PICTURE, replace(FOUND, occlusion=exact), images=False)["occlusion"]
+    said = response.explained(SERVED, PICTURE, replace(FOUND, occlusion=exact), images=False)["occlusion"]
     assert (said["exact"], said["precision"], said["max_deviation"]) == (True, "float32", None)
     assert said["contrast"]["max_deviation"] is None
 

@@ -15,6 +15,7 @@ from zfnet_explainer.options import Options
 from zfnet_explainer.wire.options import (
     EXPLAIN_OPTIONS,
     Presentation,
+    as_written,
     default_values,
     explain_options,
     predict_options,
@@ -381,3 +382,20 @@ def test_squares_are_not_counted_where_none_are_asked_for() -> None:
     assert explain_options({"methods": "deconv"}, "", rules)[0].methods == {"deconv"}
     with pytest.raises(TooMuchWork):
         explain_options({}, "", rules)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"methods": "deconv", "layer": "2,4", "features": 3, "others": 2},
+        {"methods": "occlusion", "target": "tench", "contrast": "second", "window": 9, "fill": "#00ff7f"},
+        {"layer": 1, "feature": "7,3", "contrast": 4, "precision": "bfloat16", "crosscheck": "captum", "top_k": 2},
+    ],
+)
+def test_checked_options_are_written_as_a_client_would(given: dict[str, Any]) -> None:
+    """Sent again they ask the same; what was given is there by its name."""
+    asked = explain(**given)
+    written = dict(as_written(asked))
+    assert explain(**written) == asked
+    assert set(given) <= set(written)

@@ -21,8 +21,6 @@ from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.options import Options
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
-from zfnet_explainer.wire.options import OPTIONS as WIRE
-from zfnet_explainer.wire.report import _options
 from zfnet_explainer.wire.report import report as write
 
 HOSTILE = "<script>alert('x')</script> & \"co\""
@@ -277,11 +275,3 @@ def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:
     answer = answer_of(service(), **SMALL)
     answer["model"]["validation"] = None
     assert '<th scope="row">Validation</th><td>accuracy not measured</td>' in write(answer, OPTIONS, b"figure").decode()
-
-
-@pytest.mark.parametrize("feature", [{}, {"feature": (3,)}], ids=["the strongest", "named ones"])
-def test_every_option_that_made_it_has_a_row(feature: dict[str, Any]) -> None:
-    """But its format, `images` of another one, and the one of `features` and `feature` that is not in force."""
-    options = replace(OPTIONS, contrast=1, **feature)
-    told = {name for name, _ in _options(options)}
-    assert told == {option.name for option in WIRE} - {"format", "images", "features" if feature else "feature"}

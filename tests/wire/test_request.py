@@ -25,7 +25,7 @@ from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire import body
 from zfnet_explainer.wire import encoded as wire_encoded
 from zfnet_explainer.wire.request import Incoming, Request, read
-from zfnet_explainer.wire.v2 import Wanted
+from zfnet_explainer.wire.v2.wanted import Wanted
 
 PIXELS = noise(240, 230)
 PNG = encoded(PIXELS)

@@ -56,7 +56,7 @@ def test_arrays_have_the_projections_that_were_found(found: Explanation) -> None
 
 
 def test_json_has_the_projections_that_were_found(found: Explanation) -> None:
-    answer = json.loads(response.json_bytes(response.explanation(SERVED, PICTURE, found, images=True)))
+    answer = json.loads(response.json_bytes(response.explained(SERVED, PICTURE, found, images=True)))
     told = [(layer["layer"], feature) for layer in answer["deconv"]["layers"] for feature in layer["features"]]
     for (layer, said), (wanted, rank, feature) in zip(told, maps(found), strict=True):
         box = feature.receptive_field

@@ -73,7 +73,7 @@ def _check(weights: Path) -> None:
         raise failed(f"{error}; --no-requests needs no weights") from error
 
 
-def _nets(found: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:
+def _nets(results: "Results", cases: list["Case"], device: "torch.device", progress: Progress) -> None:
     import torch
 
     from ..studies.speed import contenders, occlusion, projections
@@ -82,16 +82,16 @@ def _nets(found: "Results", cases: list["Case"], device: "torch.device", progres
     task = progress.add_task("occlusion maps", total=len(cases))
     for name in dict.fromkeys(case.net for case in cases):
         build = partial(net, name)
-        found.projections.append(
-            projections.measure(name, contenders.timed(build(), device, torch.float32), found.repeats)
+        results.projections.append(
+            projections.measure(name, contenders.timed(build(), device, torch.float32), results.repeats)
         )
         for case in (case for case in cases if case.net == name):
             progress.update(task, description=f"{name} {case.window}/{case.stride} {case.precision}")
-            found.occlusion.append(occlusion.measure(build, case, found.machine, device, found.repeats))
+            results.occlusion.append(occlusion.measure(build, case, results.machine, device, results.repeats))
             progress.advance(task)
 
 
-def _requests(found: "Results", weights: Path, device: "torch.device", progress: Progress) -> None:
+def _requests(results: "Results", weights: Path, device: "torch.device", progress: Progress) -> None:
     from tempfile import TemporaryDirectory
 
     from ..studies.speed import requests, start
@@ -106,9 +106,9 @@ def _requests(found: "Results", weights: Path, device: "torch.device", progress:
         with running_server(archive, Path(folder, "run"), start.beside(options)) as server:
             service = local_service(weights, Device(device.type))
             for endpoint in ("predictions", "explanations"):
-                found.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * found.repeats))
+                results.requests.append(requests.measure(service, server.inference_url, endpoint, 4 * results.repeats))
                 progress.advance(task)
-        found.start.append(start.measure(weights, options, Path(folder), found.repeats))
+        results.start.append(start.measure(weights, options, Path(folder), results.repeats))
         progress.advance(task)
 
 

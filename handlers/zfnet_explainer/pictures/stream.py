@@ -106,12 +106,12 @@ def decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(MOST_DECODERS, usable_cores()))
 
 
-def sampled(data: Path, split: str, found: Listing, count: int, seed: int, view: View | int) -> list[Decoded]:
+def sampled(data: Path, split: str, listing: Listing, count: int, seed: int, view: View | int) -> list[Decoded]:
     """At most `count` of the pictures, as the seed draws them; those that cannot be decoded are left out.
 
     Neighbours are drawn too: in the order of the files they would be of one class.
     """
-    drawn = random.Random(seed).sample(range(found.count), min(count, found.count))  # noqa: S311
+    drawn = random.Random(seed).sample(range(listing.count), min(count, listing.count))  # noqa: S311
     turns = {number: turn for turn, number in enumerate(drawn)}
     chosen = ((number, file) for number, file in enumerate(picture_files(data, split)) if number in turns)
     pictures = [picture for _, batch in decoded_batches(chosen, view, 64, lambda *_: None) for picture in batch]

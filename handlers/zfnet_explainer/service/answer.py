@@ -39,26 +39,26 @@ def in_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(HTTPStatus.OK, BINARY if headers else JSON, body, headers)
 
 
-def attempt(request_id: str, seen: Observation, step: Callable[[], T]) -> T | Answer:
+def attempt(request_id: str, observation: Observation, step: Callable[[], T]) -> T | Answer:
     """The step's result, or the answer that says why there is none."""
     try:
         return step()
     except Exception as error:
-        refused = refusal(request_id, seen, error)
-    refused.in_v2 |= seen.protocol == "v2"
+        refused = refusal(request_id, observation, error)
+    refused.in_v2 |= observation.protocol == "v2"
     return in_json(refused.answer(request_id), HTTPStatus(refused.status))
 
 
-def refusal(request_id: str, seen: Observation, error: Exception) -> RequestError:
+def refusal(request_id: str, observation: Observation, error: Exception) -> RequestError:
     """What a client is told of an exception; one that is no refusal is logged under the request's id."""
-    refused = error.detached() if isinstance(error, RequestError) else _internal(request_id, seen, error)
-    seen.errors.append(refused.code)
+    refused = error.detached() if isinstance(error, RequestError) else _internal(request_id, observation, error)
+    observation.errors.append(refused.code)
     return refused
 
 
-def _internal(request_id: str, seen: Observation, error: Exception) -> InternalError:
+def _internal(request_id: str, observation: Observation, error: Exception) -> InternalError:
     log.error("request %s failed", request_id, exc_info=error)
     # No memory left passes, whether torch's allocator says so, by another exception, or CUDA itself.
     failed = isinstance(error, torch.AcceleratorError)
-    seen.device_lost |= failed and getattr(error, "error_code", None) != OUT_OF_MEMORY
+    observation.device_lost |= failed and getattr(error, "error_code", None) != OUT_OF_MEMORY
     return InternalError("the server failed on this request; its log has the cause under this request id")

@@ -40,16 +40,18 @@ class Observation:
         yield
         self.seconds.append((stage, time.perf_counter() - start))
 
-    def explained(self, found: Explanation) -> None:
+    def explained(self, explanation: Explanation) -> None:
         """Add what one picture's explanation found."""
-        self.spent(found.seconds)
-        self.predicted.append(found.predictions[0])
-        if found.occlusion is not None:
-            self.positions += len(found.occlusion.squares)
-            self.drops.append(found.occlusion.drop)
-        if found.crosscheck is not None:
+        self.spent(explanation.seconds)
+        self.predicted.append(explanation.predictions[0])
+        if explanation.occlusion is not None:
+            self.positions += len(explanation.occlusion.squares)
+            self.drops.append(explanation.occlusion.drop)
+        if explanation.crosscheck is not None:
             self.crosschecks += [
-                (method, one.agrees) for method, one in found.crosscheck.agreements.items() if one.agrees is not None
+                (method, one.agrees)
+                for method, one in explanation.crosscheck.agreements.items()
+                if one.agrees is not None
             ]
 
 

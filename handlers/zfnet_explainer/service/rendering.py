@@ -10,14 +10,15 @@ from ..errors import RequestError, of_picture
 from ..explanation import Explanation
 from ..options import Options
 from ..pictures.view import Picture
-from ..wire import kserve, response
+from ..wire import response
 from ..wire.accept import MEDIA_TYPES
 from ..wire.arrays import npz
-from ..wire.outputs import check_outputs
 from ..wire.report import report
 from ..wire.request import Request
 from ..wire.rules import Rules
 from ..wire.sizes import bound_json, bound_npz, bound_tensors
+from ..wire.v2 import answers as v2
+from ..wire.v2.outputs import check_outputs
 from .answer import Answer, in_json, in_tensors, refusal
 from .observation import Observation
 
@@ -31,7 +32,7 @@ class Job:
     served: response.Served
     request: Request
     request_id: str
-    seen: Observation
+    observation: Observation
     options: Options
     images: bool
     explain: Callable[[Picture], Explanation]
@@ -39,9 +40,9 @@ class Job:
     def entry(self, picture: Picture) -> dict[str, Any]:
         """What JSON says of a picture."""
         found = self.explain(picture)
-        with self.seen.timed("encode"):
-            fields = response.explanation(self.served, picture, found, self.images)
-        seconds = {"decode": self.request.seconds, **found.seconds, "encode": self.seen.seconds[-1][1]}
+        with self.observation.timed("encode"):
+            fields = response.explained(self.served, picture, found, self.images)
+        seconds = {"decode": self.request.seconds, **found.seconds, "encode": self.observation.seconds[-1][1]}
         return response.stamped(self.served, self.request_id, seconds, fields)
 
 
@@ -59,7 +60,7 @@ class Renderer:
 
 
 def instances(
-    request: Request, request_id: str, seen: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
+    request: Request, request_id: str, observation: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
 ) -> Answer:
     """V1's list of entries, in which an instance that fails has its error.
 
@@ -72,7 +73,7 @@ def instances(
                 raise picture
             return entry(picture)
         except Exception as error:
-            return {"error": refusal(request_id, seen, error).payload(request_id)}
+            return {"error": refusal(request_id, observation, error).payload(request_id)}
 
     first = request.pictures[0]
     status = HTTPStatus.OK if request.sound or isinstance(first, Picture) else HTTPStatus(first.status)
@@ -85,7 +86,7 @@ def _plain(job: Job) -> Answer:
 
 
 def _v1(job: Job) -> Answer:
-    return instances(job.request, job.request_id, job.seen, "explanations", job.entry)
+    return instances(job.request, job.request_id, job.observation, "explanations", job.entry)
 
 
 def _v2(job: Job) -> Answer:
@@ -93,36 +94,36 @@ def _v2(job: Job) -> Answer:
     for number, picture in enumerate(pictures):
         with of_picture(number, len(pictures)):
             one = job.explain(picture)
-        with job.seen.timed("encode"):  # of all that was found this alone is held until the last is
-            found.append(kserve.explained(job.request, number, picture, one))
-    with job.seen.timed("encode"):
-        return in_tensors(*kserve.v2_explanations(job.served, job.request, found))
+        with job.observation.timed("encode"):  # of all that was found this alone is held until the last is
+            found.append(v2.explained(job.request, number, picture, one))
+    with job.observation.timed("encode"):
+        return in_tensors(*v2.explanations(job.served, job.request, found))
 
 
 def _file(content_type: str, encode: Callable[[Job, Picture, Explanation], bytes], job: Job) -> Answer:
     [picture] = job.request.sound
     found = job.explain(picture)
-    with job.seen.timed("encode"):
+    with job.observation.timed("encode"):
         return Answer(HTTPStatus.OK, content_type, encode(job, picture, found))
 
 
-def _npz(_: Job, picture: Picture, found: Explanation) -> bytes:
-    return npz(picture, found)
+def _npz(_: Job, picture: Picture, explanation: Explanation) -> bytes:
+    return npz(picture, explanation)
 
 
-def _png(job: Job, _: Picture, found: Explanation) -> bytes:
+def _png(job: Job, _: Picture, explanation: Explanation) -> bytes:
     from ..pictures.drawing.figure import (
         panel,  # draws with matplotlib, which a worker that never draws need not import
     )
 
-    return panel(found, job.served.record)
+    return panel(explanation, job.served.record)
 
 
-def _html(job: Job, picture: Picture, found: Explanation) -> bytes:
-    fields = response.described(job.served, picture, found, images=False)
-    seconds = {"decode": job.request.seconds, **found.seconds}
+def _html(job: Job, picture: Picture, explanation: Explanation) -> bytes:
+    fields = response.described(job.served, picture, explanation, images=False)
+    seconds = {"decode": job.request.seconds, **explanation.seconds}
     answer = response.stamped(job.served, job.request_id, seconds, fields)
-    return report(answer, job.options, _png(job, picture, found))
+    return report(answer, job.options, _png(job, picture, explanation))
 
 
 def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:

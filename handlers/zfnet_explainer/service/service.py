@@ -17,12 +17,13 @@ from ..net.precision import supported_precisions
 from ..options import Options
 from ..pictures.samples import Sample
 from ..pictures.view import Picture
-from ..wire import kserve, response
+from ..wire import response
 from ..wire.options import explain_options, predict_options
 from ..wire.origin import check_origin
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
 from ..wire.rules import Rules, bound_together
+from ..wire.v2 import answers as v2
 from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
 from .rendering import HTML, RENDERERS, Job, instances
@@ -85,37 +86,39 @@ class Service:
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
         """Answer a batch in order, one answer a request; its predictions share one pass through the net."""
         start = time.perf_counter()
-        seen = [Observation(endpoint(one)) for one in incoming]
-        requests = [attempt(i, s, partial(self._read, one, s)) for one, i, s in zip(incoming, ids, seen, strict=True)]
+        observations = [Observation(endpoint(one)) for one in incoming]
+        requests = [
+            attempt(i, o, partial(self._read, one, o)) for one, i, o in zip(incoming, ids, observations, strict=True)
+        ]
         scores = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
         answers = [
-            r if isinstance(r, Answer) else attempt(i, s, partial(self._respond, r, i, scores, s))
-            for r, i, s in zip(requests, ids, seen, strict=True)
+            r if isinstance(r, Answer) else attempt(i, o, partial(self._respond, r, i, scores, o))
+            for r, i, o in zip(requests, ids, observations, strict=True)
         ]
         for answer, i in zip(answers, ids, strict=True):
             log.info("request %s: %d, %d bytes", i, answer.status, len(answer.body))
-        self._report(seen, answers, time.perf_counter() - start)
+        self._report(observations, answers, time.perf_counter() - start)
         return answers
 
-    def _report(self, seen: list[Observation], answers: list[Answer], seconds: float) -> None:
+    def _report(self, observations: list[Observation], answers: list[Answer], seconds: float) -> None:
         """Tell the observer; its failure costs no answer."""
-        for one, answer in zip(seen, answers, strict=True):
+        for one, answer in zip(observations, answers, strict=True):
             one.status = answer.status.value
             self.device_lost |= one.device_lost
         try:
-            self.observer(seen, seconds)
+            self.observer(observations, seconds)
         except Exception:
-            log.exception("%d requests were answered but not counted", len(seen))
+            log.exception("%d requests were answered but not counted", len(observations))
 
-    def _read(self, incoming: Incoming, seen: Observation) -> Request | Answer:
+    def _read(self, incoming: Incoming, observation: Observation) -> Request | Answer:
         check_origin(incoming.header, self.allowed_origin)
         if incoming.wants_page:
-            seen.protocol = "page"
+            observation.protocol = "page"
             crop = self.served.record.preprocessing.crop
             return Answer(HTTPStatus.OK, HTML, page(self.served.name, self.rules, self.samples, crop))
         request = read(incoming, self.served.record.preprocessing)
-        seen.protocol = request.protocol
-        seen.spent({"decode": request.seconds})
+        observation.protocol = request.protocol
+        observation.spent({"decode": request.seconds})
         return request
 
     def _score_together(self, requests: list[Request]) -> Scores:
@@ -135,22 +138,22 @@ class Service:
             rows = list(self.run(work, Priority.URGENT))
         return Scores(dict(zip(pictures, rows, strict=True)), time.perf_counter() - start)
 
-    def _respond(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
+    def _respond(self, request: Request, request_id: str, scores: Scores, observation: Observation) -> Answer:
         if request.explain:
-            return self.run(partial(self._explain, request, request_id, seen), Priority.LOW)
-        answer = self._predict(request, request_id, scores, seen)
+            return self.run(partial(self._explain, request, request_id, observation), Priority.LOW)
+        answer = self._predict(request, request_id, scores, observation)
         return self._bounded(answer, "fewer pictures" + " or a smaller `top_k`" * (request.protocol != "v2"))
 
-    def _predict(self, request: Request, request_id: str, scores: Scores, seen: Observation) -> Answer:
+    def _predict(self, request: Request, request_id: str, scores: Scores, observation: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)
         if any(p not in scores.rows for p in request.sound):
             scores = self._score([request])
         if request.sound:
-            seen.spent({"predict": scores.seconds})
-        seen.predicted += [ranked(scores.rows[p])[0] for p in request.sound]
+            observation.spent({"predict": scores.seconds})
+        observation.predicted += [ranked(scores.rows[p])[0] for p in request.sound]
         if request.protocol == "v2":
             rows = [scores.rows[p] for p in request.sound]
-            return in_tensors(*kserve.v2_predictions(self.served, request, rows))
+            return in_tensors(*v2.predictions(self.served, request, rows))
 
         def entry(picture: Picture) -> dict[str, Any]:
             seconds = {"decode": request.seconds, "predict": scores.seconds}
@@ -158,14 +161,14 @@ class Service:
             return response.stamped(self.served, request_id, seconds, {"predictions": found})
 
         if request.protocol == "v1":
-            return instances(request, request_id, seen, "predictions", entry)
+            return instances(request, request_id, observation, "predictions", entry)
         return in_json(entry(request.sound[0]))
 
-    def _explain(self, request: Request, request_id: str, seen: Observation) -> Answer:
+    def _explain(self, request: Request, request_id: str, observation: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
         options, shown = explain_options(request.options, accept, self.rules, request.protocol)
         chosen = RENDERERS[request.protocol, shown.format]
-        seen.methods = "+".join(sorted(options.methods))
+        observation.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)
         chosen.check(request, options, self.rules, self.limits.max_response_bytes)
         if request.protocol == "v2" and options.contrast is not None:
@@ -173,10 +176,10 @@ class Service:
 
         def explain(picture: Picture) -> Explanation:
             found = self.explainer.explain(picture.pixels, options)
-            seen.explained(found)
+            observation.explained(found)
             return found
 
-        answer = chosen.render(Job(self.served, request, request_id, seen, options, shown.images, explain))
+        answer = chosen.render(Job(self.served, request, request_id, observation, options, shown.images, explain))
         return self._bounded(answer, chosen.too_large)
 
     def _check_contrasts(self, pictures: list[Picture], options: Options) -> None:

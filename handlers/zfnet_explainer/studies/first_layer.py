@@ -39,13 +39,13 @@ def first_layer(chain: Chain) -> FirstLayer:
     )
 
 
-def first_layer_table(found: FirstLayer) -> Table:
+def first_layer_table(layer: FirstLayer) -> Table:
     """What was measured, beside what white noise would have."""
     rows = (
-        ("filters", f"{found.filters}", ""),
-        ("largest over the median one", f"{found.dominance:.2f}", ""),
-        ("energy at high frequencies, across or down", percent(found.high), "77 %"),
-        ("energy at high frequencies, across and down", percent(found.diagonal), "27 %"),
+        ("filters", f"{layer.filters}", ""),
+        ("largest over the median one", f"{layer.dominance:.2f}", ""),
+        ("energy at high frequencies, across or down", percent(layer.high), "77 %"),
+        ("energy at high frequencies, across and down", percent(layer.diagonal), "27 %"),
     )
     note = (
         "Largest: by root mean square. High: a quarter of a cycle a pixel or more. A fine grating is high in one "

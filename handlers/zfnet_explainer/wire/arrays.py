@@ -57,28 +57,28 @@ CONTRAST: Mapping[str, Callable[[Contrast], Any]] = {
 DEVIATION = "max_deviation"  # of maps and log odds, where they are not exact
 
 
-def arrays(picture: Picture, found: Explanation) -> Arrays:
+def arrays(picture: Picture, explanation: Explanation) -> Arrays:
     """The arrays of an explanation and what one needs to read them, float32 or int64, by their paths in JSON."""
-    named = {"probabilities": _array(found.probabilities)} | _read("", PICTURE, picture, found)
-    for part in found.deconv or ():
+    named = {"probabilities": _array(explanation.probabilities)} | _read("", PICTURE, picture, explanation)
+    for part in explanation.deconv or ():
         for one in part.features:
             named |= _read(f"deconv.{part.layer}.{one.feature}.", MAP, part, one)
-    if found.occlusion is not None:
-        named |= _read("occlusion.", OCCLUSION, found.occlusion)
-        if found.occlusion.contrast is not None:
-            named |= _read("occlusion.contrast.", CONTRAST, found.occlusion.contrast)
-            named |= _deviation("occlusion.contrast.", found.occlusion.contrast)
-        named |= _deviation("occlusion.", found.occlusion)
-    if found.crosscheck is not None:
-        for method, agreement in found.crosscheck.agreements.items():
+    if explanation.occlusion is not None:
+        named |= _read("occlusion.", OCCLUSION, explanation.occlusion)
+        if explanation.occlusion.contrast is not None:
+            named |= _read("occlusion.contrast.", CONTRAST, explanation.occlusion.contrast)
+            named |= _deviation("occlusion.contrast.", explanation.occlusion.contrast)
+        named |= _deviation("occlusion.", explanation.occlusion)
+    if explanation.crosscheck is not None:
+        for method, agreement in explanation.crosscheck.agreements.items():
             named[f"crosscheck.{method}.max_relative_difference"] = _array(agreement.max_relative_difference)
     return named
 
 
-def npz(picture: Picture, found: Explanation) -> bytes:
+def npz(picture: Picture, explanation: Explanation) -> bytes:
     """All arrays in one compressed file that loads with `allow_pickle=False`."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays(picture, found))
+    np.savez_compressed(buffer, allow_pickle=False, **arrays(picture, explanation))
     return buffer.getvalue()
 
 

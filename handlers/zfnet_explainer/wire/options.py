@@ -1,6 +1,6 @@
 """Options as clients write them -> checked values: one table of what there is, and what limits them together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from ..options import METHODS, Options
 from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
 from .rules import MAX_PROJECTIONS, Rules, bound_squares
-from .values import Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values
+from .values import Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values, as_text
 
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
@@ -149,6 +149,16 @@ def default_values(rules: Rules) -> dict[str, Values]:
         found[option.name] = option.values(known)
         known.checked[option.name] = found[option.name].default
     return found
+
+
+def as_written(options: Options) -> Iterator[tuple[str, str]]:
+    """Checked options as a client would write them, but for those of methods that were not asked for."""
+    values = vars(options) | {"layer": options.layers, "crosscheck": "captum" if options.crosscheck else "none"}
+    excluded = "feature" if options.feature is None else "features"
+    for option in OPTIONS:
+        name, asked = option.name, option.method is None or option.method in options.methods
+        if name in values and name != excluded and asked and values[name] is not None:
+            yield name, as_text(values[name])
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], route: str, protocol: str) -> None:

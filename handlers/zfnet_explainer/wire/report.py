@@ -8,6 +8,7 @@ from typing import Any
 
 from ..options import Options
 from .layout import layout
+from .options import as_written
 
 VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}
 
@@ -54,7 +55,7 @@ def _sections(answer: Answer, options: Options, made: str) -> Iterator[Section]:
         yield _classes(answer["occlusion"]["classes"])
     if "deconv" in answer:
         yield from _deconv(answer["deconv"]["layers"])
-    yield Section("Options", _options(options), folded=True)
+    yield Section("Options", list(as_written(options)), folded=True)
     yield Section("Conventions", _conventions(answer), folded=True)
     yield Section("Model and request", _provenance(answer, made), folded=True)
 
@@ -190,27 +191,6 @@ def _crosscheck(found: Answer) -> Section:
         if method in found
     ]  # fmt: skip
     return Section(f"Cross-check with {found['library']} {found['version']}", rows)
-
-
-def _options(options: Options) -> Rows:
-    """The options as a client would write them, those of methods that were not asked for left out."""
-    rows: list[tuple[str, object]] = [
-        ("top_k", options.top_k),
-        ("methods", ",".join(sorted(options.methods))),
-        ("target", "the predicted class" if options.target is None else options.target),
-    ]
-    if "deconv" in options.methods:
-        rows.append(("layer", ",".join(map(str, options.layers))))
-        if options.feature is None:
-            rows.append(("features", options.features))
-        else:
-            rows.append(("feature", ",".join(map(str, options.feature))))
-        rows.append(("others", options.others))
-    if "occlusion" in options.methods:
-        if options.contrast is not None:
-            rows.append(("contrast", options.contrast))
-        rows += [(name, getattr(options, name)) for name in ("window", "stride", "fill", "precision")]
-    return [*rows, ("crosscheck", "captum" if options.crosscheck else "none")]
 
 
 def _conventions(answer: Answer) -> Rows:

@@ -10,12 +10,13 @@ from ..errors import MalformedBody, RequestError, UnsupportedEncoding, UnusableO
 from ..messages import printable
 from ..pictures.view import Picture, View
 from .accept import accepted_format
-from .binary import LENGTH_HEADER, split
 from .body import json_of_form, unpacked
 from .document import HOW, as_bytes, given_twice, parameters, parse
 from .encoded import decode_picture
 from .v1 import v1_pictures
-from .v2 import Wanted, split_parameters, v2_pictures, wanted
+from .v2.binary import LENGTH_HEADER, split
+from .v2.pictures import v2_pictures
+from .v2.wanted import Wanted, split_parameters, wanted
 
 HEADER_PREFIX = "x-explain-"
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

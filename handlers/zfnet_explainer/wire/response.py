@@ -73,15 +73,15 @@ def stamped(served: Served, request_id: str, seconds: Mapping[str, float], field
     return {"request_id": request_id, "model": served.model(), **fields, "timing_ms": timing}
 
 
-def explanation(served: Served, picture: Picture, found: Explanation, images: bool) -> dict[str, Any]:
+def explained(served: Served, picture: Picture, explanation: Explanation, images: bool) -> dict[str, Any]:
     """The JSON answer of /explanations, without the fields that belong to the request."""
-    answer = described(served, picture, found, images)
-    if found.occlusion is not None:
-        answer["occlusion"]["by_class"] = _by_class(served, found, found.occlusion)
+    answer = described(served, picture, explanation, images)
+    if explanation.occlusion is not None:
+        answer["occlusion"]["by_class"] = _by_class(served, explanation, explanation.occlusion)
     return answer
 
 
-def described(served: Served, picture: Picture, found: Explanation, images: bool) -> dict[str, Any]:
+def described(served: Served, picture: Picture, explanation: Explanation, images: bool) -> dict[str, Any]:
     """That answer without the grids of the predicted classes, which a report does not tell."""
     answer: dict[str, Any] = {
         "image": {
@@ -90,18 +90,18 @@ def described(served: Served, picture: Picture, found: Explanation, images: bool
             "crop": asdict(picture.crop),
             "preprocessing": asdict(served.record.preprocessing),
         },
-        "predictions": predictions(served, found.predictions),
-        "target": served.entry(found.target),
+        "predictions": predictions(served, explanation.predictions),
+        "target": served.entry(explanation.target),
     }
-    if found.deconv is not None:
+    if explanation.deconv is not None:
         answer["deconv"] = {
-            "layers": [_layer(served, part, found, images) for part in found.deconv],
+            "layers": [_layer(served, part, explanation, images) for part in explanation.deconv],
             "conventions": deconvnet.CONVENTIONS,
         }
-    if found.occlusion is not None:
-        answer["occlusion"] = _occlusion(served, found, found.occlusion, images)
-    if found.crosscheck is not None:
-        answer["crosscheck"] = _crosscheck(served, found.crosscheck)
+    if explanation.occlusion is not None:
+        answer["occlusion"] = _occlusion(served, explanation, explanation.occlusion, images)
+    if explanation.crosscheck is not None:
+        answer["crosscheck"] = _crosscheck(served, explanation.crosscheck)
     return answer | {"notes": (CLOSED.format(classes=len(served.record.classes)), *NOTES)}
 
 
@@ -110,21 +110,21 @@ def json_bytes(answer: dict[str, Any]) -> bytes:
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _layer(served: Served, part: LayerProjections, found: Explanation, images: bool) -> dict[str, Any]:
+def _layer(served: Served, part: LayerProjections, explanation: Explanation, images: bool) -> dict[str, Any]:
     features = [
-        _feature(part.ranks[feature.feature], feature, found, images)
+        _feature(part.ranks[feature.feature], feature, explanation, images)
         | {"others": [_other(served, other, images) for other in part.others.get(feature.feature, ())]}
         for feature in part.features
     ]
     return {"layer": part.layer, "maps": part.maps, "size": part.size, "features": features}
 
 
-def _feature(rank: int, feature: Feature, found: Explanation, images: bool) -> dict[str, Any]:
+def _feature(rank: int, feature: Feature, explanation: Explanation, images: bool) -> dict[str, Any]:
     pictures = {}
     if images:
         pictures = {
             "projection": _png(projection_pixels(feature.projection, feature.receptive_field)),
-            "patch": _png(patch_pixels(found.pixels, feature.receptive_field)),
+            "patch": _png(patch_pixels(explanation.pixels, feature.receptive_field)),
         }
     return {
         "rank": rank,
@@ -142,7 +142,7 @@ def _other(served: Served, other: Other, images: bool) -> dict[str, Any]:
     return {**pictures, "activation": other.activation, "source": other.source, "synset": other.synset, "label": label}
 
 
-def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool) -> dict[str, Any]:
+def _occlusion(served: Served, explanation: Explanation, maps: Occlusion, images: bool) -> dict[str, Any]:
     squares = maps.squares
     worst, best = float(maps.target_probability[maps.worst]), float(maps.target_probability[maps.best])
     answer: dict[str, Any] = {
@@ -174,19 +174,19 @@ def _occlusion(served: Served, found: Explanation, maps: Occlusion, images: bool
     if maps.contrast is not None:
         answer["contrast"] = _contrast(served, maps, maps.contrast)
     if images:
-        height, width = found.pixels.shape[:2]
+        height, width = explanation.pixels.shape[:2]
         answer["images"] = {name: _png(shown) for name, shown in occlusion_pixels(maps, height, width).items()}
     return answer
 
 
-def _by_class(served: Served, found: Explanation, maps: Occlusion) -> list[dict[str, Any]]:
+def _by_class(served: Served, explanation: Explanation, maps: Occlusion) -> list[dict[str, Any]]:
     return [
         {
             **served.class_names(p.class_index),
             "unoccluded": p.probability,
             "probability": maps.probability(p.class_index),
         }
-        for p in found.predictions
+        for p in explanation.predictions
     ]
 
 

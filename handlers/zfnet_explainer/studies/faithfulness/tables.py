@@ -14,15 +14,15 @@ def explanation_tables(found: Explanations) -> list[Table]:
     return [_areas(found), _differences(found), _falls(found), _randomisation(found), *curves]
 
 
-def contrast_tables(found: Contrasts) -> list[Table]:
+def contrast_tables(contrasts: Contrasts) -> list[Table]:
     rows = [
         (fill, ROWS[other].format(result.images), result)
-        for fill, by_other in found.results.items()
+        for fill, by_other in contrasts.results.items()
         for other, result in by_other.items()
     ]
     note = (
-        f"{found.images} pictures of {len(found.classes)} classes, of which the net gets {found.wrong} wrong; "
-        f"{percent(found.share, 0)} of the cells are covered each time. In brackets: the 95 % interval."
+        f"{contrasts.images} pictures of {len(contrasts.classes)} classes, of which the net gets {contrasts.wrong} "
+        f"wrong; {percent(contrasts.share, 0)} of the cells are covered each time. In brackets: the 95 % interval."
     )
     return [
         Table(

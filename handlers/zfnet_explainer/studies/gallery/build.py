@@ -80,11 +80,11 @@ class _Work:
     """What one build does; every finished step is on disk before the next begins."""
 
     def __init__(
-        self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, found: Listing,
+        self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, listing: Listing,
         made: dict[str, Any], progress: Progress, tolerance: Tolerance,
     ) -> None:  # fmt: skip
         self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
-        self.plan, self.found, self.made, self.progress = plan, found, made, progress
+        self.plan, self.listing, self.made, self.progress = plan, listing, made, progress
         self.unreadable = ""  # the last picture of which that was told
         self.tolerance = tolerance
 
@@ -109,10 +109,10 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             search = Search(self.checkpoint.chain.map_counts)
-        task = self.progress.add_task("searching", total=self.found.count, completed=search.files)
+        task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)
 
         def save(done: Search) -> None:
-            self.tolerance.check(done.files - done.classes.total(), self.found.count, self.unreadable)
+            self.tolerance.check(done.files - done.classes.total(), self.listing.count, self.unreadable)
             done.save(state, self.made)
             self.progress.update(task, completed=done.files)
 

@@ -76,15 +76,15 @@ def _invariance(found: Sequence[Moved], pictures: int) -> Table:
     )
 
 
-def _exaggeration(found: Exaggeration) -> Table:
-    regions = {"the picture's own": found.own, "another picture's": found.anothers}
+def _exaggeration(exaggeration: Exaggeration) -> Table:
+    regions = {"the picture's own": exaggeration.own, "another picture's": exaggeration.anothers}
     return Table(
         "exaggeration",
         "Exaggeration: how much of a projection lies where the class is recognised?",
         ("most sensitive region", "share of the projection's energy", "share if it were spread evenly", "ratio"),
         tuple((name, *_shares(shares)) for name, shares in regions.items()),
-        f"Strongest map of the last layer in each of {found.pictures} pictures; the region is the union of the tenth "
-        "of the occlusion squares that lower the predicted class's probability most.",
+        f"Strongest map of the last layer in each of {exaggeration.pictures} pictures; the region is the union of the "
+        "tenth of the occlusion squares that lower the predicted class's probability most.",
     )
 
 

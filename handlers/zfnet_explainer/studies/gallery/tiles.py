@@ -122,11 +122,11 @@ def _saved(sheet: DrawnSheet | None, folder: Path, name: str) -> dict[str, str] 
     return None if sheet is None else {"file": name, "sha256": sheet.save(folder / name)}
 
 
-def _entry(found: Strongest) -> dict[str, Any]:
-    box = found.box
+def _entry(strongest: Strongest) -> dict[str, Any]:
+    box = strongest.box
     return {
-        "activation": float(f"{found.activation:.6g}"),
-        "source": found.source,
-        "class": found.folder,
+        "activation": float(f"{strongest.activation:.6g}"),
+        "source": strongest.source,
+        "class": strongest.folder,
         "box": [box.top, box.left, box.bottom, box.right],
     }

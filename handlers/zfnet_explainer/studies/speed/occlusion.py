@@ -131,8 +131,8 @@ def laid_by_captum(grid: Squares, size: int) -> int:
     return (-(-(size - grid.window) // grid.stride) + 1) ** 2
 
 
-def _deviations(found: OcclusionMaps, expected: OcclusionMaps) -> tuple[float, float]:
+def _deviations(maps: OcclusionMaps, expected: OcclusionMaps) -> tuple[float, float]:
     """Largest difference of the logits over the largest logit, and of the probabilities."""
-    logits = (found.logits - expected.logits).abs().max() / expected.logits.abs().max()
-    before, after = (probabilities(maps.logits, 1) for maps in (expected, found))
+    logits = (maps.logits - expected.logits).abs().max() / expected.logits.abs().max()
+    before, after = (probabilities(one.logits, 1) for one in (expected, maps))
     return float(logits), float((after - before).abs().max())

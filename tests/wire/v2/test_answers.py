@@ -12,10 +12,10 @@ from tests.served import RECORD, sent, service
 from zfnet_explainer.errors import MalformedBody
 from zfnet_explainer.explanation import Explanation, FloatArray, ranked
 from zfnet_explainer.pictures.view import Crop, Picture
-from zfnet_explainer.wire.kserve import Explained, explained, v2_explanations, v2_predictions
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served
-from zfnet_explainer.wire.v2 import Wanted
+from zfnet_explainer.wire.v2.answers import Explained, explained, explanations, predictions
+from zfnet_explainer.wire.v2.wanted import Wanted
 
 SERVED = Served("zfnet", "1.0", "cpu", RECORD)
 PICTURE = Picture(np.zeros((4, 4, 3), np.uint8), 8, 4, Crop(0, 2, 4, 4))
@@ -56,7 +56,7 @@ def outputs(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_predictions() -> None:
-    assert said(v2_predictions(SERVED, request(request_id="a-1"), ROWS)) == {
+    assert said(predictions(SERVED, request(request_id="a-1"), ROWS)) == {
         "model_name": "zfnet",
         "model_version": "1.0",
         "id": "a-1",
@@ -73,12 +73,12 @@ def test_predictions() -> None:
 
 
 def test_an_id_that_was_not_sent_is_not_answered() -> None:
-    assert set(said(v2_predictions(SERVED, request(), ROWS))) == {"model_name", "model_version", "outputs"}
+    assert set(said(predictions(SERVED, request(), ROWS))) == {"model_name", "model_version", "outputs"}
 
 
 def test_only_the_outputs_that_were_asked_for() -> None:
-    assert list(outputs(said(v2_predictions(SERVED, request("classes"), ROWS)))) == ["classes"]
-    both = said(v2_predictions(SERVED, request("classes", "probabilities"), ROWS))
+    assert list(outputs(said(predictions(SERVED, request("classes"), ROWS)))) == ["classes"]
+    both = said(predictions(SERVED, request("classes", "probabilities"), ROWS))
     assert list(outputs(both)) == ["probabilities", "classes"]
 
 
@@ -87,12 +87,12 @@ def test_an_output_that_is_not_there(name: str) -> None:
     with pytest.raises(
         MalformedBody, match=r"^there is no output `.{0,60}`; there are probabilities, classes$"
     ) as caught:
-        v2_predictions(SERVED, request("classes", name), ROWS)
+        predictions(SERVED, request("classes", name), ROWS)
     assert caught.value.message.isprintable()
 
 
 def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before() -> None:
-    one = outputs(said(v2_explanations(SERVED, request(), all_explained(request()))))
+    one = outputs(said(explanations(SERVED, request(), all_explained(request()))))
     assert {name: (t["datatype"], t["shape"]) for name, t in one.items()} == {
         "probabilities": ("FP32", [1, 3]),
         "classes": ("BYTES", [3]),
@@ -102,7 +102,7 @@ def test_one_explanations_tensors_have_the_npz_names_and_several_a_number_before
     assert [one[f"image.crop.{side}"]["data"] for side in ("top", "left", "height", "width")] == [[0], [2], [4], [4]]
     assert (one["target.class_index"]["data"], one["target.probability"]["data"]) == ([0], [0.5])
     several = request(pictures=2)
-    two = outputs(said(v2_explanations(SERVED, several, all_explained(several))))
+    two = outputs(said(explanations(SERVED, several, all_explained(several))))
     names = [name for name in one if name not in ("probabilities", "classes")]
     assert list(two) == ["probabilities", "classes", *(f"{n}.{name}" for n in (0, 1) for name in names)]
     assert two["probabilities"]["data"] == [*ROWS[0], *ROWS[1]]
@@ -112,7 +112,7 @@ def test_of_an_explanation_only_what_is_wanted_is_held() -> None:
     asked = request("1.target.probability", pictures=2)
     first, second = all_explained(asked)
     assert [tensor.name for tensor in (*first.tensors, *second.tensors)] == ["1.target.probability"]
-    assert list(outputs(said(v2_explanations(SERVED, asked, [first, second])))) == ["1.target.probability"]
+    assert list(outputs(said(explanations(SERVED, asked, [first, second])))) == ["1.target.probability"]
 
 
 def test_a_whole_explanation() -> None:

@@ -6,11 +6,11 @@ Which maps of a layer are the strongest is for the net to say: where the options
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from ..errors import MalformedBody
-from ..messages import printable
-from ..options import Options
-from .arrays import CONTRAST, DEVIATION, MAP, OCCLUSION, PICTURE
-from .rules import Rules
+from ...errors import MalformedBody
+from ...messages import printable
+from ...options import Options
+from ..arrays import CONTRAST, DEVIATION, MAP, OCCLUSION, PICTURE
+from ..rules import Rules
 
 SHARED = ("probabilities", "classes")
 

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..explanation import Explanation, FloatArray
-from ..pictures.view import Picture
-from .arrays import arrays
+from ...explanation import Explanation, FloatArray
+from ...pictures.view import Picture
+from ..arrays import arrays
+from ..request import Request
+from ..response import Served
 from .binary import LENGTH_HEADER, joined, packed
 from .outputs import SHARED, refuse_absent, unknown_output
-from .request import Request
-from .response import Served
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
 
 
 @dataclass(frozen=True)
-class Tensor:
+class NamedTensor:
     """A named tensor: numbers, float32 or int64, or texts."""
 
     name: str
@@ -37,7 +37,7 @@ class Tensor:
         return self.values.reshape(-1) if isinstance(self.values, np.ndarray) else self.values
 
 
-def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> tuple[bytes, dict[str, str]]:
+def predictions(served: Served, request: Request, rows: list[FloatArray]) -> tuple[bytes, dict[str, str]]:
     """`probabilities` FP32 [n, classes] and `classes` BYTES [classes], the labels in the same order.
 
     Body and headers of the answer: with tensors in binary a header says where the JSON ends. Raises MalformedBody for
@@ -46,7 +46,7 @@ def v2_predictions(served: Served, request: Request, rows: list[FloatArray]) -> 
     unknown = next((name for name in request.wanted.tensors if name not in SHARED), None)
     if unknown is not None:
         raise unknown_output(unknown, SHARED)
-    return _answer(served, request, [Tensor("probabilities", np.stack(rows)), _classes(served)])
+    return _answer(served, request, [NamedTensor("probabilities", np.stack(rows)), _classes(served)])
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,26 @@ class Explained:
     """The tensors of one picture that are wanted, and the names of all that there are."""
 
     probabilities: FloatArray
-    tensors: list[Tensor]
+    tensors: list[NamedTensor]
     names: list[str]
 
 
-def explained(request: Request, number: int, picture: Picture, found: Explanation) -> Explained:
+def explained(request: Request, number: int, picture: Picture, explanation: Explanation) -> Explained:
     """The arrays of the npz answer; `<number>.` precedes their names where the request has several pictures."""
     prefix = f"{number}." if len(request.sound) > 1 else ""
-    named = {prefix + name: values for name, values in arrays(picture, found).items() if name != "probabilities"}
-    kept = [Tensor(name, values) for name, values in named.items() if request.wanted.has(name)]
-    return Explained(found.probabilities, kept, list(named))
+    named = {prefix + name: values for name, values in arrays(picture, explanation).items() if name != "probabilities"}
+    kept = [NamedTensor(name, values) for name, values in named.items() if request.wanted.has(name)]
+    return Explained(explanation.probabilities, kept, list(named))
 
 
-def v2_explanations(served: Served, request: Request, found: Sequence[Explained]) -> tuple[bytes, dict[str, str]]:
-    """As `v2_predictions`, and the tensors of every picture."""
-    shared = [Tensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
+def explanations(served: Served, request: Request, found: Sequence[Explained]) -> tuple[bytes, dict[str, str]]:
+    """As `predictions`, and the tensors of every picture."""
+    shared = [NamedTensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
     refuse_absent(request.wanted.tensors, {*SHARED, *(name for one in found for name in one.names)})
     return _answer(served, request, [*shared, *(tensor for one in found for tensor in one.tensors)])
 
 
-def _answer(served: Served, request: Request, tensors: list[Tensor]) -> tuple[bytes, dict[str, str]]:
+def _answer(served: Served, request: Request, tensors: list[NamedTensor]) -> tuple[bytes, dict[str, str]]:
     wanted = request.wanted
     outputs, binary = [], []
     for tensor in tensors:
@@ -93,5 +93,5 @@ def _answer(served: Served, request: Request, tensors: list[Tensor]) -> tuple[by
     return body, {LENGTH_HEADER: str(length)} if binary else {}
 
 
-def _classes(served: Served) -> Tensor:
-    return Tensor("classes", [c.label for c in served.record.classes])
+def _classes(served: Served) -> NamedTensor:
+    return NamedTensor("classes", [c.label for c in served.record.classes])

@@ -8,9 +8,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from ..errors import MalformedBody
-from ..messages import printable
-from .document import MAX_INSTANCES
+from ...errors import MalformedBody
+from ...messages import printable
+from ..document import MAX_INSTANCES
 
 LENGTH_HEADER = "Inference-Header-Content-Length"  # bytes of the JSON, in requests and in answers
 PREFIX = struct.Struct("<I")  # an element of BYTES begins with its length

@@ -15,8 +15,8 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 from tests.samples import encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.errors import MalformedBody, RequestError
-from zfnet_explainer.wire.binary import LENGTH_HEADER, elements, packed
 from zfnet_explainer.wire.request import Request, read
+from zfnet_explainer.wire.v2.binary import LENGTH_HEADER, elements, packed
 
 SIZE = 224
 TEXTS = [b"", b"a", "é".encode(), bytes(range(256)), bytes(70_000)]
