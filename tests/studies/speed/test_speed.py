@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +20,17 @@ from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import save
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.service.answer import Answer
-from zfnet_explainer.studies.speed import contenders, machine, occlusion, projections, requests, results, rivals, start
+from zfnet_explainer.studies.speed import (
+    contenders,
+    interleaved,
+    machine,
+    occlusion,
+    projections,
+    requests,
+    results,
+    rivals,
+    start,
+)
 from zfnet_explainer.studies.speed.floor import multiply_adds
 from zfnet_explainer.studies.speed.memory import of_first_map
 from zfnet_explainer.studies.speed.requests import RequestsRow, fresh_pictures
@@ -82,7 +92,7 @@ def no_memory(*_: object) -> int:
     return MEMORY
 
 
-def clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType, *times: float) -> None:
+def clock(monkeypatch: pytest.MonkeyPatch, *times: float) -> None:
     """Works are done, and are said to have taken these seconds, one after the other."""
     left = iter(times)
 
@@ -90,7 +100,8 @@ def clock(monkeypatch: pytest.MonkeyPatch, module: ModuleType, *times: float) ->
         work()
         return next(left)
 
-    monkeypatch.setattr(module, "seconds", seconds)
+    for module in (occlusion, interleaved):
+        monkeypatch.setattr(module, "seconds", seconds)
 
 
 HERE = machine.Machine("here", None, 1, "", "", "", {"float32": 1.0, "bfloat16": 2.0})
@@ -101,8 +112,8 @@ def test_the_ways_find_the_same_and_their_times_are_for_the_same_squares(monkeyp
     monkeypatch.setitem(occlusion.SAMPLE, "cpu", 9)
     monkeypatch.setitem(contenders.CAPTUM_BATCHES, "cpu", (2, 5))
     monkeypatch.setattr(occlusion, "of_first_map", no_memory)
-    batches, rounds = (8.0, 7.0), ((1, 2, 4, 16), (9, 9, 9, 9), (0, 1, 1, 8))
-    clock(monkeypatch, occlusion, *batches, *(time for times in rounds for time in times))
+    batches, first, rounds = (8, 7), (100, 100, 100, 100), ((1, 2, 4, 16), (9, 9, 9, 9), (0, 1, 1, 8))
+    clock(monkeypatch, *batches, *first, *(time for times in rounds for time in times))
     row = occlusion.measure(small, occlusion.Case("small", 10, 5, "float32"), HERE, CPU, repeats=3)
     assert (row.positions, row.captum_batch) == (36, 5)
     assert (row.incremental, row.full) == (1, 2 * 36 / 9)
@@ -119,7 +130,7 @@ def test_the_floor_is_that_of_the_peak_in_the_cases_precision(monkeypatch: pytes
     multiplications = 68 * 68 * (4 * 3 * 9) + 49 * (4 * 16 * 16 * 12 + 12 * 5)
     row = occlusion.measure(small, occlusion.Case("small", 8, 4, "float32"), HERE, CPU, repeats=1)
     assert row.floor == pytest.approx(2 * multiplications / 1e9)
-    clock(monkeypatch, occlusion, 3, 1, 1, 1, 5)
+    clock(monkeypatch, *[100] * 5, 3, 1, 1, 1, 5)
     row = occlusion.measure(small, occlusion.Case("small", 8, 4, "bfloat16"), HERE, CPU, repeats=1)
     assert row.floor == pytest.approx(multiplications / 1e9)
     assert (row.incremental, row.float32) == (3, 5), "a reduced precision is compared with float32"
@@ -161,7 +172,7 @@ def test_projections_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(NeuronDeconvolution, "attribute", counted)
-    clock(monkeypatch, projections, 1, 10, 3, 30, 2, 60)
+    clock(monkeypatch, 100, 100, 1, 10, 3, 30, 2, 60)
     on = contenders.timed(SMALL["like_zfnet"](0), CPU, torch.float32)
     row = projections.measure("small", on, repeats=3)
     assert row == projections.ProjectionsRow("small", 2, 30)
@@ -172,7 +183,7 @@ def test_projections_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_requests_are_timed_in_turn_on_pictures_that_none_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(requests.WARM_UP, "predictions", 1)
-    clock(monkeypatch, requests, 100, 100, 4, 1, 9, 3, 5, 2)
+    clock(monkeypatch, 100, 100, 4, 1, 9, 3, 5, 2)
     here: list[bytes] = []
     served = service()
     answer = served.answer
@@ -205,7 +216,7 @@ def test_starts_are_timed_in_turn_and_the_first_of_each_is_not(tmp_path: Path, m
         assert [seen.path for seen in upstream.seen] == ["/predictions/zfnet"]
 
     monkeypatch.setattr(start, "running_server", stand_in)
-    clock(monkeypatch, start, 100, 100, 6, 3, 8, 2, 7, 4)
+    clock(monkeypatch, 100, 100, 6, 3, 8, 2, 7, 4)
     weights = tmp_path / "net.safetensors"
     save(seeded(narrow.zfnet(3, {}), 0), RECORD, weights)
     row = start.measure(weights, WorkerOptions(device=Device.CPU), tmp_path, repeats=3)
@@ -220,8 +231,7 @@ def test_a_server_has_the_gpu_that_its_worker_computes_on(device: Device, gpus: 
 
 
 def test_fresh_pictures_differ() -> None:
-    pictures = fresh_pictures()
-    first, second = next(pictures), next(pictures)
+    first, second = fresh_pictures(2)
     assert first != second
     assert decode(first, 224).pixels.shape == (224, 224, 3)
 
@@ -282,7 +292,7 @@ def test_rivals_are_timed_in_their_best_batch_for_the_same_squares(monkeypatch: 
     monkeypatch.setitem(contenders.FULL_BATCHES, "cpu", (3, 9))
     seen = noted_flags(monkeypatch)
     batches = (8, 7), (8, 7), (3, 4), (3, 4), (3, 4)
-    clock(monkeypatch, occlusion, *(time for pair in batches for time in pair), 1, 16, 32, 9, 18, 27)
+    clock(monkeypatch, *(time for pair in batches for time in pair), *[100] * 6, 1, 16, 32, 9, 18, 27)
     found = rivals.measure("small", small, 10, 5, CPU, repeats=1)
     assert [(row.way.partition(" (")[0], row.batch, row.seconds) for row in found] == [
         ("ours, float32", None, 1),
@@ -305,8 +315,8 @@ def noted_flags(monkeypatch: pytest.MonkeyPatch) -> set[tuple[bool, str]]:
     machine.describe(CPU, ())
     seen: set[tuple[bool, str]] = set()
 
-    def noting(build: Callable[..., contenders.Way]) -> Callable[..., contenders.Way]:
-        def built(*arguments: object, **options: object) -> contenders.Way:
+    def noting(build: Callable[..., contenders.Contender]) -> Callable[..., contenders.Contender]:
+        def built(*arguments: object, **options: object) -> contenders.Contender:
             way = build(*arguments, **options)
 
             def run(grid: Squares) -> object:

@@ -15,7 +15,7 @@ from ...methods.squares import Squares, squares
 from ...net.chain import Chain
 from ...net.norm import CrossMapNorm
 
-Way = Callable[[Squares], object]
+Contender = Callable[[Squares], object]
 # Pictures at a time, by device; the quickest counts. Captum's perturbations_per_eval.
 CAPTUM_BATCHES = {"cpu": (1, 4, 16, 64), "cuda": (16, 64, 256)}
 FULL_BATCHES = {"cpu": (32,), "cuda": (32, 128, 256)}
@@ -62,7 +62,7 @@ def full(on: Timed, batch: int) -> Callable[[Squares], OcclusionMaps]:
     return lambda grid: occlude_full(on.chain, on.image, on.fill, grid, on.chain.features[-1], 0, batch)
 
 
-def captum(on: Timed, batch: int, tuned: bool) -> Way:
+def captum(on: Timed, batch: int, tuned: bool) -> Contender:
     """Captum's Occlusion on the same weights, in a plain net of torch's layers or, `tuned`, in ours.
 
     Ours is faster: its convolutions read channels last, and its normalisation is another. It finds the

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
 
 import torch
 
@@ -13,6 +13,7 @@ from ...net.device import seconds
 from ...net.probability import probabilities
 from . import contenders
 from .floor import multiply_adds
+from .interleaved import medians
 from .machine import Machine
 from .memory import of_first_map
 
@@ -80,15 +81,15 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     ours = contenders.incremental(on)
     batch = quickest(lambda n: contenders.captum(exact, n, tuned=False), contenders.CAPTUM_BATCHES, thin, device)
     full_batch = quickest(lambda n: contenders.full(on, n), contenders.FULL_BATCHES, thin, device)
-    candidates: dict[str, tuple[contenders.Way, Squares]] = {
-        "incremental": (ours, grid),
-        "full": (contenders.full(on, full_batch), thin),
-        "captum": (contenders.captum(exact, batch, tuned=False), thin),
-        "captum_tuned": (contenders.captum(on, batch, tuned=True), thin),
+    work: dict[str, Callable[[], object]] = {
+        "incremental": partial(ours, grid),
+        "full": partial(contenders.full(on, full_batch), thin),
+        "captum": partial(contenders.captum(exact, batch, tuned=False), thin),
+        "captum_tuned": partial(contenders.captum(on, batch, tuned=True), thin),
     }
     if dtype != torch.float32:
-        candidates["float32"] = contenders.incremental(exact), grid
-    times = interleaved(candidates, device, repeats)
+        work["float32"] = partial(contenders.incremental(exact), grid)
+    times = medians(work, device, repeats)
     laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
     scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
     logits_off, probability_off = _deviations(ours(thin), contenders.full(exact, full_batch)(thin))
@@ -102,28 +103,14 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
 
 
 def quickest(
-    way: Callable[[int], contenders.Way], batches: dict[str, tuple[int, ...]], grid: Squares, device: torch.device
+    contender: Callable[[int], contenders.Contender],
+    batches: dict[str, tuple[int, ...]],
+    grid: Squares,
+    device: torch.device,
 ) -> int:
-    """The batch in which a way takes least time, of those for the device."""
+    """The batch in which a contender takes least time, of those for the device."""
     first, *others = batches[device.type]
-    return min([first, *others], key=lambda n: _timed(way(n), grid, device)) if others else first
-
-
-def interleaved(
-    candidates: dict[str, tuple[contenders.Way, Squares]], device: torch.device, repeats: int
-) -> dict[str, float]:
-    """Each way's median time after a first, one run of each in turn, so that a busy moment strikes all of them."""
-    for way, grid in candidates.values():
-        way(grid)
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
-        for name, (way, grid) in candidates.items():
-            times[name].append(_timed(way, grid, device))
-    return {name: median(values) for name, values in times.items()}
-
-
-def _timed(way: contenders.Way, grid: Squares, device: torch.device) -> float:
-    return seconds(lambda: way(grid), device)
+    return min([first, *others], key=lambda n: seconds(partial(contender(n), grid), device)) if others else first
 
 
 def laid_by_captum(grid: Squares, size: int) -> int:

@@ -2,14 +2,14 @@
 
 import warnings
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
 
 import torch
 from captum.attr import NeuronDeconvolution
 
 from ...methods.deconvnet import Feature, project, strongest
-from ...net.device import seconds
 from . import contenders
+from .interleaved import medians
 
 FEATURES = 9
 
@@ -38,14 +38,10 @@ def measure(net: str, on: contenders.Timed, repeats: int) -> ProjectionsRow:
         for feature in found:
             attribution.attribute(on.image[None].clone().requires_grad_(), (feature.feature, *feature.position))
 
-    times: tuple[list[float], list[float]] = ([], [])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting (forward, )?backward hooks", UserWarning)
-        captum()
-        for _ in range(repeats):
-            times[0].append(seconds(lambda: _ours(on, layer), on.image.device))
-            times[1].append(seconds(captum, on.image.device))
-    return ProjectionsRow(net, median(times[0]), median(times[1]))
+        times = medians({"ours": partial(_ours, on, layer), "captum": captum}, on.image.device, repeats)
+    return ProjectionsRow(net, **times)
 
 
 @torch.inference_mode()

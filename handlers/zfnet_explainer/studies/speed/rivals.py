@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -11,8 +12,9 @@ from ...methods.squares import Squares, squares
 from ...net.chain import Chain
 from ...net.probability import probabilities
 from . import contenders
-from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Way
-from .occlusion import SAMPLE, interleaved, laid_by_captum, quickest
+from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Contender
+from .interleaved import medians
+from .occlusion import SAMPLE, laid_by_captum, quickest
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ class RivalRow:
 
 @dataclass(frozen=True)
 class Rival:
-    """A way for each number of squares at a time, and how many squares it lays in all."""
+    """A contender for each number of squares at a time, and how many squares it lays in all."""
 
-    way: Callable[[int], Way]
+    built: Callable[[int], Contender]
     batches: dict[str, tuple[int, ...]]
     laid: int
 
@@ -50,30 +52,31 @@ def measure(
     grid = squares(exact.size, exact.size, window, stride)
     thin = contenders.sample(exact.size, window, stride, SAMPLE[device.type])
     rivals = _rivals(exact, half, thin)
-    batches = {name: quickest(one.way, one.batches, thin, device) for name, one in rivals.items()}
+    batches = {name: quickest(one.built, one.batches, thin, device) for name, one in rivals.items()}
     ours = f"ours, float32 ({exact.occluder.way_for(grid)})"
-    ways: dict[str, tuple[Way, Squares]] = {ours: (contenders.incremental(exact), grid)}
-    ways |= {name: (one.way(batches[name]), thin) for name, one in rivals.items()}
+    ways: dict[str, Contender] = {ours: contenders.incremental(exact)}
+    ways |= {name: one.built(batches[name]) for name, one in rivals.items()}
     laid = {ours: len(grid)} | {name: one.laid for name, one in rivals.items()}
-    times = interleaved(ways, device, repeats)
+    work = {name: partial(way, grid if name == ours else thin) for name, way in ways.items()}
+    times = medians(work, device, repeats)
     expected = contenders.full(exact, batches["full batches, float32"])(thin)
     return [
         RivalRow(
             net=net, window=window, stride=stride, positions=len(grid), way=name, batch=batches.get(name),
             seconds=times[name] * len(grid) / laid[name], probability_deviation=_deviation(way(thin), expected),
         )
-        for name, (way, _) in ways.items()
+        for name, way in ways.items()
     ]  # fmt: skip
 
 
 def _rivals(exact: contenders.Timed, half: contenders.Timed, grid: Squares) -> dict[str, Rival]:
-    def captum(batch: int) -> Way:
+    def captum(batch: int) -> Contender:
         return contenders.captum(exact, batch, tuned=False)
 
-    def full(batch: int) -> Way:
+    def full(batch: int) -> Contender:
         return contenders.full(exact, batch)
 
-    def halved(batch: int) -> Way:
+    def halved(batch: int) -> Contender:
         return contenders.full(half, batch)
 
     whole, cut = len(grid), laid_by_captum(grid, exact.size)
@@ -86,15 +89,17 @@ def _rivals(exact: contenders.Timed, half: contenders.Timed, grid: Squares) -> d
     }
 
 
-def _under(build: Callable[[int], Way], convolutions: bool = False, products: bool = False) -> Callable[[int], Way]:
-    """The way as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
+def _under(
+    build: Callable[[int], Contender], convolutions: bool = False, products: bool = False
+) -> Callable[[int], Contender]:
+    """The contender as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
 
-    def built(batch: int) -> Way:
-        way = build(batch)
+    def built(batch: int) -> Contender:
+        contender = build(batch)
 
         def run(grid: Squares) -> object:
             with tf32(convolutions, products):
-                return way(grid)
+                return contender(grid)
 
         return run
 

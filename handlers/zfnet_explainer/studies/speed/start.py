@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import httpx
 
-from ...net.device import seconds
 from ...torchserve.archive import HANDLER, MODEL, WorkerOptions, ensure_archive, model_config, pack
 from ...torchserve.config import ServerOptions
 from ...torchserve.devices import Device
 from ...torchserve.packed import MODEL_CONFIG
 from ...torchserve.server import running_server
+from .interleaved import medians
 from .machine import CPU
 from .requests import fresh_pictures
 
@@ -47,7 +46,7 @@ def measure(weights: Path, options: WorkerOptions, folder: Path, repeats: int) -
     ours, empty = folder / "ours.mar", folder / "empty.mar"
     ensure_archive(ours, weights, options)
     pack({HANDLER: EMPTY.encode(), MODEL_CONFIG: model_config(options).encode()}, empty)
-    picture = next(fresh_pictures())
+    [picture] = fresh_pictures(1)
 
     def first_answer(archive: Path) -> None:
         with running_server(archive, folder / "run", beside(options)) as server:
@@ -55,6 +54,5 @@ def measure(weights: Path, options: WorkerOptions, folder: Path, repeats: int) -
                 f"{server.inference_url}/predictions/{MODEL}", files={"data": picture}, timeout=60, trust_env=False
             ).raise_for_status()
 
-    ways = [partial(first_answer, archive) for archive in (ours, empty)]
-    rounds = [[seconds(way, CPU) for way in ways] for _ in range(repeats + 1)]
-    return StartRow(*map(median, zip(*rounds[1:], strict=True)))
+    times = medians({"ours": partial(first_answer, ours), "empty": partial(first_answer, empty)}, CPU, repeats)
+    return StartRow(**times)
