@@ -23,8 +23,8 @@ from ts.service import Service as TorchServeWorker
 
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.pictures import atlas
-from zfnet_explainer.pictures.samples import load as load_samples
+from zfnet_explainer.pictures.atlas import FOLDER, load_atlas
+from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.service.metrics import (
     METRICS,
     Metric,
@@ -60,7 +60,7 @@ class ZFNetHandler:
         run = OneThread(settings.threads, gives_way=device.type == "cpu")
         folder = Path(context.system_properties["model_dir"])
         checkpoint = load(folder / "zfnet.safetensors")
-        others = atlas.load(folder / atlas.FOLDER, checkpoint.record.weights_sha256)
+        others = load_atlas(folder / FOLDER, checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
         explainer = Explainer(checkpoint, device, others, settings.occlusion_memory)
         run(explainer.warm_up, Priority.URGENT)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.pictures.samples import load as load_samples
+from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.service.service import Service
 
 from ..chromium import running_chromium

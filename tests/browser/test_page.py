@@ -15,7 +15,7 @@ from tests.pictures.atlases import SOURCES, write_atlas
 from tests.waiting import wait_for
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.record import ClassName
-from zfnet_explainer.pictures.atlas import load as load_atlas
+from zfnet_explainer.pictures.atlas import load_atlas
 from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.options import explain_options

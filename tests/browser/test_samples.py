@@ -6,10 +6,10 @@ from tests.browser.door import Door, opened, serving
 from tests.browser.steps import set_options
 from tests.samples import MODEL_STORE
 from zfnet_explainer.net.checkpoint import Checkpoint
-from zfnet_explainer.pictures.samples import load
+from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.service.service import Service
 
-SAMPLES = load(MODEL_STORE)
+SAMPLES = load_samples(MODEL_STORE)
 
 
 def test_a_sample_is_explained_like_a_dropped_file(page: Page, door: Door) -> None:

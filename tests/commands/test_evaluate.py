@@ -14,7 +14,8 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from zfnet_explainer.accuracy import accuracy
+from zfnet_explainer.accuracy import accuracy, validation
+from zfnet_explainer.accuracy.validation import validation_pictures
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.chain import Chain
@@ -25,7 +26,6 @@ from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.labelled import MEMORY_LIMIT
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.faithfulness import contrast, sample, study
-from zfnet_explainer.studies.faithfulness.sample import validation_pictures
 from zfnet_explainer.studies.model_card import card_tables, log
 
 from ..chains import named, plain, seeded
@@ -388,7 +388,7 @@ def test_pages_that_cannot_be_written(
 def test_an_unreadable_picture_is_left_out_or_with_strict_refused(
     data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
-    monkeypatch.setattr(sample, "MEMORY_LIMIT", memory)
+    monkeypatch.setattr(validation, "MEMORY_LIMIT", memory)
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/val/n01/2.png").write_bytes(b"no picture")
     arguments = (tmp_path / "data", "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out")

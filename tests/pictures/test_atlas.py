@@ -10,7 +10,7 @@ import pytest
 
 from zfnet_explainer.net.checkpoint import load as load_checkpoint
 from zfnet_explainer.net.geometry import Box
-from zfnet_explainer.pictures.atlas import INDEX, NINE, BadAtlas, Layout, load
+from zfnet_explainer.pictures.atlas import INDEX, NINE, BadAtlas, Layout, load_atlas
 
 from ..samples import MODEL_STORE
 from .atlases import SOURCES, grey, write_atlas
@@ -25,7 +25,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_tile_is_that_of_its_map_and_place(written: Path) -> None:
-    atlas = load(written, SHA)
+    atlas = load_atlas(written, SHA)
     assert atlas is not None
     for layer, features in MAPS.items():
         for feature in features:
@@ -39,20 +39,20 @@ def test_every_tile_is_that_of_its_map_and_place(written: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 4, 9])
 def test_as_many_as_are_asked_for_the_strongest_first(written: Path, count: int) -> None:
-    atlas = load(written, SHA)
+    atlas = load_atlas(written, SHA)
     assert atlas is not None
     assert [other.source for other in atlas.others(5, 7, count)] == list(SOURCES[:count])
 
 
 def test_a_map_with_fewer_activations_has_fewer(tmp_path: Path) -> None:
-    atlas = load(write_atlas(tmp_path, SHA, {1: [4]}, tiles=2), SHA)
+    atlas = load_atlas(write_atlas(tmp_path, SHA, {1: [4]}, tiles=2), SHA)
     assert atlas is not None
     assert len(atlas.others(1, 4, NINE)) == 2
 
 
 @pytest.mark.parametrize(("layer", "feature"), [(3, 1), (4, 0), (6, 0)])
 def test_a_map_or_layer_that_is_not_there_has_none(written: Path, layer: int, feature: int) -> None:
-    atlas = load(written, SHA)
+    atlas = load_atlas(written, SHA)
     assert atlas is not None
     assert atlas.others(layer, feature, NINE) == ()
 
@@ -71,14 +71,14 @@ def test_tiles_do_not_overlap_and_stay_inside() -> None:
 
 
 def test_without_an_index_there_is_no_atlas(tmp_path: Path) -> None:
-    assert load(tmp_path / "nowhere", SHA) is None
+    assert load_atlas(tmp_path / "nowhere", SHA) is None
     (tmp_path / "unfinished").mkdir()
-    assert load(tmp_path, SHA) is None
+    assert load_atlas(tmp_path, SHA) is None
 
 
 def test_the_atlas_of_other_weights_is_refused(written: Path) -> None:
     with pytest.raises(BadAtlas, match=r"belongs to other weights \(ab.*, not cd.*gallery DATA --weights .*or delete"):
-        load(written, "cd" * 32)
+        load_atlas(written, "cd" * 32)
 
 
 def changed(**fields: Any) -> str:
@@ -97,7 +97,7 @@ def test_a_damaged_index_is_refused(written: Path, tmp_path: Path, index: str) -
     folder = shutil.copytree(written, tmp_path / "copy")
     (folder / INDEX).write_text(index)
     with pytest.raises(BadAtlas, match=r"copy (is damaged|has format 2, not 1).*: build it again"):
-        load(folder, SHA)
+        load_atlas(folder, SHA)
 
 
 def test_a_damaged_or_missing_sheet_is_refused(written: Path, tmp_path: Path) -> None:
@@ -105,16 +105,16 @@ def test_a_damaged_or_missing_sheet_is_refused(written: Path, tmp_path: Path) ->
     sheet = folder / "layer5.webp"
     sheet.write_bytes(sheet.read_bytes()[:-1])
     with pytest.raises(BadAtlas, match=r"is damaged \(layer5.webp is not the file"):
-        load(folder, SHA)
+        load_atlas(folder, SHA)
     sheet.unlink()
     with pytest.raises(BadAtlas, match=r"lacks layer5.webp \(No such file"):
-        load(folder, SHA)
+        load_atlas(folder, SHA)
 
 
 def test_the_shipped_atlas_is_that_of_the_shipped_weights_and_small() -> None:
     checkpoint = load_checkpoint(MODEL_STORE / "zfnet.safetensors")
     folder = MODEL_STORE / "atlas"
-    atlas = load(folder, checkpoint.record.weights_sha256)
+    atlas = load_atlas(folder, checkpoint.record.weights_sha256)
     assert atlas is not None
     assert {layer: len(found.maps) for layer, found in atlas.layers.items()} == {1: 32, 2: 32, 3: 32, 4: 32, 5: 256}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 4 * 2**20

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.samples import MODEL_STORE, encoded, noise
-from zfnet_explainer.pictures.samples import INDEX, MAX_BYTES, BadSamples, load
+from zfnet_explainer.pictures.samples import INDEX, MAX_BYTES, BadSamples, load_samples
 
 JPEG = encoded(noise(24, 24), "JPEG")
 ENTRY = {"file": "samples/a.jpg", "title": "a picture", "credit": "drawn for this test", "licence": "CC0"}
@@ -21,7 +21,7 @@ def written(folder: Path, *entries: object, jpeg: bytes = JPEG) -> Path:
 
 
 def test_every_picture_that_ships_is_offered_with_its_terms() -> None:
-    samples = load(MODEL_STORE)
+    samples = load_samples(MODEL_STORE)
     shipped = {path.relative_to(MODEL_STORE).as_posix() for path in (MODEL_STORE / "samples").iterdir()}
     assert {sample.file for sample in samples} == shipped
     card = (MODEL_STORE / "README.md").read_text()
@@ -33,13 +33,13 @@ def test_every_picture_that_ships_is_offered_with_its_terms() -> None:
 
 
 def test_samples_are_read_as_they_are_in_their_order(tmp_path: Path) -> None:
-    first, second = load(written(tmp_path, ENTRY, {**ENTRY, "title": "the same"}))
+    first, second = load_samples(written(tmp_path, ENTRY, {**ENTRY, "title": "the same"}))
     assert (first.file, first.title, first.credit, first.licence, first.jpeg) == (*ENTRY.values(), JPEG)
     assert second.title == "the same"
 
 
 def test_a_model_without_an_index_has_none(tmp_path: Path) -> None:
-    assert load(tmp_path) == ()
+    assert load_samples(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_a_model_without_an_index_has_none(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_with_an_index_is_said(tmp_path: Path, entries: list[object], said: str) -> None:
     with pytest.raises(BadSamples, match=said):
-        load(written(tmp_path, *entries))
+        load_samples(written(tmp_path, *entries))
 
 
 @pytest.mark.parametrize("content", [b"GIF89a", JPEG.ljust(MAX_BYTES + 1, b"\0")], ids=["no JPEG", "large"])
 def test_a_picture_that_the_page_cannot_carry_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BadSamples, match=r"a\.jpg must be a JPEG of at most 40,000 bytes"):
-        load(written(tmp_path, ENTRY, jpeg=content))
+        load_samples(written(tmp_path, ENTRY, jpeg=content))
 
 
 def test_a_picture_may_have_all_the_bytes_there_are(tmp_path: Path) -> None:
-    [sample] = load(written(tmp_path, ENTRY, jpeg=JPEG.ljust(MAX_BYTES, b"\0")))
+    [sample] = load_samples(written(tmp_path, ENTRY, jpeg=JPEG.ljust(MAX_BYTES, b"\0")))
     assert len(sample.jpeg) == MAX_BYTES

@@ -12,7 +12,7 @@ import yaml
 from tests.pictures.atlases import write_atlas
 from tests.room import room_for
 from tests.samples import MODEL_STORE
-from zfnet_explainer.pictures.samples import load as load_samples
+from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.torchserve import archive as archives
 from zfnet_explainer.torchserve.archive import (
     WorkerOptions,

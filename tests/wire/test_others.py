@@ -20,7 +20,7 @@ from tests.samples import encoded, noise
 from tests.served import RECORD, SMALL, sent, service
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
-from zfnet_explainer.pictures.atlas import load
+from zfnet_explainer.pictures.atlas import load_atlas
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
@@ -33,7 +33,7 @@ DECONV = {"data": PNG, "methods": "deconv"}
 def served(tmp_path_factory: pytest.TempPathFactory) -> Service:
     """A service whose atlas has some maps of layer 2, all of layer 5, and no other layer."""
     folder = write_atlas(tmp_path_factory.mktemp("atlas"), RECORD.weights_sha256, {2: [5, 80], 5: range(256)})
-    return service(atlas=load(folder, RECORD.weights_sha256))
+    return service(atlas=load_atlas(folder, RECORD.weights_sha256))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from tests.samples import MODEL_STORE, encoded, noise
 from tests.served import sent, service
 from zfnet_explainer.net.record import ClassName
-from zfnet_explainer.pictures.samples import load
+from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
@@ -149,7 +149,7 @@ def test_names_are_data_whatever_they_hold() -> None:
 
 
 def test_samples_are_data_with_their_terms_and_the_page_stays_of_a_sane_size() -> None:
-    samples = load(MODEL_STORE)
+    samples = load_samples(MODEL_STORE)
     hostile = replace(samples[0], title=HOSTILE, credit=HOSTILE)
     content = page("zfnet", RULES, (hostile, *samples[1:]))
     assert HOSTILE not in content.decode()

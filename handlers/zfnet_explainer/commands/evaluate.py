@@ -63,11 +63,12 @@ def evaluate(
 ) -> None:
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..accuracy.groups import read_groups
+    from ..accuracy.validation import validation_pictures
     from ..explainer import Explainer
     from ..net.checkpoint import load
     from ..net.record import BadCheckpoint
     from ..studies.faithfulness.calibrated import calibrated
-    from ..studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
+    from ..studies.faithfulness.sample import labelled_sample, places_of, sample
 
     if classes is not None and only not in (None, Study.CONTRAST):
         raise typer.BadParameter(

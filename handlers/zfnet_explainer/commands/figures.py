@@ -30,8 +30,7 @@ def figure_2(
     """What the maps of each layer answer to most strongly, from an atlas that `gallery` has built."""
     from ..net.checkpoint import load  # torch takes seconds to import: --help does not wait for it
     from ..net.record import BadCheckpoint
-    from ..pictures.atlas import BadAtlas
-    from ..pictures.atlas import load as load_atlas
+    from ..pictures.atlas import BadAtlas, load_atlas
     from ..studies.gallery.figure2 import figure_2 as draw
 
     if out.suffix != ".webp":

@@ -102,7 +102,7 @@ def _imported(architecture: str, file: Path, labels: Path, name: str, licence: s
 
 def _opened(data: Path, record: "Record", strict: bool, console: Console) -> tuple["Source", "Tensor"]:
     """The pictures that the accuracy is measured on, and their labels. Raises ValueError for those of other classes."""
-    from ..studies.faithfulness.sample import validation_pictures
+    from ..accuracy.validation import validation_pictures
 
     return validation_pictures(data, record, tolerance(strict, console))
 

@@ -7,8 +7,7 @@ import typer
 from ..explainer import Explainer
 from ..net.checkpoint import load
 from ..net.record import BadCheckpoint
-from ..pictures.atlas import FOLDER, BadAtlas
-from ..pictures.atlas import load as load_atlas
+from ..pictures.atlas import FOLDER, BadAtlas, load_atlas
 from ..service.answer import Answer
 from ..service.service import Service
 from ..service.settings import Limits

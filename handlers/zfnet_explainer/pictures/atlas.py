@@ -149,7 +149,7 @@ class Atlas:
         return self.layers[layer].others(feature, count) if layer in self.layers else ()
 
 
-def load(folder: Path, weights_sha256: str) -> Atlas | None:
+def load_atlas(folder: Path, weights_sha256: str) -> Atlas | None:
     """Read the atlas of these weights; None where the folder has none. No sheet is decoded yet.
 
     Raises BadAtlas where it is damaged, or belongs to other weights.

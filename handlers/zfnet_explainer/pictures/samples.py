@@ -24,7 +24,7 @@ class Sample:
     jpeg: bytes
 
 
-def load(folder: Path) -> tuple[Sample, ...]:
+def load_samples(folder: Path) -> tuple[Sample, ...]:
     """The samples beside the weights in this folder, in their index's order; none where there is no index.
 
     Raises BadSamples.

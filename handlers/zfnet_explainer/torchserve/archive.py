@@ -19,7 +19,7 @@ import yaml
 from ..atomic import naming
 from ..net.checks import check_name
 from ..pictures import samples
-from ..pictures.atlas import FOLDER, BadAtlas, load
+from ..pictures.atlas import FOLDER, BadAtlas, load_atlas
 from .devices import Device
 from .errors import ServingError
 from .packed import MANIFEST, MODEL_CONFIG
@@ -147,7 +147,7 @@ def package_version() -> str:
 def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
     """The files of the weights' atlas that a worker needs; none where there is no atlas."""
     try:
-        atlas = load(folder, hashlib.sha256(weights).hexdigest())
+        atlas = load_atlas(folder, hashlib.sha256(weights).hexdigest())
     except BadAtlas as error:
         raise ServingError(str(error)) from error
     return {f"{FOLDER}/{name}": content for name, content in atlas.files.items()} if atlas else {}
@@ -156,7 +156,7 @@ def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
 def _samples(folder: Path) -> dict[str, bytes]:
     """The pictures that the page offers, and their index; none where none lie beside the weights."""
     try:
-        found = samples.load(folder)
+        found = samples.load_samples(folder)
     except samples.BadSamples as error:
         raise ServingError(str(error)) from error
     return {samples.INDEX: (folder / samples.INDEX).read_bytes(), **{s.file: s.jpeg for s in found}} if found else {}

@@ -1,63 +1,14 @@
-"""Validation pictures in the net's order of classes."""
+"""Pictures drawn for a study."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from zfnet_explainer.net.record import ClassName, Preprocessing, Record
-from zfnet_explainer.pictures.stream import Tolerance
-from zfnet_explainer.studies.faithfulness.sample import labelled_sample, places_of, sample, validation_pictures
+from zfnet_explainer.accuracy.validation import validation_pictures
+from zfnet_explainer.studies.faithfulness.sample import labelled_sample, places_of, sample
 
-SIDE = 16
-LENIENT = Tolerance.of(False, lambda _: None)
-RECORD = Record(
-    name="tiny",
-    architecture="tiny",
-    classes=(ClassName("n03", "c"), ClassName("n01", "a"), ClassName("n02", "b")),
-    preprocessing=Preprocessing(SIDE, (0.5,) * 3, (0.5,) * 3),
-    training={},
-    validation={"top1": 0.5, "images": 4},
-    licence="",
-)
-
-
-def folder(path: Path, *places: str) -> Path:
-    """One picture a place `CLASS/VALUE`, all of that grey value."""
-    for place in places:
-        file = path / "val" / f"{place}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((SIDE, SIDE, 3), int(file.stem), np.uint8)).save(file)
-    return path
-
-
-def test_labels_are_in_the_nets_order(tmp_path: Path) -> None:
-    source, labels = validation_pictures(folder(tmp_path, "n01/10", "n03/30", "n03/31"), RECORD, LENIENT)
-    assert labels.tolist() == [1, 0, 0]
-    assert [int(source.picture(i)[0, 0, 0]) for i in range(3)] == [10, 30, 31]
-
-
-@pytest.mark.parametrize(
-    ("places", "message"),
-    [
-        (["n01/1", "n04/2"], "val/n04 is no class of this net, which knows n03, n01, n02"),
-        (["n01/1"], "holds one validation picture: a study needs at least two"),
-        ([], "no pictures under"),
-    ],
-)
-def test_what_cannot_be_studied(tmp_path: Path, places: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        validation_pictures(folder(tmp_path, *places), RECORD, LENIENT)
-
-
-def test_a_class_without_pictures_is_told_or_with_strict_refused(tmp_path: Path) -> None:
-    data, told = folder(tmp_path, "n01/10", "n03/30"), list[str]()
-    validation_pictures(data, RECORD, Tolerance.of(False, told.append))
-    assert told == [f"{data}/val has no picture of n02"]
-    with pytest.raises(ValueError, match=r"val has no picture of n02$"):
-        validation_pictures(data, RECORD, Tolerance.of(True, told.append))
+from ...accuracy.labelled import LENIENT, RECORD, folder
 
 
 def test_a_sample_is_drawn_by_its_seed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.chains import plain
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.pictures import stream
-from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load, read_sheet
+from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load_atlas, read_sheet
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.display import patch_pixels, projection_pixels
 from zfnet_explainer.studies.gallery import search
@@ -73,7 +73,7 @@ def standardised(weights: Path, data: Path) -> dict[str, Tensor]:
 def test_every_map_has_its_nine_strongest_pictures(weights: Path, data: Path, whole: Path) -> None:
     """Against every picture run alone through torch's own layers, all values sorted."""
     checkpoint = tiny.checkpoint(weights)
-    atlas = load(whole, checkpoint.record.weights_sha256)
+    atlas = load_atlas(whole, checkpoint.record.weights_sha256)
     assert atlas is not None
     net, names = plain(checkpoint.chain), [name for name, _ in checkpoint.chain.named_children()]
     pictures = standardised(weights, data)
@@ -96,7 +96,7 @@ def test_tiles_show_the_projections_and_what_they_saw(weights: Path, data: Path,
     """
     checkpoint = tiny.checkpoint(weights)
     chain, pictures = checkpoint.chain, standardised(weights, data)
-    atlas = load(whole, checkpoint.record.weights_sha256)
+    atlas = load_atlas(whole, checkpoint.record.weights_sha256)
     assert atlas is not None
     errors: dict[int, list[float]] = {}
     for number, layer in atlas.layers.items():
@@ -155,7 +155,7 @@ def test_killed_while_it_searches_and_while_it_projects_it_goes_on(
     sources = [{one.source for nine in atlas.layers[layer].maps.values() for one in nine} for layer in left]
     assert decoded() == sum(map(len, sources)), "neither the search nor a finished layer again"
     assert contents(out).keys() == contents(whole).keys()
-    assert_alike(atlas, load(whole, tiny.checkpoint(weights).record.weights_sha256))
+    assert_alike(atlas, load_atlas(whole, tiny.checkpoint(weights).record.weights_sha256))
 
 
 def test_what_is_finished_is_not_built_again(
@@ -184,7 +184,7 @@ def test_what_has_changed_is_built_anew(weights: Path, tmp_path: Path, change: s
         (out / "layer2.webp").write_bytes(b"RIFF")
     after = tiny.built(weights, data, out, plan)
     assert after.index["made"] != before.index["made"]
-    assert load(out, tiny.checkpoint(weights).record.weights_sha256) is not None
+    assert load_atlas(out, tiny.checkpoint(weights).record.weights_sha256) is not None
     assert set(contents(out)) == {INDEX, "layer1.webp", "layer2.webp", "layer3.webp"}, "nothing of the old one is left"
     assert len(after.layers[1].maps) == (6 if change == "plan" else 1)
 

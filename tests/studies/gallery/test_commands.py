@@ -16,7 +16,7 @@ from tests.pictures.atlases import write_atlas
 from tests.room import room_for
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net.record import ClassName
-from zfnet_explainer.pictures.atlas import INDEX, load
+from zfnet_explainer.pictures.atlas import INDEX, load_atlas
 from zfnet_explainer.pictures.drawing.panels import Page
 from zfnet_explainer.studies.gallery.figure2 import figure_2
 
@@ -44,7 +44,7 @@ def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data:
     result = run(*arguments, "--notes", "--sample", "4", "--into", page)
     assert result.exit_code == 0, result.output
     sha256 = tiny.checkpoint(weights).record.weights_sha256
-    atlas = load(weights.parent / "atlas", sha256)
+    atlas = load_atlas(weights.parent / "atlas", sha256)
     assert atlas is not None
     assert not any("patches" in path.name for path in (weights.parent / "atlas").iterdir())
     assert f"{weights.parent / 'atlas'}: 12 pictures" in result.output
@@ -176,7 +176,7 @@ def test_the_figure_is_the_seeds_and_leaves_out_maps_with_nothing_to_show(tmp_pa
 
     def drawn(tiles: int, seed: int = 0) -> bytes:
         folder = write_atlas(tmp_path / f"{tiles}", record.weights_sha256, {1: range(3), 5: range(13)}, tiles)
-        atlas = load(folder, record.weights_sha256)
+        atlas = load_atlas(folder, record.weights_sha256)
         assert atlas is not None
         return figure_2(atlas, folder, record, seed)
 
@@ -192,7 +192,7 @@ def test_captions_of_long_labels_leave_each_other_room(tmp_path: Path, monkeypat
     folder = write_atlas(tmp_path / "atlas", record.weights_sha256, {4: range(170, 178)})
     index = folder / INDEX
     index.write_text(re.sub(r'"n0\d"', '"n00"', index.read_text()))
-    atlas = load(folder, record.weights_sha256)
+    atlas = load_atlas(folder, record.weights_sha256)
     assert atlas is not None
     pages: list[Page] = []
     png = Page.png

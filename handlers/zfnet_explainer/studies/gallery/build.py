@@ -16,7 +16,7 @@ from ...atomic import write_whole
 from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
 from ...net.device import keeps_float32
-from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load
+from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load_atlas
 from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
 from .search import Search, run_search
@@ -60,7 +60,7 @@ def build(
     if there is None or there.index["made"] != made:
         work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, tolerance)
         _publish(work.index(), out)
-        there = load(out, checkpoint.record.weights_sha256)
+        there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
         raise BadAtlas(f"{out}/{INDEX} vanished as soon as it was written")
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
@@ -154,7 +154,7 @@ def check_outside(out: Path, data: Path, split: str) -> None:
 def _there(out: Path, checkpoint: Checkpoint) -> Atlas | None:
     """The atlas that is there already; None where it is of other weights or damaged: it is then built anew."""
     try:
-        return load(out, checkpoint.record.weights_sha256)
+        return load_atlas(out, checkpoint.record.weights_sha256)
     except BadAtlas:
         return None
 
