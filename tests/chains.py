@@ -122,10 +122,10 @@ def grouped(seed: int = 0) -> Chain:
 
 
 def with_gaps(seed: int = 0) -> Chain:
-    """Strides beyond the kernels: some values reach no output."""
+    """Strides beyond the kernels: some values reach no output, and others one column of one alone."""
     return chain_of(
-        (2, 20, 27),
-        nn.Conv2d(2, 4, 1, stride=2),
+        (1, 20, 27),
+        nn.Conv2d(1, 4, (3, 2), stride=(1, 3)),
         nn.ReLU(),
         nn.Conv2d(4, 5, 2, stride=3),
         nn.ReLU(),

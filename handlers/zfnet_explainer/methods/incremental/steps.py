@@ -37,9 +37,8 @@ class Direct(Step):
     def recompute(self, rows: Tensor, changed: SquareRows, squares: slice) -> tuple[Tensor, Recomputed]:
         index = self.padded.index_with(changed, *self.place.read(squares))
         source = self.workspace.joined("source", self.padded.rows, rows)
-        patches = self.workspace.gather("read", source, index).view(*index.shape, -1)
-        found = _apply(self.layer, patches.permute(0, 3, 1, 2))  # n h w c -> n c h w
-        return channels_last(found), self.place.region(squares)
+        patches = channels_first(self.workspace.gather("read", source, index), *index.shape)
+        return channels_last(_apply(self.layer, patches)), self.place.region(squares)
 
 
 class Winograd(Step):
@@ -93,6 +92,13 @@ class Winograd(Step):
         v, h = self.convolution.tile.vertical, self.convolution.tile.horizontal
         split = index.view(len(index), self.tall, v.inputs, v.stride, self.wide, h.inputs, h.stride)
         return split.permute(0, 1, 4, 2, 5, 3, 6)  # n (th ih sh) (tw iw sw) -> n th tw ih iw sh sw
+
+
+def channels_first(rows: Tensor, squares: int, height: int, width: int) -> Tensor:
+    """Rows of channels as maps: (n h w) c -> n c h w."""
+    if rows.shape[1] == 1:  # strides as a picture's: oneDNN misreads one map with those of channels that come last
+        return rows.view(squares, 1, height, width)
+    return rows.view(squares, height, width, -1).permute(0, 3, 1, 2)
 
 
 def channels_last(x: Tensor) -> Tensor:
