@@ -83,3 +83,13 @@ def test_the_table_of_a_chain() -> None:
     assert cells["largest over the median one"][0] == "2.00"
     assert cells["energy at high frequencies, across or down"] == (percent(found.high), percent(NOISE_HIGH, 0))
     assert cells["energy at high frequencies, across and down"] == (percent(found.diagonal), percent(NOISE_DIAGONAL, 0))
+
+
+def test_filters_that_are_zero_have_no_part_in_the_median() -> None:
+    """A net of which most filters were pruned: its numbers are numbers, also in JSON."""
+    chain = like_zfnet()
+    filters = chain.get_parameter("conv1.weight")
+    filters[:5] = 0
+    assert first_layer(chain).dominance == 1
+    filters[5] = 0
+    assert (first_layer(chain).largest, first_layer(chain).dominance) == (0, 0)

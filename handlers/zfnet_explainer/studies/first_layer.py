@@ -16,6 +16,7 @@ SPECTRUM = 64
 class FirstLayer:
     """`largest`: a filter's largest root mean square; `dominance`: that over the median one (section 3 of the paper).
 
+    Filters that are zero have no part in the median; where all are, both are 0.
     `high`, `diagonal`: means over the filters of `high_share` and `diagonal_share`.
     """
 
@@ -33,7 +34,7 @@ def first_layer(chain: Chain) -> FirstLayer:
     return FirstLayer(
         filters=len(filters),
         largest=float(sizes.max()),
-        dominance=float(sizes.max() / sizes.median()),
+        dominance=float(sizes.max() / sizes[sizes > 0].median()) if sizes.any() else 0.0,
         high=float(high_share(filters).mean()),
         diagonal=float(diagonal_share(filters).mean()),
     )
