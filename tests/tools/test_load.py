@@ -14,7 +14,7 @@ import pytest
 from tools.load import capacity, neighbours, overload, pools, service, soak
 from tools.load.clients import EXPLAIN, PREDICT, Seen, at_once, in_turn
 from tools.load.drained import Stop, paragraph
-from tools.load.out import in_a_writable_folder
+from tools.load.out import in_a_writable_folder, save
 from tools.load.plan import Machine, Prices, per_million, replicas, replicas_table
 from typer.testing import CliRunner
 
@@ -86,10 +86,13 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_starts(
     assert f"--out: {tmp_path / 'file'}: no files can be made in it" in done.output.replace("'", "")
 
 
-def test_the_folder_of_a_page_is_made(tmp_path: Path) -> None:
+def test_the_folder_of_a_page_is_made_when_there_is_a_page(tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.md"
     assert in_a_writable_folder(page) == page
-    assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    save(page, "a page\n", {"facts": 1})
+    assert page.read_text() == "a page\n"
+    assert json.loads((tmp_path / "new" / "page.json").read_text()) == {"facts": 1}
 
 
 @pytest.mark.parametrize("layout", ["foo", "2", "2x", "0x1", "2x1x1", "-1x1"])

@@ -32,7 +32,7 @@ from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .clients import EXPLAIN, PREDICT, at_once, in_turn
-from .out import Out
+from .out import Out, save
 from .plan import Machine, Prices, replicas_table
 
 MIB = 2**20
@@ -181,9 +181,12 @@ def main(
         "explanations with the default options, at best": best(layouts, EXPLAIN, cores),
     }
     prices = Prices(core_hour, gib_hour, gpu_hour)
-    figures = {"facts": facts, "machines": machines, "layouts": layouts}
-    out.with_suffix(".json").write_text(json.dumps(figures, indent=2, default=asdict) + "\n")
-    out.write_text(page(facts, layouts, machines, prices))
+    figures = {
+        "facts": facts,
+        "machines": [asdict(one) for one in machines],
+        "layouts": [asdict(one) for one in layouts],
+    }
+    save(out, page(facts, layouts, machines, prices), figures)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -6,7 +6,6 @@ With one explaining client a worker is always free for predictions, and explanat
 as many as there are workers, predictions wait for explanations.
 """
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn
-from .out import Out
+from .out import Out, save
 from .service import served
 
 WORKERS = 2
@@ -100,8 +99,7 @@ def main(
         "machine": f"{processor()}, {usable_cores()} cores; {WORKERS} workers",
         "load": f"{os.getloadavg()[0]:.1f} (1 minute)",
     }
-    out.with_suffix(".json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=2) + "\n")
-    out.write_text(page(facts, rows))
+    save(out, page(facts, rows), {"facts": facts, "rows": rows})
     if found[1].seen.p99 > MAY_BE_SLOWER * found[0].seen.p99:
         raise typer.Exit(1)
 

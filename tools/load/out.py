@@ -1,18 +1,17 @@
 """The option --out of these tools, looked at before anything is measured, which would be lost."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from zfnet_explainer.atomic import json_text, write_whole
 from zfnet_explainer.commands.paths import writable
 
 
 def in_a_writable_folder(page: Path) -> Path:
-    """The page, whose folder is made where there is none.
-
-    Raises typer.BadParameter where nothing can be written, and for a page in the place of its figures.
-    """
+    """The page. Raises typer.BadParameter where nothing can be written, and for a page in the place of its figures."""
     if page == page.with_suffix(".json"):
         raise typer.BadParameter(f"{page} is where the figures go: name the page .md")
     writable(page.parent)
@@ -28,3 +27,9 @@ Out = Annotated[
         help="The page; the figures go beside it as JSON.",
     ),
 ]
+
+
+def save(page: Path, text: str, figures: Mapping[str, object]) -> None:
+    """Write the page, and its figures beside it."""
+    write_whole(page.with_suffix(".json"), json_text(figures))
+    write_whole(page, text.encode())

@@ -7,7 +7,6 @@ as often as it can answer, each on its own, whether the ones before are answered
 """
 
 import asyncio
-import json
 import os
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import PICTURE, PREDICT, at_once, in_turn
-from .out import Out
+from .out import Out, save
 from .service import served
 
 WORKERS = 2
@@ -100,8 +99,7 @@ def main(
     for kind in kinds:
         lines.append(row(f"flooded: {kind}", [one.seconds for one in outcomes if one.status == kind]))
     lines.append(row("after, one client", again.seconds))
-    out.write_text("\n".join([*lines, ""]))
-    out.with_suffix(".json").write_text(json.dumps({"facts": facts, "statuses": kinds}, indent=2) + "\n")
+    save(out, "\n".join([*lines, ""]), {"facts": facts, "statuses": kinds})
     if set(kinds) - {"200", "503"} or recovered is None or recovered > AGAIN_S:
         raise typer.Exit(1)
 

@@ -6,7 +6,6 @@ Two servers behind one gateway, a core for predictions and the others for explan
 behind another. Blocks of predictions are interleaved, so that what else runs on the machine falls on all of them.
 """
 
-import json
 import os
 import tempfile
 from collections import defaultdict
@@ -30,7 +29,7 @@ from zfnet_explainer.torchserve.server import running_server
 
 from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores
 from .drained import Stop, drained_stop, paragraph
-from .out import Out
+from .out import Out, save
 
 LAYOUTS = ("two pools", "one server")
 PATIENCE_S = 610
@@ -131,10 +130,7 @@ def main(
             rows = summary(measure(clients, rounds, predictions))
         stop = drained_stop(folder, folder / "zfnet.mar")
     facts = {"machine": f"{processor()}, {usable_cores()} cores, {device}; clients and gateway run on them too"}
-    out.with_suffix(".json").write_text(
-        json.dumps({"facts": facts, "rows": rows, "stop": asdict(stop)}, indent=2) + "\n"
-    )
-    out.write_text(page(facts, rows, stop))
+    save(out, page(facts, rows, stop), {"facts": facts, "rows": rows, "stop": asdict(stop)})
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

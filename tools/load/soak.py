@@ -25,7 +25,7 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import EXPLAIN, PICTURE, PREDICT
-from .out import Out
+from .out import Out, save
 from .service import Held, held, served, worker_pids
 
 CLIENTS = 3
@@ -141,9 +141,7 @@ def main(
         "memory of Java": f"{100 * growth([step.held.java_mib for step in steps]):+.1f} %",
         "open files": f"{100 * growth([step.held.files for step in steps]):+.1f} %",
     }
-    figures_of = {"facts": facts, "steps": [asdict(step) for step in steps]}
-    out.with_suffix(".json").write_text(json.dumps(figures_of, indent=2) + "\n")
-    out.write_text(page(facts, steps))
+    save(out, page(facts, steps), {"facts": facts, "steps": [asdict(step) for step in steps]})
     if failures or lost:
         raise typer.Exit(1)
 
