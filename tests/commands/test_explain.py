@@ -582,11 +582,10 @@ def test_another_folder_that_claims_out_meanwhile_stops_this_run(
     folder: Path, february: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     """Both began in an empty folder, and the other was the first to keep an explanation."""
-    made_with = {"options": {"format": "png"}, "weights_sha256": None}
 
     def other_claims(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 1:
-            Claim(tmp_path / "out", made_with, Sources.of([february])).take()
+            Claim(tmp_path / "out", {"format": "png"}, Sources.of([february])).take()
         return explained(form)
 
     upstream.reply = other_claims
@@ -716,8 +715,7 @@ def test_a_run_with_other_options_that_claims_the_folder_meanwhile_stops_this_on
     def other_claims(form: bytes) -> Reply:
         if len(upstream.seen) == 1 + 3:
             (tmp_path / "out" / MADE_WITH).unlink()
-            other = {"options": {"format": "png", "layer": "3"}, "weights_sha256": None}
-            Claim(tmp_path / "out", other, Sources.of([folder])).take()
+            Claim(tmp_path / "out", {"format": "png", "layer": "3"}, Sources.of([folder])).take()
         return explained(form)
 
     upstream.reply = other_claims

@@ -13,7 +13,7 @@ from zfnet_explainer.training.export import fold
 from zfnet_explainer.training.recipe import Initialisation, Phase, Recipe
 from zfnet_explainer.training.trainable import Stretch, clip_filters, training_form
 
-from ..chains import SMALL, picture, seeded
+from ..chains import SMALL, named, picture, seeded
 
 RECIPE = Recipe((Phase(64, 1),), batch=4, learning_rate=0.1, dropout=0.3)
 THIN = {"fc6": 8, "fc7": 5}
@@ -79,6 +79,13 @@ def test_what_the_form_of_zfnet_holds() -> None:
     assert net.get_submodule("conv1").bias is None
     assert [net.get_submodule(name).p for name in ("drop6", "drop7")] == [0.3, 0.3]
     assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 4), "smaller pictures are stretched"
+
+
+def test_a_pool_goes_before_the_relu_that_it_follows_and_may_begin_the_chain() -> None:
+    layers = nn.MaxPool2d(2), nn.Conv2d(3, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)
+    net = training_form(Chain(named(*layers), (3, 16, 16)), RECIPE)
+    kinds = [type(layer) for layer in net]
+    assert kinds == [nn.MaxPool2d, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.ReLU, Stretch, nn.Flatten, nn.Linear]
 
 
 @pytest.mark.parametrize(("initialisation", "gain"), [(Initialisation.HE, 2), (Initialisation.LECUN, 1)])

@@ -11,7 +11,7 @@ import typer
 
 from ..atomic import write_whole
 from ..messages import some
-from .asking import Aborted
+from .asking import Aborted, Options
 
 MADE_WITH = "made-with.json"
 SOURCES = ("folders", "pictures")
@@ -49,9 +49,11 @@ class Sources:
         """
         if not self.lacking(before):
             return self
+        if self.folders or before.folders:
+            return None
         both = self.pictures | before.pictures
-        apart = len({Path(picture).name for picture in both}) == len(both)
-        return None if self.folders or before.folders or not apart else Sources(pictures=both)
+        names = {Path(picture).name for picture in both}
+        return Sources(pictures=both) if len(names) == len(both) else None
 
     def lacking(self, before: "Sources") -> list[str]:
         """What came before and is not among these; a picture is where its folder is, under the same name."""
@@ -72,13 +74,17 @@ def _resolved(folder: Path) -> Path:
 class Claim:
     """OUT's note, as this run would have it. Its methods raise typer.BadParameter where OUT's files are others'.
 
-    `made_with`: options, and the hash of the weights once it is known (None until then, and where nobody tells it).
+    The hash of the weights is None until it is known, and where nobody tells it.
     """
 
-    def __init__(self, out: Path, made_with: Mapping[str, object], sources: Sources) -> None:
-        self.out, self.made_with, self.sources = out, made_with, sources
+    def __init__(self, out: Path, options: Options, sources: Sources, weights_sha256: str | None = None) -> None:
+        self.out, self.options, self.sources, self.weights_sha256 = out, options, sources, weights_sha256
         self.note = out / MADE_WITH
         self._seen: tuple[int, int] | None = None
+
+    def with_weights(self, sha256: str | None) -> "Claim":
+        """The claim of the same run, once these are the weights that it explains with."""
+        return Claim(self.out, self.options, self.sources, sha256)
 
     @property
     def taken(self) -> bool:
@@ -89,7 +95,10 @@ class Claim:
         """Before any work: `explained` are this run's pictures whose explanations are there."""
         if not self.taken:
             return
-        before, _ = self._compared(self._read())
+        found = self._read()
+        self._refuse_made_otherwise(found)
+        before = _sources(found)
+        self._joined(before)
         if before != Sources() and (others := [str(path) for path in explained if not before.have(path)]):
             raise typer.BadParameter(
                 f"{self.out} has explanations of other pictures under the names of {some(others)}: name another --out"
@@ -98,26 +107,32 @@ class Claim:
     def take(self) -> None:
         """Before a file is written, and not sooner: a mistyped option claims no folder."""
         if not self.taken:
-            self._write({**self.made_with, **_fields(self.sources)})
+            self._write({"options": self.options, "weights_sha256": self.weights_sha256, **_fields(self.sources)})
         seen = self._stamp()  # another run may have replaced the note meanwhile, or does now
         if seen == self._seen:
             return
-        before, together = self._compared(found := self._read())
-        if together == before:
+        found = self._read()
+        self._refuse_made_otherwise(found)
+        before = _sources(found)
+        joined = self._joined(before)
+        if joined == before:
             self._seen = seen
         else:
-            self._write({**found, **_fields(together)})
+            self._write({**found, **_fields(joined)})
 
-    def _compared(self, found: Mapping[str, Any]) -> tuple[Sources, Sources]:
-        """What OUT's pictures come from, without and with those of this run."""
-        known = [name for name, value in self.made_with.items() if value is not None]
-        if any(found.get(name) not in (None, self.made_with[name]) for name in known):
-            theirs = {name: found.get(name) for name in self.made_with}
+    def _refuse_made_otherwise(self, found: Mapping[str, Any]) -> None:
+        """Options and weights are compared as far as this run and the note know them."""
+        made = {"options": self.options, "weights_sha256": self.weights_sha256}
+        ours = {name: value for name, value in made.items() if value is not None}
+        theirs = {name: found.get(name) for name in ours}
+        if any(theirs[name] not in (None, ours[name]) for name in ours):
             raise typer.BadParameter(
-                f"{self.out} has explanations made with {json.dumps(theirs)}, not {json.dumps(self.made_with)}: "
+                f"{self.out} has explanations made with {json.dumps(theirs)}, not {json.dumps(ours)}: "
                 "name another --out, or delete it"
             )
-        before = Sources(*(frozenset(found.get(name) or ()) for name in SOURCES))
+
+    def _joined(self, before: Sources) -> Sources:
+        """What OUT's pictures come from once this run's are among them."""
         together = self.sources.with_those(before)
         if together is None:
             lacking = some(self.sources.lacking(before))
@@ -126,7 +141,7 @@ class Claim:
                 "--out, or give all of them at once; where they have moved, delete `folders` and `pictures` from "
                 f"{self.note}"
             )
-        return before, together
+        return together
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -148,6 +163,10 @@ class Claim:
         """Another one for another note: files are replaced, not written over."""
         found = self.note.stat()
         return found.st_ino, found.st_mtime_ns
+
+
+def _sources(found: Mapping[str, Any]) -> Sources:
+    return Sources(*(frozenset(found.get(name) or ()) for name in SOURCES))
 
 
 def _fields(sources: Sources) -> dict[str, list[str]]:

@@ -70,12 +70,7 @@ def evaluate(
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample
 
-    if classes is not None and only not in (None, Study.CONTRAST):
-        raise typer.BadParameter(
-            "--classes are those of the contrast study: leave them out, or ask for --only contrast"
-        )
-    if groups is not None and only not in (None, Study.ACCURACY):
-        raise typer.BadParameter("--groups are of the accuracy study: leave them out, or ask for --only accuracy")
+    _check_used(only, classes, groups)
     fills = _fills(fill)
     place = picked(device)
     if out is not None:
@@ -104,6 +99,16 @@ def evaluate(
         else:
             console.print("no contrasts: this net knows one class, and a contrast is between two")
     put(into, tables)
+
+
+def _check_used(only: Study | None, classes: str | None, groups: Path | None) -> None:
+    """Raise typer.BadParameter for an option of a study that is not asked for."""
+    if classes is not None and only not in (None, Study.CONTRAST):
+        raise typer.BadParameter(
+            "--classes are those of the contrast study: leave them out, or ask for --only contrast"
+        )
+    if groups is not None and only not in (None, Study.ACCURACY):
+        raise typer.BadParameter("--groups are of the accuracy study: leave them out, or ask for --only accuracy")
 
 
 def _accuracy(

@@ -73,10 +73,8 @@ def explain(
     console = Console(stderr=True)
     with ending():
         options = _options(option or [])
-        made_with: dict[str, object] = {"options": options}
-        found = found_pictures(pictures)
-        claim = Claim(out, made_with, Sources.of(pictures))
-        there, todo = _parted(planned(found, out, options["format"], part))
+        there, todo = _parted(planned(found_pictures(pictures), out, options["format"], part))
+        claim = Claim(out, options, Sources.of(pictures))
         claim.check(task.picture for task in there)
         if todo:
             writable(out)
@@ -88,15 +86,13 @@ def explain(
         else:
             answering = remote(url, model or MODEL, token, cacert, options, probes)
         with answering as (ask, weights_sha256):
-            made_with["weights_sha256"] = weights_sha256
+            claim = claim.with_weights(weights_sha256)
             claim.check()
             statuses = _explain_all(todo, ask, claim, console)
     where = f", in {out}/" if todo or there else ""
     already = f"; {len(there)} were there" if there else ""
     tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")
-    if refused := [status for status in statuses if status != 200]:
-        failed = any(status >= 500 or status in PASSING for status in refused)
-        raise typer.Exit(1 if failed else os.EX_DATAERR)
+    _end_with(statuses)
 
 
 def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
@@ -119,6 +115,15 @@ def _check_way(url: str | None, there: Mapping[str, object], here: Mapping[str, 
         raise typer.BadParameter(f"{given[0]} is {way}, or leave {given[0]} out")
 
 
+def _end_with(statuses: Sequence[int]) -> None:
+    """Raise typer.Exit where pictures were refused or the server failed on some."""
+    refused = [status for status in statuses if status != 200]
+    if any(status >= 500 or status in PASSING for status in refused):
+        raise typer.Exit(1)
+    if refused:
+        raise typer.Exit(os.EX_DATAERR)
+
+
 def _parted(tasks: Iterable[Task]) -> tuple[list[Task], list[Task]]:
     """Those that are done, and those that are left."""
     there: list[Task] = []
@@ -133,17 +138,23 @@ def _explain_all(todo: Sequence[Task], ask: Ask, claim: Claim, console: Console)
     statuses: list[int] = []
     with Progress(console=console) as progress:
         for task in progress.track(todo, description="explaining"):
-            status, body = answer_to(task.picture, ask)
-            if status == 200:
-                status, body = _kept(body, task, claim)
+            status, body = _explained(task, ask, claim)
             statuses.append(status)
             if status != 200:
-                if not claim.taken:  # options that were good for one picture are good for all
-                    check_options(status, body)
                 tell(console, f"{task.picture}: {status} {reason(body)}")
             if not console.is_terminal and len(statuses) % SIGN_OF_LIFE == 0:
                 console.print(f"{len(statuses)} of {len(todo)} pictures asked")
     return statuses
+
+
+def _explained(task: Task, ask: Ask, claim: Claim) -> tuple[int, bytes]:
+    """Status and body for one picture, whose explanation is then in its file. Raises Aborted."""
+    status, body = answer_to(task.picture, ask)
+    if status == 200:
+        return _kept(body, task, claim)
+    if not claim.taken:  # options that were good for one picture are good for all
+        check_options(status, body)
+    return status, body
 
 
 def _kept(body: bytes, task: Task, claim: Claim) -> tuple[int, bytes]:

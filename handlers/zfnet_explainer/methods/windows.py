@@ -1,8 +1,9 @@
 """Parts of maps on their way down through a chain: what single activations reach, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -31,8 +32,8 @@ class Windows:
         spread = functional.conv_transpose2d(
             self.values, weight, None, (vertical.stride, horizontal.stride), groups=groups
         )
+        found = self._zeros_below(axes, spread.shape[1])
         tops, lefts = _below(self.tops, vertical), _below(self.lefts, horizontal)
-        found = _at(spread.shape, spread, axes, tops, lefts)
         for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
             _paste(spread[i], top - found.tops[i], left - found.lefts[i], found.values[i])
         return found
@@ -43,23 +44,10 @@ class Windows:
         `switches` [n or 1, maps, rows, columns] are indices in the flattened map that the pool reads. Windows of the
         pool that overlap are added one after another: a GPU would add what meets in any order, with other last bits.
         """
-        vertical, horizontal = axes
-        count, maps, height, width = self.values.shape
-        taken = torch.stack(
-            [
-                one[:, top : top + height, left : left + width]
-                for one, top, left in zip(switches.expand(count, -1, -1, -1), self.tops, self.lefts, strict=True)
-            ]
-        )
-        reached = (count, maps, vertical.span(height), horizontal.span(width))
-        found = _at(reached, self.values, axes, _below(self.tops, vertical), _below(self.lefts, horizontal))
-        tops, lefts = (taken.new_tensor(starts).view(-1, 1, 1, 1) for starts in (found.tops, found.lefts))
-        wide = found.values.shape[3]
-        cells = (taken // horizontal.size_in - tops) * wide + taken % horizontal.size_in - lefts
-        apart = [-(-axis.kernel // axis.stride) for axis in axes]  # windows as far apart do not overlap
-        for row, col in product(*map(range, apart)):
-            some = (..., slice(row, None, apart[0]), slice(col, None, apart[1]))
-            found.values.flatten(2).scatter_add_(2, cells[some].flatten(2), self.values[some].flatten(2))
+        found = self._zeros_below(axes, self.values.shape[1])
+        cells = found._cells(self._cut(switches), axes[1].size_in)
+        for apart in _apart(axes):
+            found.values.flatten(2).scatter_add_(2, cells[apart].flatten(2), self.values[apart].flatten(2))
         return found
 
     def whole(self, height: int, width: int) -> Tensor:
@@ -70,21 +58,39 @@ class Windows:
             _paste(self.values[i], top, left, found[i])
         return found
 
+    def _zeros_below(self, axes: Axes, maps: int) -> "Windows":
+        """Zeros in place of all that these windows read of so many maps: no larger than the maps, moved into them."""
+        vertical, horizontal = axes
+        height = min(vertical.span(self.values.shape[2]), vertical.size_in)
+        width = min(horizontal.span(self.values.shape[3]), horizontal.size_in)
+        return Windows(
+            self.values.new_zeros(len(self.values), maps, height, width),
+            [min(max(top, 0), vertical.size_in - height) for top in _below(self.tops, vertical)],
+            [min(max(left, 0), horizontal.size_in - width) for left in _below(self.lefts, horizontal)],
+        )
+
+    def _cut(self, maps: Tensor) -> Tensor:
+        """What whole maps [n or 1, maps, rows, columns] have under each window [n, maps, h, w]."""
+        count, _, height, width = self.values.shape
+        places = zip(maps.expand(count, -1, -1, -1), self.tops, self.lefts, strict=True)
+        return torch.stack([one[:, top : top + height, left : left + width] for one, top, left in places])
+
+    def _cells(self, indices: Tensor, columns: int) -> Tensor:
+        """Indices in flattened maps that are so many columns wide, as indices in these flattened windows."""
+        tops, lefts = (indices.new_tensor(starts).view(-1, 1, 1, 1) for starts in (self.tops, self.lefts))
+        return (indices // columns - tops) * self.values.shape[3] + indices % columns - lefts
+
 
 def _below(starts: Sequence[int], axis: Axis) -> list[int]:
     """The first value that each first output reads, padding counted."""
     return [start * axis.stride - axis.padding for start in starts]
 
 
-def _at(shape: Sequence[int], like: Tensor, axes: Axes, tops: list[int], lefts: list[int]) -> Windows:
-    """Windows of zeros in place of those of that shape, no larger than the map and moved into it."""
-    (count, maps, *wanted), (down, across) = shape, (axis.size_in for axis in axes)
-    height, width = min(wanted[0], down), min(wanted[1], across)
-    return Windows(
-        like.new_zeros(count, maps, height, width),
-        [min(max(top, 0), down - height) for top in tops],
-        [min(max(left, 0), across - width) for left in lefts],
-    )
+def _apart(axes: Axes) -> Iterator[tuple[EllipsisType, slice, slice]]:
+    """Parts of a layer's outputs [..., h, w], all of them together; within one no two read the same value."""
+    down, across = (-(-axis.kernel // axis.stride) for axis in axes)
+    for row, col in product(range(down), range(across)):
+        yield ..., slice(row, None, down), slice(col, None, across)
 
 
 def _paste(values: Tensor, top: int, left: int, to: Tensor) -> None:

@@ -161,20 +161,24 @@ def load_atlas(folder: Path, weights_sha256: str) -> Atlas | None:
     except OSError as error:
         raise _bad(folder, f"cannot be read ({error.strerror})") from error
     try:
-        index = json.loads(content)
-        if index["format"] != FORMAT:
-            raise _bad(folder, f"has format {index['format']}, not {FORMAT}")
-        if index["weights_sha256"] != weights_sha256:
-            raise _bad(folder, f"belongs to other weights ({index['weights_sha256'][:12]}..., not "
-                               f"{weights_sha256[:12]}...)")  # fmt: skip
-        layers = [_layer(entry, folder) for entry in index["layers"]]
-        files = {entry["projections"]["file"]: layer.projections.content
-                 for entry, layer in zip(index["layers"], layers, strict=True)}  # fmt: skip
+        return _atlas(content, folder, weights_sha256)
+    except BadAtlas:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BadAtlas):
-            raise
         raise _bad(folder, f"is damaged ({INDEX}: {error!r})") from error
-    return Atlas({layer.layer: layer for layer in layers}, index, {INDEX: content, **files})
+
+
+def _atlas(content: bytes, folder: Path, weights_sha256: str) -> Atlas:
+    """What an index says, with the sheets that lie beside it."""
+    index = json.loads(content)
+    if index["format"] != FORMAT:
+        raise _bad(folder, f"has format {index['format']}, not {FORMAT}")
+    if (theirs := index["weights_sha256"]) != weights_sha256:
+        raise _bad(folder, f"belongs to other weights ({theirs[:12]}..., not {weights_sha256[:12]}...)")
+    layers = [_layer(entry, folder) for entry in index["layers"]]
+    names = [entry["projections"]["file"] for entry in index["layers"]]
+    sheets = {name: layer.projections.content for name, layer in zip(names, layers, strict=True)}
+    return Atlas({layer.layer: layer for layer in layers}, index, {INDEX: content, **sheets})
 
 
 def read_sheet(folder: Path, name: str, sha256: str, layout: Layout) -> Sheet:

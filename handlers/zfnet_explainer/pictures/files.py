@@ -154,14 +154,17 @@ def _shards(data: Path) -> list[Path]:
 def _in_shard(shard: Path, split: str) -> Iterator[PictureFile]:
     members = _members(shard)
     for name in members:
-        parts = PurePosixPath(name).parts
-        hidden = any(part.startswith(".") and part != ".." for part in parts)
-        if hidden or len(parts) < 3 or parts[-3] != split:
-            continue
-        if PurePosixPath(name).suffix.lower() in SUFFIXES:
+        path = PurePosixPath(name)
+        if _in_split(path, split):
             file = _followed(name, members)
             offset, size = (file.offset_data, file.size) if file else (0, 0)
-            yield PictureFile("/".join(parts[-3:]), parts[-2], shard, offset, size)
+            yield PictureFile("/".join(path.parts[-3:]), path.parent.name, shard, offset, size)
+
+
+def _in_split(path: PurePosixPath, split: str) -> bool:
+    """Whether a member lies in a class's folder of the split and is called as a picture is, and nothing is hidden."""
+    hidden = any(part.startswith(".") and part != ".." for part in path.parts)
+    return not hidden and path.parts[-3:-2] == (split,) and path.suffix.lower() in SUFFIXES
 
 
 def _members(shard: Path) -> dict[str, tarfile.TarInfo]:

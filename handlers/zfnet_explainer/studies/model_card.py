@@ -20,27 +20,11 @@ def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
     labels = [name.label for name in record.classes]
     return [
         _headline(measured, record),
-        Table(
-            "classes", "By class", ("class", "pictures", "recall", "precision"),
-            tuple(
-                (label, f"{one.images}", percent(one.recall), percent(one.precision))
-                for label, one in zip(labels, measured.by_class, strict=True)
-            ),
-            "Recall: the share of the class's pictures that were found. Precision: the share of the answers with "
-            "this class that were right.",
-        ),
+        _by_class(measured, labels),
         _confusions(measured, labels),
         _calibration(measured),
-        Table(
-            "reliability", "Reliability", ("confidence", "pictures", "mean confidence", "right"),
-            tuple(
-                (f"{one.lower:.2f} to {one.upper:.2f}", f"{one.images}", percent(one.confidence), percent(one.right))
-                for one in measured.reliability
-                if one.images
-            ),
-            "Confidence is the probability of the most probable class, as served.",
-        ),
-    ]  # fmt: skip
+        _reliability(measured),
+    ]
 
 
 def group_tables(groups: Sequence[GroupAccuracy]) -> list[Table]:
@@ -139,6 +123,18 @@ def _headline(measured: Accuracy, record: Record) -> Table:
     return Table("accuracy", "Accuracy", ("", "measured"), rows, "In brackets: Wilson's 95 % interval.")
 
 
+def _by_class(measured: Accuracy, labels: list[str]) -> Table:
+    rows = tuple(
+        (label, f"{one.images}", percent(one.recall), percent(one.precision))
+        for label, one in zip(labels, measured.by_class, strict=True)
+    )
+    note = (
+        "Recall: the share of the class's pictures that were found. Precision: the share of the answers with "
+        "this class that were right."
+    )
+    return Table("classes", "By class", ("class", "pictures", "recall", "precision"), rows, note)
+
+
 def _confusions(measured: Accuracy, labels: list[str]) -> Table:
     """The most frequent mistakes."""
     wrong = [
@@ -169,6 +165,17 @@ def _calibration(measured: Accuracy) -> Table:
     )
     columns = ("pictures", "temperature", "expected calibration error")
     return Table("calibration", "Calibration", columns, rows, note)
+
+
+def _reliability(measured: Accuracy) -> Table:
+    rows = tuple(
+        (f"{one.lower:.2f} to {one.upper:.2f}", f"{one.images}", percent(one.confidence), percent(one.right))
+        for one in measured.reliability
+        if one.images
+    )
+    columns = ("confidence", "pictures", "mean confidence", "right")
+    note = "Confidence is the probability of the most probable class, as served."
+    return Table("reliability", "Reliability", columns, rows, note)
 
 
 def _recipe(training: Mapping[str, Any]) -> Table:

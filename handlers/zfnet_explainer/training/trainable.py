@@ -12,6 +12,8 @@ from ..net.norm import CrossMapNorm
 from ..net.thin import ThinLinear, linear
 from .recipe import Initialisation, Recipe
 
+Weighted = nn.Conv2d | nn.Linear | ThinLinear
+
 
 def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
     """Rewrite a chain for training; what it can learn stays what the chain can express.
@@ -21,26 +23,19 @@ def training_form(chain: Chain, recipe: Recipe) -> nn.Sequential:
     to rectify; the maps before Flatten are stretched to their served size, so that smaller pictures can
     be trained on.
     """
+    weighted = {name: layer for name, layer in chain.named_children() if isinstance(layer, Weighted)}
+    first, last = next(iter(weighted)), next(reversed(weighted))
+    normalised = {name: layer for name, layer in weighted.items() if recipe.batch_norm and name != last}
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    weighted = [name for name, layer in chain.named_children() if isinstance(layer, nn.Conv2d | nn.Linear | ThinLinear)]
-    for name, layer in chain.named_children():
-        if name in weighted:
-            normalised = recipe.batch_norm and name != weighted[-1]
-            _add_weighted(layers, name, layer, normalised)
-        elif isinstance(layer, nn.MaxPool2d) and isinstance(next(reversed(layers.values())), nn.ReLU):
-            relu_name, relu = layers.popitem()
-            layers[name], layers[relu_name] = layer, relu
-        elif isinstance(layer, nn.Dropout):
-            layers[name] = nn.Dropout(recipe.dropout)
-        elif isinstance(layer, CrossMapNorm):
-            layers[name] = Switch(copy.deepcopy(layer))
-        elif isinstance(layer, nn.Flatten):
+    for name in _pools_before_relus(chain):
+        layer = chain.layer(name)
+        if isinstance(layer, nn.Flatten):
             layers["stretch"] = Stretch(_size_before_flatten(chain))
-            layers[name] = layer
-        else:
-            layers[name] = layer
+        layers[name] = _trained(layer, recipe, bias=name not in normalised)
+        if name in normalised:
+            layers[f"bn_{name}"] = _batch_norm(normalised[name])
     net = nn.Sequential(layers)
-    _initialise(net, recipe, first=weighted[0], last=weighted[-1])
+    _initialise(net, recipe, first, last)
     return net
 
 
@@ -75,18 +70,40 @@ class Stretch(nn.Module):
         return x if x.shape[-2:] == self.size else nn.functional.interpolate(x, self.size)
 
 
-def _add_weighted(layers: OrderedDict[str, nn.Module], name: str, layer: nn.Module, normalised: bool) -> None:
-    """Add a convolution or linear layer; where BatchNorm follows, that has the bias."""
+def _pools_before_relus(chain: Chain) -> list[str]:
+    """The names of the chain's layers, each max pool moved before the ReLU that it follows."""
+    names: list[str] = []
+    for name, layer in chain.named_children():
+        commutes = isinstance(layer, nn.MaxPool2d) and names and isinstance(chain.layer(names[-1]), nn.ReLU)
+        names.insert(-1 if commutes else len(names), name)
+    return names
+
+
+def _trained(layer: nn.Module, recipe: Recipe, bias: bool) -> nn.Module:
+    """What a layer is while it is trained; `bias` False where the BatchNorm after it has one."""
     if isinstance(layer, nn.Conv2d):
-        layers[name] = copy.deepcopy(layer).to(memory_format=torch.channels_last)
-        if normalised:
-            layers[name].register_parameter("bias", None)
-            layers[f"bn_{name}"] = nn.BatchNorm2d(layer.out_channels)
-    elif isinstance(layer, nn.Linear | ThinLinear):
+        copied = copy.deepcopy(layer).to(memory_format=torch.channels_last)
+        return copied if bias else _without_bias(copied)
+    if isinstance(layer, nn.Linear | ThinLinear):
         rank = layer.rank if isinstance(layer, ThinLinear) else None
-        layers[name] = linear(layer.in_features, layer.out_features, rank, bias=not normalised)
-        if normalised:
-            layers[f"bn_{name}"] = nn.BatchNorm1d(layer.out_features)
+        return linear(layer.in_features, layer.out_features, rank, bias)
+    if isinstance(layer, nn.Dropout):
+        return nn.Dropout(recipe.dropout)
+    if isinstance(layer, CrossMapNorm):
+        return Switch(copy.deepcopy(layer))
+    return layer
+
+
+def _without_bias(layer: nn.Conv2d) -> nn.Conv2d:
+    layer.register_parameter("bias", None)
+    return layer
+
+
+def _batch_norm(layer: Weighted) -> nn.Module:
+    """BatchNorm of a layer's outputs."""
+    if isinstance(layer, nn.Conv2d):
+        return nn.BatchNorm2d(layer.out_channels)
+    return nn.BatchNorm1d(layer.out_features)
 
 
 def _initialise(net: nn.Sequential, recipe: Recipe, first: str, last: str) -> None:

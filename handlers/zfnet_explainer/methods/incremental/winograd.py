@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...net.layers import pair
 from .workspace import Workspace
 
 # The first n - 1 of these and infinity, where a tile gives n outputs. More points would cost more
@@ -74,7 +75,7 @@ def tiles_for(layer: nn.Conv2d) -> list[Tile]:
     """The forms that tiles of a convolution may have: none where it is grouped, reads each value once, or reads far."""
     if layer.groups > 1:
         return []
-    down, across = (_along(kernel, stride) for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True))
+    down, across = map(_along, layer.kernel_size, pair(layer.stride))
     return [Tile(vertical, horizontal) for vertical, horizontal in product(down, across)]
 
 
@@ -136,15 +137,30 @@ def transforms(inputs: int, kernel: int) -> Transforms:
     both are evaluated at POINTS and infinity, and the product is interpolated there.
     """
     points = POINTS[: inputs + kernel - 2]
-    of_input = [[p**j for j in range(inputs)] for p in points]
-    of_input.append([Fraction(j == inputs - 1) for j in range(inputs)])
-    of_filter = [
-        [p**j / prod((p - q for q in points if q != p), start=Fraction(1)) for j in range(kernel)] for p in points
-    ]
-    of_filter.append([Fraction(j == kernel - 1) for j in range(kernel)])
-    to_output = [[*_coefficients([q for q in points if q != p]), Fraction(0)] for p in points]
-    to_output.append(_coefficients(points))
-    return Transforms(_matrix(of_input), _matrix(of_filter), _matrix(to_output).t())
+    others = {point: [other for other in points if other != point] for point in points}
+    of_input = [_powers(point, inputs) for point in points]
+    of_filter = [[_weight(point, others[point]) * power for power in _powers(point, kernel)] for point in points]
+    to_output = [[*_coefficients(others[point]), Fraction(0)] for point in points]
+    return Transforms(
+        _matrix([*of_input, _at_infinity(inputs)]),
+        _matrix([*of_filter, _at_infinity(kernel)]),
+        _matrix([*to_output, _coefficients(points)]).t(),
+    )
+
+
+def _powers(point: Fraction, count: int) -> list[Fraction]:
+    """The row that evaluates a polynomial of so many coefficients at a point."""
+    return [point**power for power in range(count)]
+
+
+def _at_infinity(count: int) -> list[Fraction]:
+    """The row that evaluates it at infinity: its last coefficient."""
+    return [Fraction(power == count - 1) for power in range(count)]
+
+
+def _weight(point: Fraction, others: Sequence[Fraction]) -> Fraction:
+    """The barycentric weight of a point in Lagrange's interpolation."""
+    return Fraction(1) / prod(point - other for other in others)
 
 
 def _polyphase(weight: Tensor, tile: Tile) -> Tensor:

@@ -57,11 +57,11 @@ def deletion_curves(
     grid, rank = grid_of(image, side), orders.argsort(1)
     counts = [round(rank.shape[1] * step / steps) for step in range(steps + 1)]
     between = torch.stack([rank < count for count in counts[1:-1]], 1).view(-1, *grid)
-    ends = torch.tensor([False, True])[:, None, None].expand(2, *grid)
-    found = [
+    ends = torch.tensor([False, True])[:, None, None].expand(2, *grid)  # all orders have the same
+    probabilities = [
         chain(cover(image, fill, covered, side)).softmax(1)[:, target].cpu()
         for covered in torch.split(torch.cat([between, ends]), batch)
     ]
-    probabilities = torch.cat(found)
-    first, last = probabilities[-2:].view(2, 1, 1).expand(2, len(orders), 1)
-    return torch.cat([first, probabilities[:-2].view(len(orders), -1), last], 1)
+    inner, shared = torch.split(torch.cat(probabilities), [len(between), len(ends)])
+    first, last = (end.expand(len(orders), 1) for end in shared)
+    return torch.cat([first, inner.view(len(orders), -1), last], 1)

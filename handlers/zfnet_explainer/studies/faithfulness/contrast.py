@@ -39,6 +39,9 @@ class Move:
     overtaken: float
 
 
+MovesByOther = dict[str, dict[str, Move]]  # of one picture under one fill: by the other class, then by what covers
+
+
 @dataclass(frozen=True)
 class MeanMove:
     """`Move` over all pictures."""
@@ -92,27 +95,25 @@ def contrasts(
     two pictures are wrong.
     """
     generator = torch.Generator().manual_seed(seed)
-    found: dict[str, dict[str, list[dict[str, Move]]]] = {fill: {SECOND: [], TRUE: []} for fill in fills}
     occluder, protocol = Occluder(chain), Protocol.of(preprocessing.size)
+    found: list[dict[str, MovesByOther]] = []
     for pixels, label in zip(pictures, labels.tolist(), strict=True):
         one = subject(chain, preprocessing, pixels)
         others = {SECOND: second(one.logits)} | ({TRUE: label} if label != one.target else {})
+        by_fill = {}
         for name in fills:
             fill = filled(one, preprocessing, name, protocol.window)
-            moved = picture_moves(occluder, one, fill, list(others.values()), protocol, generator)
-            for other, moves in zip(others, moved, strict=True):
-                found[name][other].append(moves)
+            moves = picture_moves(occluder, one, fill, list(others.values()), protocol, generator)
+            by_fill[name] = dict(zip(others, moves, strict=True))
+        found.append(by_fill)
         advance(1)
     return Contrasts(
         images=len(pictures),
         classes=tuple(sorted(set(labels.tolist()))),
-        wrong=len(found[fills[0]][TRUE]),
+        wrong=sum(TRUE in by_fill[fills[0]] for by_fill in found),
         protocol=protocol,
         share=SHARE,
-        results={
-            name: {other: result(moves, seed) for other, moves in by_other.items() if len(moves) > 1}
-            for name, by_other in found.items()
-        },
+        results={name: _results([by_fill[name] for by_fill in found], seed) for name in fills},
     )
 
 
@@ -153,6 +154,12 @@ def log_odds(logits: Tensor, target: int, other: int) -> Tensor:
 def second(logits: Tensor) -> int:
     """The second most probable class of logits [classes], ties to the lower index."""
     return int(logits.argsort(descending=True, stable=True)[1])
+
+
+def _results(found: Sequence[MovesByOther], seed: int) -> dict[str, Result]:
+    """One fill's, by the other class, where at least two pictures have one."""
+    moves = {other: [by_other[other] for by_other in found if other in by_other] for other in (SECOND, TRUE)}
+    return {other: result(of_pictures, seed) for other, of_pictures in moves.items() if len(of_pictures) > 1}
 
 
 def result(found: Sequence[dict[str, Move]], seed: int) -> Result:

@@ -46,25 +46,35 @@ def falls(chain: Chain, subject: Subject, fill: Tensor, generator: torch.Generat
     silent before has nothing to lose: 0.
     """
     box = subject.feature.receptive_field
-    field = subject.feature.projection[:, *box.slices].square().sum(0)
-    smooth = functional.avg_pool2d(field[None, None], SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)[0, 0]
-    own = largest_share(smooth, SHARE, generator)
-    regions = [own, largest_share(closeness(*field.shape), SHARE, generator), *_moved(own, generator)]
+    regions = _regions(subject.feature.projection[:, *box.slices].square().sum(0), generator)
     covered = torch.zeros(len(regions), *subject.image.shape[1:], dtype=torch.bool, device=fill.device)
-    covered[:, *box.slices] = torch.stack(regions).to(fill.device)
+    covered[:, *box.slices] = regions.to(fill.device)
     maps = _map(chain, torch.where(covered[:, None], fill, subject.image), subject.feature.feature)
     clean = subject.clean.outputs[chain.features[-1]][:, subject.feature.feature]
-    row, col = subject.feature.position
-    left, before = (torch.stack([x[:, row, col], x.amax((1, 2)), x.sum((1, 2))], 1) for x in (maps, clean))
+    left, before = (_sizes(of, subject.feature.position) for of in (maps, clean))
     lost = torch.where(before > 0, 1 - left / before, 0)
-    means = (lost[0], lost[1], lost[2:].mean(0))
-    return {name: Fall(*mean.tolist()) for name, mean in zip((OWN, MIDDLE, MOVED), means, strict=True)}
+    own, middle, moved = lost[0], lost[1], lost[2:].mean(0)
+    return {OWN: Fall(*own.tolist()), MIDDLE: Fall(*middle.tolist()), MOVED: Fall(*moved.tolist())}
 
 
 def mean_falls(found: Sequence[dict[str, Fall]], seed: int) -> dict[str, MeanFall]:
     """Means over at least two pictures; `seed` draws the resamples of the intervals."""
     values = {name: np.array([astuple(one[name]) for one in found]) for name in found[0]}
     return {name: MeanFall(*(mean_estimate(column, seed) for column in columns.T)) for name, columns in values.items()}
+
+
+def _regions(energy: Tensor, generator: torch.Generator) -> Tensor:
+    """Masks [2 + moves, h, w] of a tenth of a field: where most energy [h, w] is, the middle, the first one moved."""
+    smooth = functional.avg_pool2d(energy[None, None], SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)[0, 0]
+    own = largest_share(smooth, SHARE, generator)
+    middle = largest_share(closeness(*energy.shape), SHARE, generator)
+    return torch.stack([own, middle, *_moved(own, generator)])
+
+
+def _sizes(maps: Tensor, cell: tuple[int, int]) -> Tensor:
+    """Of maps [n, rows, cols] the value at the cell, the largest and the sum: [n, 3]."""
+    row, col = cell
+    return torch.stack([maps[:, row, col], maps.amax((1, 2)), maps.sum((1, 2))], 1)
 
 
 def _moved(region: Tensor, generator: torch.Generator) -> list[Tensor]:

@@ -6,8 +6,9 @@ same order: the better the order, the sooner the probability rises. Uncovering i
 the same pictures as covering in the reversed order, so that one function measures both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -38,7 +39,15 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Curves:
-    """Probability of the predicted class by share of the picture covered, or uncovered [steps + 1]."""
+    """Probability of the predicted class by share of the picture covered, or uncovered [..., steps + 1]."""
+
+    deletion: Tensor
+    insertion: Tensor
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Areas under the curves of one order, picture by picture [pictures]."""
 
     deletion: Tensor
     insertion: Tensor
@@ -105,32 +114,44 @@ def picture_curves(
 
 def faithfulness(found: Sequence[dict[str, Curves]], seed: int) -> Faithfulness:
     """Sum up the curves of at least two pictures; `seed` draws the resamples of the intervals."""
-    deletion, insertion = (
-        {name: torch.stack([getattr(curves[name], kind) for curves in found]).double() for name in found[0]}
-        for kind in ("deletion", "insertion")
+    curves = {name: _stacked([of_picture[name] for of_picture in found]) for name in found[0]}
+    areas = {name: Areas(area(one.deletion), area(one.insertion)) for name, one in curves.items()}
+    return Faithfulness(
+        {name: _result(curves[name], areas[name], seed) for name in curves},
+        tuple(
+            _difference(order, baseline, areas, seed)
+            for order, baseline in product((MAP, PROJECTION), (RANDOM, CENTRE))
+        ),
     )
-    orders = {
-        name: OrderResult(
-            mean_estimate(area(deletion[name]).numpy(), seed),
-            mean_estimate(area(insertion[name]).numpy(), seed),
-            tuple(deletion[name].mean(0).tolist()),
-            tuple(insertion[name].mean(0).tolist()),
-        )
-        for name in found[0]
-    }
-    differences = []
-    for order in (MAP, PROJECTION):
-        for baseline in (RANDOM, CENTRE):
-            less = area(deletion[order]) - area(deletion[baseline])
-            more = area(insertion[order]) - area(insertion[baseline])
-            differences.append(
-                Difference(
-                    order, baseline,
-                    deletion=mean_estimate(less.numpy(), seed), deletion_better=float((less < 0).double().mean()),
-                    insertion=mean_estimate(more.numpy(), seed), insertion_better=float((more > 0).double().mean()),
-                )
-            )  # fmt: skip
-    return Faithfulness(orders, tuple(differences))
+
+
+def _stacked(curves: Sequence[Curves]) -> Curves:
+    """Those of several pictures, float64 [pictures, steps + 1]."""
+    deletion = torch.stack([one.deletion for one in curves])
+    insertion = torch.stack([one.insertion for one in curves])
+    return Curves(deletion.double(), insertion.double())
+
+
+def _result(curves: Curves, areas: Areas, seed: int) -> OrderResult:
+    return OrderResult(
+        mean_estimate(areas.deletion.numpy(), seed),
+        mean_estimate(areas.insertion.numpy(), seed),
+        tuple(curves.deletion.mean(0).tolist()),
+        tuple(curves.insertion.mean(0).tolist()),
+    )
+
+
+def _difference(order: str, baseline: str, areas: Mapping[str, Areas], seed: int) -> Difference:
+    less = areas[order].deletion - areas[baseline].deletion
+    more = areas[order].insertion - areas[baseline].insertion
+    return Difference(
+        order,
+        baseline,
+        deletion=mean_estimate(less.numpy(), seed),
+        deletion_better=float((less < 0).double().mean()),
+        insertion=mean_estimate(more.numpy(), seed),
+        insertion_better=float((more > 0).double().mean()),
+    )
 
 
 def area(curves: Tensor) -> Tensor:

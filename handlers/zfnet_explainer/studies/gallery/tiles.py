@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ...pictures.files import PictureFile
 from ...pictures.stream import Decoded, decoded_batches
 from .sheets import DrawnSheet, layout
 
-PICTURES, PROJECTIONS = 16, 16  # at once: the memory of the pass
+PICTURES = 16  # at once: the memory of the pass
 
 
 class ChangedPictures(ValueError):
@@ -67,8 +68,9 @@ def build_layer(
     shape = layout(largest_field(checkpoint.chain, layer), len(maps))
     projections, originals = DrawnSheet(shape), DrawnSheet(shape)
     found: dict[int, dict[int, Strongest]] = {feature: {} for feature in maps}
+    blocks = {feature: block for block, feature in enumerate(maps)}
     for picture, slot, feature in _projected(checkpoint, layer, wanted, files, folder):
-        block, box = list(maps).index(slot.feature), feature.receptive_field
+        block, box = blocks[slot.feature], feature.receptive_field
         projections.put(block, slot.rank, box, projection_pixels(feature.projection, box))
         originals.put(block, slot.rank, box, patch_pixels(picture.pixels, box))
         found[slot.feature][slot.rank] = Strongest(slot.activation, picture.file.name, picture.file.folder, box)
@@ -97,25 +99,35 @@ def _projected(
     checkpoint: Checkpoint, layer: int, wanted: Wanted, files: Iterator[tuple[int, PictureFile]], folder: Path
 ) -> Iterator[tuple[Decoded, Slot, Feature]]:
     """Every wanted slot with its picture and its projection, in the order of the pictures."""
-    chain, preprocessing = checkpoint.chain, checkpoint.record.preprocessing
-    name, device = chain.features[layer - 1], device_of(chain)
-    rounding = 1e-3 * max((slot.activation for slots in wanted.values() for slot in slots), default=0.0)
+    tolerance = _tolerance(wanted)
     chosen = ((number, file) for number, file in files if number in wanted)
-
-    def unreadable(file: PictureFile, reason: str) -> None:
-        raise ChangedPictures(file, folder) from ValueError(reason)
-
-    for _, pictures in decoded_batches(chosen, preprocessing, PICTURES, unreadable):
-        x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
-        activations = chain.run(preprocessing.standardise(x))
+    unreadable = partial(_refuse_unreadable, folder)
+    for _, pictures in decoded_batches(chosen, checkpoint.record.preprocessing, PICTURES, unreadable):
         todo = [(i, slot) for i, picture in enumerate(pictures) for slot in wanted[picture.number]]
-        for start in range(0, len(todo), PROJECTIONS):
-            part = todo[start : start + PROJECTIONS]
-            projected = project_each(chain, activations, name, [(i, slot.feature) for i, slot in part])
-            for (i, slot), feature in zip(part, projected, strict=True):
-                if abs(feature.activation - slot.activation) > rounding:
-                    raise ChangedPictures(pictures[i].file, folder)
-                yield pictures[i], slot, feature
+        features = _features(checkpoint, layer, pictures, [(i, slot.feature) for i, slot in todo])
+        for (i, slot), feature in zip(todo, features, strict=True):
+            if abs(feature.activation - slot.activation) > tolerance:
+                raise ChangedPictures(pictures[i].file, folder)
+            yield pictures[i], slot, feature
+
+
+def _tolerance(wanted: Wanted) -> float:
+    """How far a picture's activation may be from the one that the search found: the rounding of a device."""
+    return 1e-3 * max((slot.activation for slots in wanted.values() for slot in slots), default=0.0)
+
+
+def _refuse_unreadable(folder: Path, file: PictureFile, reason: str) -> None:
+    raise ChangedPictures(file, folder) from ValueError(reason)
+
+
+def _features(
+    checkpoint: Checkpoint, layer: int, pictures: Sequence[Decoded], wanted: Sequence[tuple[int, int]]
+) -> Iterator[Feature]:
+    """Each wanted (picture, map of the layer) projected; only a few are in memory at a time."""
+    chain = checkpoint.chain
+    pixels = torch.stack([torch.from_numpy(picture.pixels) for picture in pictures]).to(device_of(chain))
+    activations = chain.run(checkpoint.record.preprocessing.standardise(pixels.permute(0, 3, 1, 2)))
+    return project_each(chain, activations, chain.features[layer - 1], wanted)
 
 
 def _saved(sheet: DrawnSheet | None, folder: Path, name: str) -> dict[str, str] | None:

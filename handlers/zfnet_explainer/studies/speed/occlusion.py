@@ -32,6 +32,15 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A contender, the grid that it is timed on, and how many squares it lays there."""
+
+    contender: contenders.Contender
+    grid: Squares
+    laid: int
+
+
+@dataclass(frozen=True)
 class Row:
     """Medians over interleaved repeats; times in seconds for the whole grid of `positions` squares.
 
@@ -78,21 +87,21 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     on = exact if dtype == torch.float32 else contenders.timed(build(), device, dtype)
     grid = squares(on.size, on.size, case.window, case.stride)
     thin = contenders.sample(on.size, case.window, case.stride, SAMPLE[device.type])
-    ours = contenders.incremental(on)
-    batch = quickest(lambda n: contenders.captum(exact, n, tuned=False), contenders.CAPTUM_BATCHES, thin, device)
-    full_batch = quickest(lambda n: contenders.full(on, n), contenders.FULL_BATCHES, thin, device)
-    work: dict[str, Callable[[], object]] = {
-        "incremental": partial(ours, grid),
-        "full": partial(contenders.full(on, full_batch), thin),
-        "captum": partial(contenders.captum(exact, batch, tuned=False), thin),
-        "captum_tuned": partial(contenders.captum(on, batch, tuned=True), thin),
+    batch = quickest(partial(contenders.captum, exact, tuned=False), contenders.CAPTUM_BATCHES, thin, device)
+    full_batch = quickest(partial(contenders.full, on), contenders.FULL_BATCHES, thin, device)
+    runs = {
+        "incremental": Run(contenders.incremental(on), grid, len(grid)),
+        "full": Run(contenders.full(on, full_batch), thin, len(thin)),
+        "captum": Run(contenders.captum(exact, batch, tuned=False), thin, laid_by_captum(thin, on.size)),
+        "captum_tuned": Run(contenders.captum(on, batch, tuned=True), thin, laid_by_captum(thin, on.size)),
     }
     if dtype != torch.float32:
-        work["float32"] = partial(contenders.incremental(exact), grid)
-    times = medians(work, device, repeats)
-    laid = {"incremental": len(grid), "float32": len(grid), "full": len(thin)}
-    scaled = {name: t * len(grid) / laid.get(name, laid_by_captum(thin, on.size)) for name, t in times.items()}
-    logits_off, probability_off = _deviations(ours(thin), contenders.full(exact, full_batch)(thin))
+        runs["float32"] = Run(contenders.incremental(exact), grid, len(grid))
+    times = medians({name: partial(run.contender, run.grid) for name, run in runs.items()}, device, repeats)
+    scaled = {name: times[name] * len(grid) / run.laid for name, run in runs.items()}
+    logits_off, probability_off = _deviations(
+        contenders.incremental(on)(thin), contenders.full(exact, full_batch)(thin)
+    )
     return Row(
         case=case, positions=len(grid), incremental=scaled["incremental"], full=scaled["full"], full_batch=full_batch,
         captum=scaled["captum"], captum_batch=batch, captum_tuned=scaled["captum_tuned"],

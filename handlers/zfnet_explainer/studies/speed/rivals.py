@@ -70,15 +70,8 @@ def measure(
 
 
 def _rivals(exact: contenders.Timed, half: contenders.Timed, grid: Squares) -> dict[str, Rival]:
-    def captum(batch: int) -> Contender:
-        return contenders.captum(exact, batch, tuned=False)
-
-    def full(batch: int) -> Contender:
-        return contenders.full(exact, batch)
-
-    def halved(batch: int) -> Contender:
-        return contenders.full(half, batch)
-
+    captum = partial(contenders.captum, exact, tuned=False)
+    full, halved = partial(contenders.full, exact), partial(contenders.full, half)
     whole, cut = len(grid), laid_by_captum(grid, exact.size)
     return {
         "Captum as installed (TF32)": Rival(_under(captum, convolutions=True), CAPTUM_BATCHES, cut),
@@ -93,17 +86,7 @@ def _under(
     build: Callable[[int], Contender], convolutions: bool = False, products: bool = False
 ) -> Callable[[int], Contender]:
     """The contender as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
-
-    def built(batch: int) -> Contender:
-        contender = build(batch)
-
-        def run(grid: Squares) -> object:
-            with tf32(convolutions, products):
-                return contender(grid)
-
-        return run
-
-    return built
+    return lambda batch: tf32(convolutions, products)(build(batch))
 
 
 @contextmanager
