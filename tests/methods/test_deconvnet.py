@@ -1,6 +1,8 @@
 """Projections against a slow second implementation, against Captum and by hand."""
 
 import warnings
+import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from zfnet_explainer.methods import captum
+from zfnet_explainer.methods import captum, deconvnet
 from zfnet_explainer.methods.deconvnet import down, project, project_each, strongest
 from zfnet_explainer.net.chain import Chain
+from zfnet_explainer.net.layers import UnsupportedLayer
 from zfnet_explainer.net.norm import CrossMapNorm
 
 from ..chains import SMALL, chain_of, picture
@@ -186,6 +189,14 @@ def test_a_map_that_is_not_there(feature: int) -> None:
         project(chain, activations, "relu1", [0, feature])
 
 
+@pytest.mark.parametrize("layer", ["relu4", "relu9", "pool1", "fc1"])
+def test_a_layer_that_is_not_there(layer: str) -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    with pytest.raises(ValueError, match=f"'{layer}' is no rectified convolution of this net: relu1, relu2, relu3 are"):
+        project(chain, activations, layer, [0])
+
+
 @pytest.mark.parametrize("kind", [kind for kind in SMALL if kind != "like_zfnet"])
 def test_equals_captum(kind: str) -> None:
     """Captum on the chain's own layers; it starts from 1 instead of the activation."""
@@ -262,6 +273,69 @@ def test_projections_of_several_pictures_at_once_are_those_of_each_alone(kind: s
             )  # fmt: skip
             assert ours.activation == pytest.approx(alone.activation, rel=1e-5)
             torch.testing.assert_close(ours.projection, alone.projection, rtol=1e-4, atol=1e-5)
+
+
+class Live(TorchFunctionMode):
+    """The most bytes at a time in the memory of tensors that were made since."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._sizes: dict[int, int] = {}
+        self._holders: Counter[int] = Counter()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            storage = found.untyped_storage()
+            self._sizes[storage.data_ptr()] = storage.nbytes()
+            self._holders[storage.data_ptr()] += 1
+            weakref.finalize(found, self._released, storage.data_ptr())
+            self.peak = max(self.peak, sum(self._sizes.values()))
+        return found
+
+    def _released(self, place: int) -> None:
+        self._holders[place] -= 1
+        if not self._holders[place]:
+            del self._sizes[place]
+
+
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_many_projections_take_no_more_memory_than_a_few(pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in VGG, whose first maps are as wide as the picture: of 64 together these would take 12 MiB."""
+    blocks = [
+        [nn.Conv2d(maps, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        for maps in (3, 16)
+    ]
+    chain = chain_of((3, 32, 32), *blocks[0], *blocks[1], nn.Conv2d(16, 16, 5, padding=2), nn.ReLU())
+    activations = chain.run(torch.stack([picture(chain, seed) for seed in range(pictures)]))
+    wanted = [(number % pictures, number % 16) for number in range(64)]
+    together = list(project_each(chain, activations, "relu5", wanted))
+    monkeypatch.setattr(deconvnet, "MEMORY", 2**20)
+    with Live() as live:
+        for expected, found in zip(together, project_each(chain, activations, "relu5", wanted), strict=True):
+            assert (found.feature, found.position) == (expected.feature, expected.position)
+            torch.testing.assert_close(found.projection, expected.projection, rtol=1e-4, atol=1e-5)
+    assert 2**19 < live.peak < 1.5 * 2**20
+
+
+def test_a_projection_that_alone_takes_more_goes_down_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    together = project(chain, activations, "relu3", [4, 1])
+    monkeypatch.setattr(deconvnet, "MEMORY", 1)
+    for expected, found in zip(together, project(chain, activations, "relu3", [4, 1]), strict=True):
+        torch.testing.assert_close(found.projection, expected.projection, rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_that_no_way_down_is_known_through_is_not_passed_over() -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    chain.norm1 = nn.Tanh()
+    with pytest.raises(UnsupportedLayer, match="norm1: no way down through a Tanh is known"):
+        project(chain, activations, "relu2", [0])
 
 
 def test_each_projection_is_its_holders_own() -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -144,6 +145,10 @@ def _patched() -> nn.ReLU:
     return layer
 
 
+def _blocks(count: int) -> list[nn.Sequential]:
+    return [nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for _ in range(count)]
+
+
 def _net(layer: nn.Module) -> nn.Sequential:
     return nn.Sequential(CONV, layer, nn.Flatten(), nn.Linear(400, 2))
 
@@ -251,6 +256,21 @@ def _net(layer: nn.Module) -> nn.Sequential:
             id="adaptive pool",
         ),
         pytest.param(
+            lambda: as_chain(nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((10, 11)), nn.Flatten()), (3, 12, 12)),
+            "2: an adaptive average pool of 10 x 10 cells to 10 x 11 has less to read than it gives: take larger pic",
+            id="adaptive pool to more cells",
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(*_blocks(5), nn.AdaptiveAvgPool2d(1), nn.Flatten()), (3, 16, 16)),
+            r"4\.2: pictures of \(3, 16, 16\) are too small for it",
+            id="pooled away",
+        ),
+        pytest.param(
+            lambda: as_chain(nn.Sequential(*_blocks(2), nn.Conv2d(3, 3, 5), nn.ReLU()), (3, 16, 16)),
+            r"2: pictures of \(3, 16, 16\) are too small for it",
+            id="less than a kernel",
+        ),
+        pytest.param(
             lambda: as_chain(nn.Sequential(nn.Sequential(CONV, nn.ELU()), nn.Flatten()), (3, 12, 12)),
             "0_1: ELU",
             id="nested",
@@ -322,9 +342,27 @@ def test_an_adaptive_pool_of_equal_windows_is_an_average_pool(cells: int | tuple
     assert kinds == ["Conv2d", "ReLU", "AvgPool2d", "Flatten", "Dropout", "Linear"]
 
 
+def test_one_value_in_a_tuple_is_both_sizes() -> None:
+    """As torch's layers take it, whatever their annotations say."""
+    sizes: list[Any] = [(1,), (2,), (3,)]
+    one, two, three = sizes
+    layers = nn.Conv2d(3, 4, 3, two, one), nn.ReLU(), nn.MaxPool2d(three, one, one), nn.AvgPool2d(three, two)
+    pooled = nn.Sequential(*layers, nn.Flatten())
+    x = torch.stack([picture(SMALL["like_zfnet"](0)), picture(SMALL["like_zfnet"](0), 2)])
+    net = seeded(nn.Sequential(pooled, nn.Linear(pooled(x).numel() // 2, 3)), 0)
+    chain = as_chain(net, (3, 37, 41))
+    torch.testing.assert_close(chain.run(x).outputs["1"], net(x))
+    assert [axis.size_out for axis in chain.axes["0_3"]] == [9, 10]
+    global_pool = as_chain(
+        nn.Sequential(CONV, RELU, nn.AdaptiveAvgPool2d((1,)), nn.Flatten(), nn.Linear(4, 2)), (3, 12, 12)
+    )
+    assert global_pool.axes["2"][0].kernel == 10
+
+
 def test_a_placed_chain_is_another_and_shares_what_stays() -> None:
     chain = SMALL["thin"](0)
-    placed, elsewhere = chain.placed(torch.device("cpu")), chain.placed(torch.device("meta"))
+    placed = chain.placed(torch.device("cpu"))
+    elsewhere = chain.placed(torch.device("cpu")).to("meta")
     assert chain.get_parameter("conv2.weight").is_contiguous(), "it stays as it is"
     assert {value.device.type for value in elsewhere.parameters()} == {"meta"}
     ours, theirs = (one.get_parameter("fc1.weight.up") for one in (placed, chain))
@@ -334,6 +372,25 @@ def test_a_placed_chain_is_another_and_shares_what_stays() -> None:
     torch.testing.assert_close(placed(x), expected)
     placed.to(torch.bfloat16)
     torch.testing.assert_close(chain(x), expected)
+
+
+@pytest.mark.parametrize("built_inside", [False, True])
+def test_a_chain_placed_in_inference_mode_has_gradients(built_inside: bool) -> None:
+    """As a cross-check takes them."""
+    with torch.inference_mode(built_inside):
+        chain = SMALL["like_zfnet"](0)
+    with torch.inference_mode():
+        placed = chain.placed(torch.device("cpu"))
+    x = picture(chain)[None].clone().requires_grad_()
+    placed(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.any()
+
+
+@pytest.mark.parametrize("kind", ["mps", "meta", "xpu"])
+def test_a_device_that_nothing_is_built_for_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"evaluated on cpu or cuda, not on '{kind}': cpu works everywhere"):
+        SMALL["thin"](0).placed(torch.device(kind))
 
 
 @pytest.mark.parametrize("size", [(3, 37, 42), (3, 36, 41), (1, 37, 41)])

@@ -110,7 +110,9 @@ def test_products_come_back_as_thin_as_they_were(tmp_path: Path) -> None:
 def test_zfnet_comes_back(tmp_path: Path) -> None:
     chain = seeded(zfnet(10, {"fc6": 3, "fc7": 2}), 0)
     path = tmp_path / "zfnet.safetensors"
-    record = replace(RECORD, architecture="zfnet", classes=tuple(ClassName(str(i), str(i)) for i in range(10)))
+    classes = tuple(ClassName(str(i), str(i)) for i in range(10))
+    preprocessing = replace(RECORD.preprocessing, size=224)
+    record = replace(RECORD, architecture="zfnet", classes=classes, preprocessing=preprocessing)
     save(chain, record, path)
     x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     ours, theirs = load(path).chain.run(x).outputs, chain.run(x).outputs
@@ -169,6 +171,11 @@ def _cut_and_rehash(path: Path) -> None:
         ),
         pytest.param(_edit(architecture="zfnet"), "does not hold a zfnet", id="other architecture"),
         pytest.param(_edit(classes=[{"synset": "a", "label": "b"}]), "does not hold a tiny: .*fc2", id="class count"),
+        pytest.param(
+            _edit(preprocessing={"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3}),
+            "a tiny sees pictures of 8 x 8 pixels, but its record's `preprocessing.size` is 16: fetch both again",
+            id="another size",
+        ),
         pytest.param(
             _resave(lambda t: t.update({"fc2.weight": torch.zeros(3, 11)})), "size mismatch for fc2.weight", id="shape"
         ),

@@ -2,7 +2,9 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
@@ -17,13 +19,24 @@ from zfnet_explainer.net.record import BadCheckpoint, ClassName, Preprocessing
 from ..chains import seeded
 from ..needs import hardware
 
+Norm = TypeVar("Norm", nn.BatchNorm1d, nn.BatchNorm2d)
 PREPROCESSING = Preprocessing(16, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), crop=0.8, interpolation="bilinear")
 CLASSES = ("cat", "dog", "bird")
 
 
+def drawn(norm: Norm, seed: int) -> Norm:
+    """With drawn statistics."""
+    generator = torch.Generator().manual_seed(seed)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.normal_(generator=generator)
+    norm.running_var.uniform_(0.5, 2, generator=generator)
+    return norm
+
+
 def own_net() -> nn.Sequential:
     """Blocks of convolutions with and without normalisation, one of them used twice, and a normalised hidden layer."""
-    norms = nn.BatchNorm2d(6), nn.BatchNorm2d(6, affine=False), nn.BatchNorm1d(10)
+    norms = drawn(nn.BatchNorm2d(6), 0), drawn(nn.BatchNorm2d(6, affine=False), 1), drawn(nn.BatchNorm1d(10), 2)
     twice = nn.ReLU(inplace=True)
     net = nn.Sequential(
         OrderedDict(
@@ -35,14 +48,7 @@ def own_net() -> nn.Sequential:
             scores=nn.Linear(10, 3),
         )
     )
-    seeded(net, 0)
-    generator = torch.Generator().manual_seed(0)
-    for norm in norms:
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        norm.running_mean.normal_(generator=generator)
-        norm.running_var.uniform_(0.5, 2, generator=generator)
-    return net
+    return seeded(net, 0)
 
 
 def pictures() -> Tensor:
@@ -119,6 +125,41 @@ def test_normalisation_without_weights_is_folded_after_a_linear_layer() -> None:
     norm = nn.BatchNorm1d(3, affine=False)
     net = seeded(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(392, 3), norm), 0)
     norm.running_mean, norm.running_var = torch.tensor([1.0, -2, 3]), torch.tensor([0.5, 2, 4])
+    torch.testing.assert_close(own_chain(in_single(net), 16)(pictures()), net(pictures()), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param(
+            lambda: [nn.Conv2d(3, 4, 3), nn.Sequential(drawn(nn.BatchNorm2d(4), 1), nn.ReLU())], id="after it"
+        ),
+        pytest.param(
+            lambda: [nn.Sequential(nn.Conv2d(3, 4, 3)), drawn(nn.BatchNorm2d(4), 1), nn.ReLU()], id="before it"
+        ),
+        pytest.param(
+            lambda: [
+                nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Identity()), nn.Dropout2d()),
+                nn.Identity(),
+                nn.Sequential(nn.Sequential(drawn(nn.BatchNorm2d(4), 1)), nn.ReLU()),
+            ],
+            id="idle ones between",
+        ),
+    ],
+)
+def test_normalisation_is_folded_across_the_borders_of_sequences(layers: Callable[[], list[nn.Module]]) -> None:
+    hidden = nn.Linear(784, 6), nn.Identity(), nn.Sequential(drawn(nn.BatchNorm1d(6), 2), nn.ReLU())
+    net = seeded(nn.Sequential(*layers(), nn.Flatten(), *hidden, nn.Linear(6, 3)), 0)
+    chain = own_chain(in_single(net), 16)
+    torch.testing.assert_close(chain(pictures()), net(pictures()), rtol=0, atol=1e-5)
+    kinds = [type(layer) for layer in chain]
+    assert kinds == [nn.Conv2d, nn.ReLU, nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
+
+
+def test_one_layer_used_twice_is_folded_into_each_of_its_norms() -> None:
+    twice = nn.Conv2d(3, 3, 3)
+    norms = [nn.Sequential(drawn(nn.BatchNorm2d(3), seed), nn.ReLU()) for seed in (1, 2)]
+    net = seeded(nn.Sequential(twice, norms[0], twice, norms[1], nn.Flatten(), nn.Linear(432, 3)), 0)
     torch.testing.assert_close(own_chain(in_single(net), 16)(pictures()), net(pictures()), rtol=0, atol=1e-5)
 
 

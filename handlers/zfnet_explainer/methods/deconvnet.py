@@ -1,6 +1,6 @@
 """Deconvnet projections (Zeiler & Fergus section 2.1): one activation carried back to the pixels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -9,9 +9,15 @@ from torch import Tensor, nn
 
 from ..net.chain import Activations, Chain
 from ..net.geometry import Box
+from ..net.layers import UnsupportedLayer
+from ..net.norm import CrossMapNorm
 from .windows import Windows
 
 Cell = tuple[int, int, int]  # map, row and column
+
+PASSED_THROUGH = CrossMapNorm, nn.Dropout  # layers that leave the signal as it is
+MEMORY = 128 << 20  # bytes of projections that go down together: more are no faster on a CPU
+COPIES = 3  # of a projection's widest windows at a time: what a convolution reads, its transpose, what is left of that
 
 CONVENTIONS = {
     "start": "the map's single largest activation, all other values of the layer zero",
@@ -26,7 +32,7 @@ CONVENTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Feature:
     """One map of a layer in one picture, at its largest value (the first one in reading order).
 
@@ -53,27 +59,43 @@ def project(chain: Chain, activations: Activations, layer: str, features: list[i
     """Project each listed map of `layer` (a rectified convolution) from its largest activation.
 
     `activations` are those of one picture (batch 1). Raises ValueError for those of several, whose switches would
-    mix, and for a map that is not there.
+    mix, and for a layer or a map that is not there.
     """
+    chain.check_maps(layer, features)
     if (pictures := len(activations.outputs[layer])) != 1:
         raise ValueError(f"activations of one picture are projected, these are of {pictures}")
-    maps = activations.outputs[layer][0]
-    wrong = [f for f in features if not 0 <= f < len(maps)]
-    if wrong:
-        raise ValueError(f"layer {layer} has maps 0 to {len(maps) - 1}, not {wrong[0]}")
-    return project_each(chain, activations, layer, [(0, feature) for feature in features])
+    return list(project_each(chain, activations, layer, [(0, feature) for feature in features]))
 
 
 @torch.no_grad()
 def project_each(
     chain: Chain, activations: Activations, layer: str, wanted: Sequence[tuple[int, int]]
-) -> list[Feature]:
-    """Project each wanted (picture of the batch, map of `layer`) from its largest activation, all at once.
+) -> Iterator[Feature]:
+    """Project each wanted (picture of the batch, map of `layer`) from its largest activation.
 
-    Each is what `project` finds for that picture alone.
+    Each is what `project` finds for that picture alone. As many go down together as take about `MEMORY` bytes.
     """
-    if not wanted:
-        return []
+    many = max(1, MEMORY // _held(chain, activations, layer))
+    for start in range(0, len(wanted), many):
+        yield from _together(chain, activations, layer, wanted[start : start + many])
+
+
+def _held(chain: Chain, activations: Activations, layer: str) -> int:
+    """About how many bytes a projection takes on its way down, with switches of its own where pictures are several."""
+    maps, height, width = chain.map_counts[chain.features.index(layer)], 1, 1
+    widest = prod(chain.input_size)
+    for name in (name for name in chain.below(layer) if name in chain.axes):
+        below, (vertical, horizontal) = chain.layer(name), chain.axes[name]
+        maps = below.in_channels if isinstance(below, nn.Conv2d) else maps
+        height, width = vertical.span(height), horizontal.span(width)
+        widest = max(widest, maps * height * width)
+        height, width = min(height, vertical.size_in), min(width, horizontal.size_in)
+    own_switches = sum(recorded[0].nbytes for recorded in activations.switches.values() if len(recorded) > 1)
+    return COPIES * widest * activations.outputs[layer].element_size() + own_switches
+
+
+def _together(chain: Chain, activations: Activations, layer: str, wanted: Sequence[tuple[int, int]]) -> list[Feature]:
+    """`project_each` at once."""
     pictures, features = (list(column) for column in zip(*wanted, strict=True))
     maps = activations.outputs[layer]
     values, positions = maps[pictures, features].flatten(1).max(1)
@@ -98,7 +120,8 @@ def _apart(projections: Tensor) -> list[Tensor]:
 def down(chain: Chain, switches: Mapping[str, Tensor], layer: str, cells: Sequence[Cell], values: Tensor) -> Tensor:
     """Carry `values` [n] of a layer's single `cells` down to the pixels [n, channels, height, width].
 
-    `switches` are those of one picture for all cells, or of one for each.
+    `switches` are those of one picture for all cells, or of one for each. Raises UnsupportedLayer for a layer that
+    no way down is known through.
     """
     features, rows, cols = zip(*cells, strict=True)
     maps = chain.map_counts[chain.features.index(layer)]
@@ -117,4 +140,6 @@ def down(chain: Chain, switches: Mapping[str, Tensor], layer: str, cells: Sequen
             kernel = [axis.kernel for axis in chain.axes[name]]
             shares = values.new_full((windows.values.shape[1], 1, *kernel), 1 / prod(kernel))
             windows = windows.filtered(chain.axes[name], shares, len(shares))
+        elif not isinstance(below, PASSED_THROUGH):
+            raise UnsupportedLayer(f"{name}: no way down through a {type(below).__name__} is known")
     return windows.whole(*chain.input_size[1:])

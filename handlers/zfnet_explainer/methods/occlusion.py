@@ -20,7 +20,7 @@ CONVENTIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OcclusionMaps:
     """What every square did: logits [rows, cols, classes] and the feature map's sum [rows, cols]."""
 
@@ -35,8 +35,10 @@ def occlude_full(
     """Paint each square and run the whole net on it, `batch` pictures at a time.
 
     `image` and `fill` are standardised pictures [channels, height, width]: a square shows `fill`
-    where it stands. `layer` names the rectified convolution whose map `feature` is summed.
+    where it stands. `layer` names the rectified convolution whose map `feature` is summed. Raises ValueError for one
+    that is not there.
     """
+    chain.check_maps(layer, [feature])
     logits, activity = [], []
     for corners in torch.split(squares.corners, batch):
         tops, lefts = corners.to(image.device).unbind(1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .device import compute_in_float32
+from .device import check_device, compute_in_float32
 from .geometry import Axes, Box
 from .layers import (
     UnsupportedLayer,
@@ -22,11 +22,11 @@ from .layers import (
     check_spatial,
     width_after,
 )
-from .plain import plain
+from .plain import leaves, plain
 from .thin import ThinLinear
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Activations:
     """One forward pass: `outputs[name]` of every layer and `switches[name]` of every max pool.
 
@@ -92,11 +92,24 @@ class Chain(nn.Sequential):
         convolutions = [layer for layer in self if isinstance(layer, nn.Conv2d)]
         return tuple(layer.out_channels for layer in convolutions)
 
-    def placed(self, device: torch.device) -> Self:
-        """A copy on a device, channels last; weights that are so already share their memory.
+    def check_maps(self, layer: str, features: Iterable[int]) -> None:
+        """Raise ValueError for a name of no rectified convolution, and for maps that it does not have."""
+        if layer not in self.features:
+            raise ValueError(f"{layer!r} is no rectified convolution of this net: {', '.join(self.features)} are")
+        count = self.map_counts[self.features.index(layer)]
+        for feature in features:
+            if not 0 <= feature < count:
+                raise ValueError(f"layer {layer} has maps 0 to {count - 1}, not {feature}")
 
-        float32 is evaluated there as such.
+    @torch.inference_mode(False)
+    def placed(self, device: torch.device) -> Self:
+        """A copy on a CPU or a GPU, channels last; weights that are so already share their memory.
+
+        float32 is evaluated there as such: torch is told so for the whole process, so that a training in it loses TF32
+        and cuDNN's quicker algorithms too until it sets them again. Gradients pass through the copy, whatever mode it
+        or the chain was made in. Raises ValueError for a device of another kind.
         """
+        check_device(device)
         compute_in_float32()
         values = [*self.parameters(), *self.buffers()]
         return copy.deepcopy(self, {id(value): _placed(value, device) for value in values})
@@ -181,11 +194,9 @@ class Chain(nn.Sequential):
         maps, *size = self.input_size
         for name in self.spatial:
             maps = width_after(name, self.layer(name), maps)
-            if found := axes_of(self.layer(name), (size[0], size[1])):
+            if found := _axes(name, self.layer(name), (size[0], size[1]), self.input_size):
                 axes[name] = found
                 size = [axis.size_out for axis in found]
-                if min(size) < 1:
-                    raise UnsupportedLayer(f"{name}: pictures of {self.input_size} are too small for it")
         values = math.prod((maps, *size))
         for name in self.dense:
             values = width_after(name, self.layer(name), values)
@@ -202,36 +213,36 @@ def as_chain(net: nn.Module, input_size: tuple[int, int, int]) -> Chain:
     (3, 224, 224))`.
     """
     check_runs_as_built(net)
+    return chained(leaves(net), input_size)
+
+
+def chained(ordered: Iterable[tuple[str, nn.Module]], input_size: tuple[int, int, int]) -> Chain:
+    """A net's `leaves` as a chain. Raises UnsupportedLayer as `as_chain` does."""
     layers: list[tuple[str, nn.Module]] = []
     channels, size = input_size[0], input_size[1:]
-    for name, layer in _leaves(net):
+    for name, layer in ordered:
         found = plain(name, layer, channels, size)
         if found is None:
             continue
         if isinstance(found, nn.Conv2d):
             check_spatial(name, found)
             channels = found.out_channels
-        if axes := axes_of(found, size):
+        if axes := _axes(name, found, size, input_size):
             size = axes[0].size_out, axes[1].size_out
         layers.append((name.replace(".", "_"), found))
     return Chain(layers, input_size).eval()
 
 
-def children(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    """A module's own, one that comes again included, which `named_children` passes over."""
-    modules = net.named_modules(remove_duplicate=False)
-    return [(name, layer) for name, layer in modules if name and "." not in name]
-
-
-def _leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for name, layer in children(net):
-        if isinstance(layer, nn.Sequential):
-            yield from _leaves(layer, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", layer
+def _axes(name: str, layer: nn.Module, size: tuple[int, int], input_size: tuple[int, int, int]) -> Axes | None:
+    """`axes_of` maps of this size. Raises UnsupportedLayer where nothing would be left of the net's pictures."""
+    axes = axes_of(layer, size)
+    if axes and min(axis.size_out for axis in axes) < 1:
+        raise UnsupportedLayer(f"{name}: pictures of {input_size} are too small for it")
+    return axes
 
 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
     """A weight on a device, channels last where it has them: in the same memory where it is so already."""
     there = value.detach().to(device, memory_format=torch.channels_last if value.ndim == 4 else torch.preserve_format)
+    there = there.clone() if there.is_inference() else there  # gradients do not pass those of inference mode
     return nn.Parameter(there, value.requires_grad) if isinstance(value, nn.Parameter) else there

@@ -90,6 +90,12 @@ def load(path: Path | str) -> Checkpoint:
         raise BadCheckpoint(f"{path} does not hold a {record.architecture}: {error}") from error
     if chain.classes != len(record.classes):
         raise BadCheckpoint(f"{path} scores {chain.classes} classes, its record names {len(record.classes)}")
+    _, height, width = chain.input_size
+    if {height, width} != {record.preprocessing.size}:
+        raise BadCheckpoint(
+            f"{path}: a {record.architecture} sees pictures of {height} x {width} pixels, but its record's "
+            f"`preprocessing.size` is {record.preprocessing.size}: fetch both again"
+        )
     return Checkpoint(chain, record)
 
 

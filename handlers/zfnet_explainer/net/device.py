@@ -13,13 +13,23 @@ log = logging.getLogger(__name__)
 
 KEPT = 1 + 2**-12  # float32 keeps the last bit; TF32 and bfloat16 round it away
 LIMIT = 2**-15  # of the relative error: a lost bit is eight times that, and float32's own rounding far below
+SUPPORTED = "cpu", "cuda"
+
+
+def check_device(device: torch.device) -> None:
+    """Raise ValueError for a device of a kind that the methods have not been built and tested for."""
+    if device.type not in SUPPORTED:
+        raise ValueError(
+            f"nets are evaluated on {' or '.join(SUPPORTED)}, not on {str(device)!r}: cpu works everywhere"
+        )
 
 
 def compute_in_float32() -> None:
     """Let no product of float32 be rounded to fewer bits, as TF32 does, nor depend on an order that changes.
 
-    It holds for the whole process, whatever TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says.
+    It holds for the whole process and from then on, whatever TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says.
     """
+    # Torch has these once for all threads: were they given back, one thread's end would round another's products.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True

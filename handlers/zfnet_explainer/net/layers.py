@@ -12,7 +12,7 @@ from .thin import ThinLinear
 
 SPATIAL = (nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, CrossMapNorm, nn.Dropout)
 DENSE = (nn.Linear, ThinLinear, nn.ReLU, nn.Dropout)
-_FOLDED = "only right after a convolution or a linear layer can it be folded away, which save_checkpoint does"
+_FOLDED = "save_checkpoint folds it away, only right after a convolution or a linear layer"
 _LOGITS = "an answer takes the softmax of the logits itself, leave it out"
 # What to do about a layer that has no place in a chain.
 HINTS: dict[type[nn.Module], str] = {
@@ -149,6 +149,6 @@ def _reaches_the_map(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
 
 
 def pair(value: int | str | Sequence[int | None] | None) -> tuple[int, int]:
-    if isinstance(value, tuple | list):
-        return cast(tuple[int, int], tuple(value))
-    return cast(tuple[int, int], (value, value))
+    """Down and across, of what torch takes for both: two values, or one, also in a tuple of its own."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    return cast(tuple[int, int], values * 2 if len(values) == 1 else values)

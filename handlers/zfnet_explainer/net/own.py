@@ -1,8 +1,7 @@
 """A net of one's own -> a checkpoint: BatchNorm folded away, layers described, the cost of storage measured."""
 
 import copy
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from .chain import Chain, as_chain, children
+from .chain import Chain, chained
 from .checkpoint import Checkpoint, filled, save, storable
 from .checks import check_name, check_weights_path
 from .described import describe
 from .layers import UnsupportedLayer, check_runs_as_built
+from .plain import leaves
 from .record import ClassName, Preprocessing, Record
 
 Norm = TypeVar("Norm", nn.BatchNorm1d, nn.BatchNorm2d)
@@ -84,23 +84,21 @@ def in_single(net: nn.Sequential) -> nn.Sequential:
 
 def own_chain(single: nn.Sequential, size: int) -> Chain:
     """A net `in_single` as a chain on pictures [3, size, size], BatchNorm folded. Raises UnsupportedLayer."""
-    return as_chain(folded(single), (3, size, size))
+    return chained(_folded(leaves(single)), (3, size, size))
 
 
-def folded(net: nn.Sequential) -> nn.Sequential:
-    """The net with each BatchNorm folded into the convolution or linear layer right before it, in eval mode."""
+def _folded(ordered: Iterable[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
+    """Layers in eval mode, each BatchNorm folded into the convolution or linear layer right before it."""
     layers: list[tuple[str, nn.Module]] = []
-    for name, layer in children(net):
+    for name, layer in ordered:
         before = layers[-1][1] if layers else None
-        if isinstance(layer, nn.Sequential):
-            layers.append((name, folded(layer)))
-        elif type(layer) is nn.BatchNorm2d and type(before) is nn.Conv2d:
+        if type(layer) is nn.BatchNorm2d and type(before) is nn.Conv2d:
             layers[-1] = (layers[-1][0], fuse_conv_bn_eval(before, _foldable(name, layer, before.out_channels)))
         elif type(layer) is nn.BatchNorm1d and type(before) is nn.Linear:
             layers[-1] = (layers[-1][0], fuse_linear_bn_eval(before, _foldable(name, layer, before.out_features)))
         else:
             layers.append((name, layer))
-    return nn.Sequential(OrderedDict(layers))
+    return layers
 
 
 def _foldable(name: str, norm: Norm, width: int) -> Norm:

@@ -1,6 +1,7 @@
 """Layers as torch's nets have them -> those that a chain has, which compute the same."""
 
 import copy
+from collections.abc import Iterator
 
 from torch import nn
 
@@ -11,14 +12,26 @@ from .norm import CrossMapNorm
 IDLE = (nn.Identity, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
+def leaves(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The layers of nested `nn.Sequential`s in their order, by dotted names, without those that are idle.
+
+    A layer that comes again is given again.
+    """
+    for name, layer in net.named_modules(remove_duplicate=False):
+        if not name or "." in name:
+            continue
+        if isinstance(layer, nn.Sequential):
+            yield from leaves(layer, f"{prefix}{name}.")
+        elif type(layer) not in IDLE:
+            yield f"{prefix}{name}", layer
+
+
 def plain(name: str, layer: nn.Module, channels: int, size: tuple[int, int]) -> nn.Module | None:
     """What computes the same in eval mode on maps of so many channels and this size; None for what does nothing.
 
     A layer that a chain has is copied: its weights are shared, its mode is its own. Raises UnsupportedLayer.
     """
     kind = type(layer)  # of a subclass nobody knows what it computes
-    if kind in IDLE:
-        return None
     if kind is nn.ReLU:
         return nn.ReLU()
     if isinstance(layer, nn.Dropout) and kind is nn.Dropout:
@@ -41,9 +54,9 @@ def _average(name: str, layer: nn.AdaptiveAvgPool2d, size: tuple[int, int]) -> n
     rows, cols = (whole if cells is None else cells for cells, whole in zip(pair(layer.output_size), size, strict=True))
     if (rows, cols) == size:
         return None
+    pool = f"{name}: an adaptive average pool of {size[0]} x {size[1]} cells to {rows} x {cols}"
+    if rows > size[0] or cols > size[1]:
+        raise UnsupportedLayer(f"{pool} has less to read than it gives: take larger pictures, or let it give fewer")
     if size[0] % rows or size[1] % cols:
-        raise UnsupportedLayer(
-            f"{name}: an adaptive average pool of {size[0]} x {size[1]} cells to {rows} x {cols} has windows of "
-            "several sizes: use nn.AvgPool2d"
-        )
+        raise UnsupportedLayer(f"{pool} has windows of several sizes: use nn.AvgPool2d")
     return nn.AvgPool2d((size[0] // rows, size[1] // cols))

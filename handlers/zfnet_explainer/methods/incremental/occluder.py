@@ -11,8 +11,6 @@ instead. `docs/engine.md` explains it with figures, and `autotune.py` chooses am
 """
 
 from functools import cache, lru_cache, partial
-from itertools import islice
-from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +38,7 @@ class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
     The chain's weights must not change any more: after training (`as_chain` shares a net's) make another Occluder.
+    On a GPU a chain is exact where `Chain.placed` made it: that turns TF32 off, for the whole process.
 
     `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory, in a
     `workspace` that occluders may share, are kept from their first use on: one thread at a time may call it.
@@ -70,8 +69,10 @@ class Occluder:
         """Evaluate every square as `occlude_full` does, equal to it within rounding.
 
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
-        squares there are, a layer holds about `memory` bytes at a time.
+        squares there are, a layer holds about `memory` bytes at a time. Raises ValueError for a layer or a map that is
+        not there.
         """
+        self.chain.check_maps(layer, [feature])
         if self.way_for(squares) is Way.FULL:
             held = 2 * max(image.nbytes, *(clean.outputs[name].nbytes for name in self.chain.axes))
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
@@ -89,19 +90,24 @@ class Occluder:
         sweep = Sweep(self.chain, group, self._filters, clean, fill, self._workspace)
         whole = 2 * clean.maps[self.chain.spatial[-1]].nbytes  # a square's last map, before and after it is flattened
         size = max(1, self.memory // max(group.values * fill.element_size(), whole))
-        waiting = min(DENSE_BATCH, self.memory // whole)
-        batches = sweep.batches(size, layer, feature)
-        chunks = iter(lambda: list(islice(batches, max(1, ceil(waiting / size)))), [])
-        logits, activity = zip(*map(self._scored, chunks), strict=True)
+        logits: list[Tensor] = []
+        activity: list[Tensor] = []
+        waiting: list[Tensor] = []
+        for flat, sums in sweep.batches(size, layer, feature):
+            activity.append(sums)
+            waiting.append(flat)
+            if len(waiting) * size >= min(DENSE_BATCH, self.memory // whole):
+                logits.append(self._logits(torch.cat(waiting)))
+                waiting = []
+        if waiting:
+            logits.append(self._logits(torch.cat(waiting)))
         return as_maps(group.squares, torch.cat(logits), torch.cat(activity))
 
-    def _scored(self, chunk: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Batches of flattened maps and of sums as logits [squares, classes] and sums [squares]."""
-        flat, sums = zip(*chunk, strict=True)
-        x = torch.cat(flat)
+    def _logits(self, x: Tensor) -> Tensor:
+        """Of flattened last maps [squares, values]."""
         for name in self.chain.dense:
             x = self.chain.layer(name)(x)
-        return x, torch.cat(sums)
+        return x
 
 
 def _multiply_adds(chain: Chain) -> int:
