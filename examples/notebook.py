@@ -19,14 +19,17 @@ WINDOW = 32
 # %% Every array of the explanation, by its path in the JSON answer.
 options = {"format": "npz", "window": str(WINDOW)}
 answer = httpx.post(f"{URL}/explanations/zfnet", files={"data": PICTURE.read_bytes()}, data=options, timeout=120)
-answer.raise_for_status()
+if answer.is_error:
+    said = answer.json() if answer.text.startswith("{") else {}  # a proxy's may be anything
+    raise RuntimeError(said.get("error", said).get("message") or f"{URL} answers with status {answer.status_code}")
 arrays = np.load(io.BytesIO(answer.content))
 
 # %% How many points the target loses under the square at each place.
 drop = arrays["occlusion.unoccluded"] - arrays["occlusion.target_probability"]
 row, column = np.unravel_index(drop.argmax(), drop.shape)
 top, left = arrays["occlusion.tops"][row], arrays["occlusion.lefts"][column]
-print(f"Worst square: row {top}, column {left}: {arrays['occlusion.unoccluded']:.1%} falls by {100 * drop.max():.1f}")
+print(f"Under the square at pixel row {top}, column {left}, the target is at ", end="")
+print(f"{arrays['occlusion.target_probability'][row, column]:.1%}: {100 * drop.max():.1f} points less.")
 
 # %% The picture and its map: each value belongs to the middle of its square.
 # Side by side: laid over the picture, the map's colours would no longer be those of its scale.

@@ -217,7 +217,9 @@ def check_options(options: dict[str, Any], accept: str = "") -> str:
         found, _ = explain_options(options, accept, RULES)
     except RequestError as error:
         return refused(error)
-    assert 1 <= found.stride <= found.window <= SIZE
+    grid = found.squares(SIZE)
+    assert (found.window, found.stride) == (grid.window, grid.stride)
+    assert 1 <= grid.stride <= grid.window <= SIZE
     assert len(found.layers) * found.features <= 64
     return "accepted"
 

@@ -1,12 +1,14 @@
 """One picture and its options -> one explanation, of a small net and once of ZFNet."""
 
 import copy
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import get_ident
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 
 from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import Explainer
-from zfnet_explainer.explanation import Explanation, Occlusion, Pixels, ranked
+from zfnet_explainer.explanation import Explanation, Occlusion, Pixels, Scores
 from zfnet_explainer.methods.deconvnet import project, strongest
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
@@ -85,7 +87,7 @@ def test_many_pictures_go_through_the_net_in_passes(
 
 
 def test_predictions(explainer: Explainer, pixels: Pixels) -> None:
-    explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset()))
+    explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset({"deconv"})))
     (expected,) = explainer.probabilities([pixels])
     np.testing.assert_allclose(explanation.probabilities, expected, rtol=1e-5)
     assert len(explanation.predictions) == 3
@@ -97,8 +99,45 @@ def test_predictions(explainer: Explainer, pixels: Pixels) -> None:
 
 
 def test_ties_go_to_the_lower_index() -> None:
-    order = ranked(np.array([0.1, 0.3, 0.2, 0.3, 0.1], np.float32))
+    order = Scores(np.array([0, 2, 1, 2, 0], np.float32), np.array([0.1, 0.3, 0.2, 0.3, 0.1], np.float32)).predictions
     assert [(p.rank, p.class_index) for p in order] == [(1, 1), (2, 3), (3, 2), (4, 0), (5, 4)]
+    assert [p.probability for p in order] == pytest.approx([0.3, 0.3, 0.2, 0.1, 0.1])
+
+
+def sure(chain: Chain, logits: list[float]) -> Explainer:
+    """One that has these logits of every picture."""
+    chain.get_parameter("fc2.weight").zero_()
+    chain.get_parameter("fc2.bias").copy_(torch.tensor(logits))
+    return Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
+
+
+def test_classes_are_ranked_where_their_probabilities_are_too_small_for_float32(chain: Chain, pixels: Pixels) -> None:
+    explainer = sure(chain, [0, 50, 300, 150, 50])
+    asked = replace(OPTIONS, methods=frozenset({"occlusion"}), top_k=5, contrast="second")
+    explained = explainer.explain(pixels, asked)
+    for found in (explained.predictions, *(one.predictions for one in explainer.scores([pixels, pixels[::-1].copy()]))):
+        assert [p.class_index for p in found] == [2, 3, 1, 4, 0]
+        assert [p.rank for p in found] == [1, 2, 3, 4, 5]
+        assert [p.probability for p in found] == [1, 0, 0, 0, 0]
+    contrast = occlusion_of(explained).contrast
+    assert contrast is not None
+    assert (contrast.class_index, contrast.unoccluded) == (3, 150)
+
+
+def test_no_pictures_have_no_rows(explainer: Explainer) -> None:
+    assert explainer.probabilities([]).shape == (0, 5)
+    assert explainer.scores([]) == []
+
+
+def test_explanations_are_told_apart_by_identity(explainer: Explainer, pixels: Pixels) -> None:
+    """Of what holds arrays there is no other equality to speak of."""
+    first, second = (explainer.explain(pixels, OPTIONS) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert first.deconv != second.deconv
+    assert first.occlusion not in (None, second.occlusion)
+    parts = [part for found in (first, second) for part in found.deconv or ()]
+    assert len({feature for part in parts for feature in part.features}) == 8
 
 
 @pytest.mark.parametrize("target", range(5))
@@ -111,7 +150,7 @@ def test_a_given_target_is_explained_also_below_the_top(explainer: Explainer, pi
     assert occlusion_of(explanation).unoccluded == probability
 
 
-@pytest.mark.parametrize("methods", [(), ("deconv",), ("occlusion",)], ids=str)
+@pytest.mark.parametrize("methods", [("deconv",), ("occlusion",)], ids=str)
 def test_only_what_is_asked(explainer: Explainer, pixels: Pixels, methods: tuple[str, ...]) -> None:
     start = time.perf_counter()
     explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset(methods)))
@@ -425,34 +464,85 @@ def test_other_pixels_are_refused(explainer: Explainer, given: Pixels, said: str
             ask()
 
 
+METHODS = "`methods` must be a set of one or both of deconv, occlusion"
+INDEX = "a class index from 0 to 4"
+LAYERS = "`layers` must be a tuple of the layers 1 to 3, each once"
+MAPS = "`feature` must be a tuple of map indices from 0 to"
+WINDOW = "`window` must be an integer from 1 to 37 (the side of the picture), or None"
+FILL = "`fill` must be one of gray, mean, black, white, blur or a colour #rrggbb"
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("given", "message"),
     [
-        (Options(methods=frozenset({"deconvnet"})), "`methods` must be of deconv, occlusion, got 'deconvnet'"),
-        (Options(target=5), "`target` must be a class index from 0 to 4, got 5"),
-        (Options(target=-1), "`target` must be a class index from 0 to 4, got -1"),
-        (Options(contrast=5), "`contrast` must be a class index from 0 to 4 or `second`, got 5"),
-        (Options(layers=(1, 0)), "`layers` must be of the layers 1 to 3, got 0"),
-        (Options(layers=(-1,)), "`layers` must be of the layers 1 to 3, got -1"),
-        (Options(features=0), "`features` must be an integer from 1, got 0"),
-        (Options(top_k=0), "`top_k` must be an integer from 1, got 0"),
-        (Options(others=-1), "`others` must be an integer from 0, got -1"),
-        (Options(precision="fp16"), "`precision` must be of float32, bfloat16, float16, got 'fp16'"),
-        (Options(feature=(6, 7)), r"`feature` must be map indices from 0 to 6 \(layer 3\), got 7"),
-        (Options(layers=(1,), feature=(-1,)), r"`feature` must be map indices from 0 to 5 \(layer 1\), got -1"),
+        ({"methods": frozenset({"deconvnet"})}, f"{METHODS}, got frozenset({{'deconvnet'}})"),
+        ({"methods": frozenset()}, f"{METHODS}, got frozenset()"),
+        ({"methods": "occlusion"}, f"{METHODS}, got 'occlusion'"),
+        ({"target": 5}, f"`target` must be {INDEX}, or None, got 5"),
+        ({"target": -1}, f"`target` must be {INDEX}, or None, got -1"),
+        ({"target": True}, f"`target` must be {INDEX}, or None, got True"),
+        ({"contrast": 5}, f"`contrast` must be {INDEX}, `second` or None, got 5"),
+        ({"contrast": 1.0}, f"`contrast` must be {INDEX}, `second` or None, got 1.0"),
+        ({"layers": (1, 0)}, f"{LAYERS}, got (1, 0)"),
+        ({"layers": (-1,)}, f"{LAYERS}, got (-1,)"),
+        ({"layers": (3, 3)}, f"{LAYERS}, got (3, 3)"),
+        ({"layers": 3}, f"{LAYERS}, got 3"),
+        ({"features": 0}, "`features` must be an integer from 1, got 0"),
+        ({"features": "9"}, "`features` must be an integer from 1, got '9'"),
+        ({"top_k": 0}, "`top_k` must be an integer from 1, got 0"),
+        ({"top_k": 2.5}, "`top_k` must be an integer from 1, got 2.5"),
+        ({"others": -1}, "`others` must be an integer from 0, got -1"),
+        ({"others": 5}, "`others` must be 0 without an atlas, got 5: give Explainer(..., atlas=load_atlas(...))"),
+        ({"precision": "fp16"}, "`precision` must be one of float32, bfloat16, float16, got 'fp16'"),
+        ({"precision": ["float32"]}, "`precision` must be one of float32, bfloat16, float16, got ['float32']"),
+        ({"crosscheck": "captum"}, "`crosscheck` must be True or False, got 'captum'"),
+        ({"feature": (6, 7)}, f"{MAPS} 6 (layer 3), each once, got (6, 7)"),
+        ({"feature": (1, 1)}, f"{MAPS} 6 (layer 3), each once, got (1, 1)"),
+        ({"feature": ()}, f"{MAPS} 6 (layer 3), each once, got ()"),
+        ({"feature": 1}, f"{MAPS} 6 (layer 3), each once, got 1"),
+        ({"layers": (1,), "feature": (-1,)}, f"{MAPS} 5 (layer 1), each once, got (-1,)"),
+        ({"layers": (1, 2), "feature": (0,)}, "`feature` names maps of one layer: give one of `layers`, not (1, 2)"),
+        ({"window": 38}, f"{WINDOW}, got 38"),
+        ({"window": 0}, f"{WINDOW}, got 0"),
+        ({"window": 13.0}, f"{WINDOW}, got 13.0"),
+        ({"stride": 33}, "`stride` must be an integer from 1 to 32 (the window), or None, got 33"),
+        ({"window": 5, "stride": 6}, "`stride` must be an integer from 1 to 5 (the window), or None, got 6"),
+        ({"stride": "8"}, "`stride` must be an integer from 1 to 32 (the window), or None, got '8'"),
+        ({"fill": "nonsense"}, f"{FILL}, got 'nonsense'"),
+        ({"fill": "#ff0000ff"}, f"{FILL}, got '#ff0000ff'"),
+        ({"fill": (255, 0, 0)}, f"{FILL}, got (255, 0, 0)"),
     ],
+    ids=str,
 )
-def test_what_the_net_cannot_be_asked_is_refused(
-    explainer: Explainer, pixels: Pixels, options: Options, message: str
+def test_what_cannot_be_asked_is_refused_before_anything_is_computed(
+    explainer: Explainer, pixels: Pixels, given: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        explainer.explain(pixels, options)
+    computed: list[object] = []
+    explainer.chain[0].register_forward_pre_hook(lambda *_: computed.append(1))
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        explainer.explain(pixels, Options(**given))
+    assert not computed
+
+
+@pytest.mark.parametrize(
+    ("given", "window", "stride"),
+    [({}, 32, 8), ({"window": 5}, 5, 5), ({"stride": 17}, 32, 17), ({"window": np.int64(20)}, 20, 8)],
+)
+def test_squares_are_of_32_pixels_8_apart_or_as_fits(given: dict[str, int], window: int, stride: int) -> None:
+    assert Options(**given).squares(40) == squares(40, 40, window, stride)  # type: ignore[arg-type]
+
+
+def test_nothing_asked_is_answered_of_a_net_of_small_pictures() -> None:
+    explainer = Explainer(Checkpoint(like_zfnet(size=(3, 28, 28)), record(5, 28)), CPU)
+    explanation = explainer.explain(noise(28, 28).copy(), Options())
+    assert occlusion_of(explanation).squares == squares(28, 28, 28, 8)
+    assert explanation.deconv is not None
 
 
 def test_one_checkpoint_on_two_devices(chain: Chain, pixels: Pixels) -> None:
     checkpoint = Checkpoint(chain, record(5, SIDE))
     first = Explainer(checkpoint, "cpu")
     expected = first.probabilities([pixels])
-    checkpoint.chain.placed(torch.device("meta"))
+    checkpoint.chain.placed(first.device).to("meta")
     assert np.array_equal(first.probabilities([pixels]), expected)
     assert np.array_equal(Explainer(checkpoint, "cpu").probabilities([pixels]), expected)

@@ -155,14 +155,14 @@ def test_figure_seven_comes_as_a_picture(service: Service, monkeypatch: pytest.M
 
 def test_a_batch_survives_a_pass_that_fails(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = service._entry_point.__self__
-    real = handler.service.explainer.probabilities
+    real = handler.service.explainer.scores
 
     def only_alone(pictures: list[Any]) -> Any:
         if len(pictures) > 1:
             raise RuntimeError("out of memory")
         return real(pictures)
 
-    monkeypatch.setattr(handler.service.explainer, "probabilities", only_alone)
+    monkeypatch.setattr(handler.service.explainer, "scores", only_alone)
     rows: Rows = [{"fields": {"body": bytearray(encoded(noise(seed=s)))}, "explain": False} for s in range(3)]
     answers, context = ask(service, rows)
     assert [context.get_response_status(i)[0] for i in range(3)] == [200, 200, 200]
@@ -228,7 +228,7 @@ def test_each_worker_takes_the_gpu_it_was_given(wanted: str, gpu_id: int, monkey
 
 @pytest.mark.parametrize(
     ("wanted", "gpu_id", "cause"),
-    [("cuda", None, "assigned no GPU"), ("auto", 0, "cannot use it")],
+    [("cuda", None, "assigned no GPU"), ("auto", 0, "cannot use it: .* --device cpu serves without it")],
 )
 def test_a_gpu_that_is_not_there_is_an_error(
     wanted: str, gpu_id: int | None, cause: str, monkeypatch: pytest.MonkeyPatch

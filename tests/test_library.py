@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
@@ -11,6 +12,16 @@ import zfnet_explainer
 @pytest.mark.parametrize("name", zfnet_explainer.__all__)
 def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
     assert getattr(zfnet_explainer, name).__doc__
+
+
+def test_the_names_are_listed() -> None:
+    """As an editor or a notebook asks for them."""
+    assert set(zfnet_explainer.__all__) <= set(dir(zfnet_explainer))
+
+
+def test_its_types_are_for_whoever_uses_it() -> None:
+    """A type checker reads them of an installed package that has this file (PEP 561)."""
+    assert files(zfnet_explainer).joinpath("py.typed").is_file()
 
 
 def test_another_name_is_an_ordinary_error() -> None:

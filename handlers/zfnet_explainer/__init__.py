@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .net.own import save_checkpoint
     from .net.record import ClassName, Preprocessing
     from .options import Options
+    from .pictures.atlas import load_atlas
     from .pictures.decode import decode
 
 __all__ = [
     "Chain", "ClassName", "Explainer", "Explanation", "Occluder", "Options", "Preprocessing", "as_chain", "decode",
-    "load", "project", "save_checkpoint",
+    "load", "load_atlas", "project", "save_checkpoint",
 ]  # fmt: skip
 _MODULES = {
     "Chain": "net.chain",
@@ -34,6 +35,7 @@ _MODULES = {
     "as_chain": "net.chain",
     "decode": "pictures.decode",
     "load": "net.checkpoint",
+    "load_atlas": "pictures.atlas",
     "project": "methods.deconvnet",
     "save_checkpoint": "net.own",
 }
@@ -43,3 +45,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_MODULES]

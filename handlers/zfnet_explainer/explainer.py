@@ -18,27 +18,28 @@ from .explanation import (
     Other,
     Pixels,
     Prediction,
+    Scores,
     leading,
-    ranked,
 )
 from .methods import deconvnet
+from .methods.deviation import deviations, spread_sample
 from .methods.incremental.by_precision import Occluders
 from .methods.occlusion import OcclusionMaps
-from .methods.squares import Squares, squares
+from .methods.squares import Squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
 from .net.device import Clock, current, keeps_float32
 from .net.precision import PRECISIONS
-from .net.probability import answered, probabilities
+from .net.probability import answered
 from .options import Options
 from .pictures.atlas import Atlas
-from .pictures.fill import fill_pixels
+from .pictures.fill import check_fill, fill_pixels
 
 # Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
 PASS = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
     """A picture uint8 [size, size, 3], as the net is given it [3, size, size], and what every layer makes of it."""
 
@@ -51,6 +52,7 @@ class Explainer:
     """A checkpoint on a device, asked about pictures uint8 [size, size, 3]; its atlas shows the maps in others.
 
     The checkpoint stays where it is, and its weights must not change any more: after training make another Explainer.
+    Making one turns TF32 off for the whole process (`Chain.placed`), which slows a training in it on a GPU.
     `memory`: bytes that an occlusion map's intermediate values may take at a time, None for the device's default.
     """
 
@@ -78,20 +80,22 @@ class Explainer:
 
         Raises ValueError for other pixels.
         """
-        passes = [pictures[i : i + PASS] for i in range(0, len(pictures), PASS)]
-        with current(self.device):
-            found = [self.chain(torch.stack([self._standardised(p) for p in some])) for some in passes]
-            return answered(torch.cat(found), self.record.temperature)
+        return answered(self._logits(pictures), self.record.temperature)
+
+    @torch.inference_mode()
+    def scores(self, pictures: Sequence[Pixels]) -> list[Scores]:
+        """Each picture's logits and those probabilities, with the ranking of its classes."""
+        return self._scores(self._logits(pictures))
 
     @torch.inference_mode()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
         """Predict, project and occlude one picture; one thread at a time may call it, as occlusion maps share buffers.
 
-        Raises ValueError for pixels that are not uint8 [size, size, 3] and for options that the net cannot be asked
-        (`Options.check`), UnusableOption for a contrast that is the target and a precision whose range the picture's
-        activations leave.
+        Raises ValueError for pixels that are not uint8 [size, size, 3] and, before anything is computed, for options
+        that this explainer cannot be asked, UnusableOption for a contrast that is the target and a precision whose
+        range the picture's activations leave.
         """
-        options.check(self.chain.map_counts, self.chain.classes)
+        self._check(options)
         with current(self.device):
             return self._explain(pixels, options)
 
@@ -108,15 +112,22 @@ class Explainer:
             raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
         return contrast
 
+    def _check(self, options: Options) -> None:
+        options.check(self.chain.map_counts, self.chain.classes, self.record.preprocessing.size)
+        check_fill(options.fill)
+        if options.others and self.atlas is None:
+            raise ValueError(
+                f"`others` must be 0 without an atlas, got {options.others}: give Explainer(..., atlas=load_atlas(...))"
+            )
+
     def _explain(self, pixels: Pixels, options: Options) -> Explanation:
         clock = Clock(self.device)
         with clock("predict"):
             image = self._standardised(pixels)
             seen = Seen(pixels, image, self.chain.run(image[None]))
-            found = answered(self._logits(seen), self.record.temperature)
-        predictions = ranked(found)
-        target, second = leading(predictions, options.target)
-        contrast = self.contrast(predictions, options)
+            [scores] = self._scores(seen.clean.outputs[self.chain.dense[-1]])
+        target, second = leading(scores.predictions, options.target)
+        contrast = self.contrast(scores.predictions, options)
         deconv = occlusion = None
         if "deconv" in options.methods:
             with clock("deconv"):
@@ -124,17 +135,17 @@ class Explainer:
                 deconv = tuple(self._project(seen, layer, options) for layer in layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
-                occlusion = self._occlude(seen, target.class_index, contrast, options)
+                occlusion = self._occlude(seen, scores.logits, target.class_index, contrast, options)
         crosscheck = None
         if options.crosscheck:
             with clock("crosscheck"):
                 other = second if contrast is None else contrast
                 classes = [index for index in (target.class_index, other) if index is not None]
-                crosscheck = self._crosscheck(seen, deconv, occlusion, classes, options)
+                crosscheck = self._crosscheck(seen, deconv, occlusion, classes)
         return Explanation(
             pixels=pixels,
-            probabilities=found,
-            predictions=predictions[: options.top_k],
+            probabilities=scores.probabilities,
+            predictions=scores.predictions[: options.top_k],
             target=target,
             deconv=deconv,
             occlusion=occlusion,
@@ -149,8 +160,17 @@ class Explainer:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
         return self.record.preprocessing.standardise(tensor)
 
-    def _logits(self, seen: Seen) -> Tensor:
-        return seen.clean.outputs[self.chain.dense[-1]][0]
+    def _logits(self, pictures: Sequence[Pixels]) -> Tensor:
+        found = torch.empty(len(pictures), self.chain.classes)
+        with current(self.device):
+            for i in range(0, len(pictures), PASS):
+                some = [self._standardised(one) for one in pictures[i : i + PASS]]
+                found[i : i + PASS] = self.chain(torch.stack(some))
+        return found
+
+    def _scores(self, logits: Tensor) -> list[Scores]:
+        rows = zip(logits.cpu().numpy(), answered(logits, self.record.temperature), strict=True)
+        return [Scores(*row) for row in rows]
 
     def _project(self, seen: Seen, layer: int, options: Options) -> LayerProjections:
         name = self.chain.features[layer - 1]
@@ -163,16 +183,18 @@ class Explainer:
         return LayerProjections(layer, maps.shape[0], (maps.shape[1], maps.shape[2]), tuple(found), ranks, others)
 
     def _others(self, layer: int, features: Sequence[int], count: int) -> dict[int, tuple[Other, ...]]:
-        if self.atlas is None or not count:
+        if self.atlas is None:
             return {}
         others = {feature: self.atlas.others(layer, feature, count) for feature in features}
         return {feature: found for feature, found in others.items() if found}
 
-    def _occlude(self, seen: Seen, target: int, contrast: int | None, options: Options) -> Occlusion:
+    def _occlude(
+        self, seen: Seen, unoccluded: FloatArray, target: int, contrast: int | None, options: Options
+    ) -> Occlusion:
         maps = seen.clean.outputs[self.chain.features[-1]][0]
         feature = deconvnet.strongest(maps, 1)[0]
-        grid = squares(seen.pixels.shape[0], seen.pixels.shape[1], options.window, options.stride)
-        fill = self._fill(seen.pixels, options)
+        grid = options.squares(seen.pixels.shape[0])
+        fill = self._fill(seen.pixels, options.fill, grid.window)
         found = self._maps(seen, fill, grid, feature, options.precision)
         deviation = log_odds_deviation = None
         if not self.keeps_float32 or options.precision != "float32":
@@ -185,7 +207,7 @@ class Explainer:
             feature_unoccluded=float(maps[feature].sum()),
             feature_activity=found.feature_activity.float().cpu().numpy(),
             logits=found.logits.float().cpu().numpy(),
-            logits_unoccluded=self._logits(seen).cpu().numpy(),
+            logits_unoccluded=unoccluded,
             temperature=self.record.temperature,
             target=target,
             contrast_class=contrast,
@@ -207,22 +229,11 @@ class Explainer:
     def _deviations(
         self, seen: Seen, fill: Tensor, grid: Squares, logits: Tensor, target: int, contrast: int | None
     ) -> tuple[float, float | None]:
-        """How far the target's probabilities and log odds against `contrast` are from float32's.
-
-        Of up to 4 x 4 evenly spread squares; on a device that rounds float32 from float64's, which none rounds.
-        """
-        rows, cols = (sorted({round(i * (n - 1) / 3) for i in range(4)}) for n in logits.shape[:2])
-        tops, lefts = (tuple(all_of[i] for i in some) for all_of, some in ((grid.tops, rows), (grid.lefts, cols)))
-        sample = Squares(grid.window, grid.stride, tops, lefts)
+        """How far a sample of squares is from float32; on a device that rounds it from float64, which none rounds."""
+        sample, rows, cols = spread_sample(grid)
         proper = torch.float32 if self.keeps_float32 else torch.float64
-        compared = (
-            logits[rows][:, cols], self._occluders(proper, seen.image, seen.clean, fill, sample, 0).logits
-        )  # fmt: skip
-        deviation = _apart(*(probabilities(x, self.record.temperature)[..., target] for x in compared))
-        if contrast is None:
-            return deviation, None
-        odds = (x[..., target].double() - x[..., contrast].double() for x in compared)
-        return deviation, _apart(*odds) / self.record.temperature
+        exact = self._occluders(proper, seen.image, seen.clean, fill, sample, 0).logits
+        return deviations(logits[rows][:, cols], exact, self.record.temperature, target, contrast)
 
     @torch.inference_mode(False)
     def _crosscheck(
@@ -231,7 +242,6 @@ class Explainer:
         deconv: tuple[LayerProjections, ...] | None,
         occlusion: Occlusion | None,
         classes: Sequence[int],
-        options: Options,
     ) -> CrossCheck:
         from .methods import captum  # Captum takes a second to import and few requests ask for it
 
@@ -245,7 +255,7 @@ class Explainer:
             differences = captum.check_occlusion(
                 self.chain,
                 seen.image,
-                self._fill(seen.pixels, options),
+                self._fill(seen.pixels, occlusion.fill, occlusion.squares.window),
                 occlusion.squares,
                 temperature=self.record.temperature,
                 classes=classes,
@@ -256,14 +266,9 @@ class Explainer:
             maps = Agreement(max(differences), occlusion.exact)
         return CrossCheck(name, version, projections, maps, by_class, captum.CONVENTIONS)
 
-    def _fill(self, pixels: Pixels, options: Options) -> Tensor:
-        filled = fill_pixels(options.fill, pixels, options.window, self.record.preprocessing.mean)
-        return self._standardised(filled)
+    def _fill(self, pixels: Pixels, fill: str, window: int) -> Tensor:
+        return self._standardised(fill_pixels(fill, pixels, window, self.record.preprocessing.mean))
 
 
 def _described(pixels: object) -> str:
     return f"{pixels.dtype} {[*pixels.shape]}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-
-
-def _apart(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max())

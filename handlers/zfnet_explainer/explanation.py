@@ -28,7 +28,21 @@ class Prediction:
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What the net makes of one picture: its logits and their calibrated probabilities, both [classes]."""
+
+    logits: FloatArray
+    probabilities: FloatArray
+
+    @cached_property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """All classes by logit, as probabilities underflow and are alike then; ties to the lower index."""
+        order = (-self.logits).argsort(kind="stable")
+        return tuple(Prediction(i + 1, int(c), float(self.probabilities[c])) for i, c in enumerate(order))
+
+
+@dataclass(frozen=True, eq=False)
 class Other:
     """A map's projection in another picture: uint8 [rows, columns, 3] as shown, its activation, that picture's name
     and class (its synset)."""
@@ -39,7 +53,7 @@ class Other:
     synset: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerProjections:
     """The projected maps of feature layer `layer` (1 is the first convolution's), strongest first or as named.
 
@@ -55,7 +69,7 @@ class LayerProjections:
     others: Mapping[int, tuple[Other, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contrast:
     """Why the target and not the class `class_index`: log p(target) - log p(class), by square [rows, cols].
 
@@ -73,7 +87,7 @@ class Contrast:
         return _position(self.log_odds, self.log_odds.argmin())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Occlusion:
     """What the net answers under each square of a grid, and with nothing covered: Figure 7's maps [rows, cols].
 
@@ -226,7 +240,7 @@ class CrossCheck:
         return {method: found for method, found in compared.items() if found is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Everything one picture's explanation found; arrays and tensors are on the CPU."""
 
@@ -238,12 +252,6 @@ class Explanation:
     occlusion: Occlusion | None
     crosscheck: CrossCheck | None
     seconds: dict[str, float]
-
-
-def ranked(probabilities: FloatArray) -> tuple[Prediction, ...]:
-    """All classes by probability, ties to the lower index."""
-    order = (-probabilities).argsort(kind="stable")
-    return tuple(Prediction(i + 1, int(c), float(probabilities[c])) for i, c in enumerate(order))
 
 
 def leading(predictions: Sequence[Prediction], wanted: int | None) -> tuple[Prediction, int | None]:

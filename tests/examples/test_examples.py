@@ -27,34 +27,55 @@ DEEPEST = 103, 0, 31  # RdBu_r at its red end
 TIMEOUT_MS = 120_000
 
 
-def run(script: str, *arguments: str, folder: Path, **environment: str) -> str:
-    """What an example prints, run in this folder."""
-    said = subprocess.run(
+def start(script: str, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """An example, run to its end in this folder."""
+    return subprocess.run(
         [sys.executable, EXAMPLES / script, *arguments],
         cwd=folder, env=os.environ | {"NO_PROXY": "127.0.0.1,localhost"} | environment, capture_output=True, text=True,
     )  # fmt: skip
-    assert said.returncode == 0, said.stderr
-    return said.stdout
 
 
-def test_the_client_prints_classes_and_the_worst_square(server: RunningServer, tmp_path: Path) -> None:
-    lines = run("client.py", str(SAMPLE), server.inference_url, folder=tmp_path).splitlines()
-    assert [bool(re.fullmatch(r" *[\d.]+%  .+", line)) for line in lines] == [True] * 5 + [False] * 4
-    assert re.match(r"Without the square at row \d+, column \d+, .+ is at [\d.]+%: -?[\d.]+ points less\.$", lines[5])
+def run(script: str, *arguments: str, folder: Path, **environment: str) -> str:
+    """What an example prints that ends well."""
+    done = start(script, *arguments, folder=folder, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_the_library_says_what_the_server_says(client: httpx.Client, tmp_path: Path) -> None:
+def test_the_client_and_the_library_say_what_the_server_answers(
+    server: RunningServer, client: httpx.Client, tmp_path: Path
+) -> None:
     weights = PROJECT / "model_store" / "zfnet.safetensors"
-    lines = run("library.py", str(SAMPLE), str(weights), folder=tmp_path).splitlines()
-    predicted = client.post("/predictions/zfnet", content=SAMPLE.read_bytes()).json()["predictions"]
-    assert lines[:5] == [f"{one['probability']:6.1%}  {one['label']}" for one in predicted]
-    assert float(re.findall(r"([\d.]+)%", lines[5])[0]) > 20
-    assert len(lines) == 9
+    lines = run("client.py", str(SAMPLE), server.inference_url, folder=tmp_path).splitlines()
+    without = run("library.py", str(SAMPLE), str(weights), folder=tmp_path).splitlines()
+    asked = {"stride": "16", "features": "3", "images": "false"}
+    answer = client.post("/explanations/zfnet", files={"data": SAMPLE.read_bytes()}, data=asked).json()
+    worst = answer["occlusion"]["summary"]["worst"]
+    expected = [f"{one['probability']:6.1%}  {one['label']}" for one in answer["predictions"]]
+    expected.append(
+        f"Under the square at pixel row {worst['top']}, column {worst['left']}, {answer['target']['label']} is at "
+        f"{worst['probability']:.1%}: {100 * worst['drop']:.1f} points less."
+    )
+    assert lines[:6] == without[:6] == expected
+    for feature, *pair in zip(answer["deconv"]["layers"][0]["features"], lines[6:], without[6:], strict=True):
+        said = f"Map {feature['feature']} of layer 5 answers with {feature['activation']:.1f} "
+        assert [line.startswith(said) for line in pair] == [True, True]
+
+
+@pytest.mark.parametrize("script", ["client.py", "notebook.py"])
+def test_a_refusal_is_told_in_the_servers_words(server: RunningServer, script: str, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Sir or Madam")
+    environment = {"ZFNET_URL": server.inference_url, "ZFNET_PICTURE": str(letter), "MPLBACKEND": "agg"}
+    refusal = httpx.post(f"{server.inference_url}/explanations/zfnet", files={"data": letter.read_bytes()}).json()
+    done = start(script, str(letter), server.inference_url, folder=tmp_path, **environment)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].removeprefix("RuntimeError: ") == refusal["error"]["message"]
 
 
 def test_the_notebook_draws_the_map_in_the_colours_of_its_scale(server: RunningServer, tmp_path: Path) -> None:
     environment = {"ZFNET_URL": server.inference_url, "ZFNET_PICTURE": str(SAMPLE), "MPLBACKEND": "agg"}
-    assert run("notebook.py", folder=tmp_path, **environment).startswith("Worst square: row ")
+    assert run("notebook.py", folder=tmp_path, **environment).startswith("Under the square at pixel row ")
     with Image.open(tmp_path / "heatmap.png") as drawn:
         colours = {colour: pixels for pixels, colour in drawn.convert("RGB").getcolors(2**24) or ()}
     assert len(colours) > 1000, "the picture"

@@ -137,6 +137,20 @@ def test_nothing_more_is_evaluated(served: Service, monkeypatch: pytest.MonkeyPa
     assert passes == plain_passes == [1, 25]
 
 
+def test_classes_rank_where_their_probabilities_are_all_zero() -> None:
+    chain = like_zfnet(size=(3, SIDE, SIDE))
+    chain.get_parameter("fc2.weight").zero_()
+    chain.get_parameter("fc2.bias").copy_(torch.tensor([0.0, 50, 300, 150, 50]))
+    served = Service(Explainer(Checkpoint(chain, record(5)), torch.device("cpu")), "small", "1", Limits())
+    order = [2, 3, 1, 4, 0]
+    [predicted] = served.answer([sent({"data": PNG}, False)], ["id"])
+    explained_too = explained(served, contrast="second")
+    for answer in (json.loads(predicted.body), explained_too):
+        assert [one["class_index"] for one in answer["predictions"]] == order
+        assert [one["probability"] for one in answer["predictions"]] == [1, 0, 0, 0, 0]
+    assert explained_too["occlusion"]["contrast"]["class_index"] == 3
+
+
 def test_there_is_no_contrast_unless_asked(served: Service) -> None:
     assert "contrast" not in explained(served)["occlusion"]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.samples import encoded, noise
 from tests.served import SMALL, sent, service
-from zfnet_explainer.explanation import Explanation, FloatArray, Pixels
+from zfnet_explainer.explanation import Explanation, Pixels, Scores
 from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.drawing.figure import panel
@@ -324,15 +324,15 @@ def test_no_requests() -> None:
 
 
 def test_a_pass_that_fails_once_costs_no_answer(served: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, calls = served.explainer.probabilities, []
+    whole, calls = served.explainer.scores, []
 
-    def once(pictures: Sequence[Pixels]) -> FloatArray:
+    def once(pictures: Sequence[Pixels]) -> list[Scores]:
         calls.append(len(pictures))
         if len(calls) == 1:
             raise RuntimeError("secret")
         return whole(pictures)
 
-    monkeypatch.setattr(served.explainer, "probabilities", once)
+    monkeypatch.setattr(served.explainer, "scores", once)
     answers = served.answer([predict({"body": PNG})] * 3, ["0", "1", "2"])
     assert [a.status for a in answers] == [200, 200, 200]
     assert calls == [3, 1, 1, 1]
@@ -342,14 +342,14 @@ def test_a_pass_that_fails_once_costs_no_answer(served: Service, monkeypatch: py
 def test_a_picture_on_which_the_net_fails_costs_one_answer(
     served: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    whole, poison = served.explainer.probabilities, noise(seed=9)
+    whole, poison = served.explainer.scores, noise(seed=9)
 
-    def fails_on_one(pictures: Sequence[Pixels]) -> FloatArray:
+    def fails_on_one(pictures: Sequence[Pixels]) -> list[Scores]:
         if any((p == poison).all() for p in pictures):
             raise error
         return whole(pictures)
 
-    monkeypatch.setattr(served.explainer, "probabilities", fails_on_one)
+    monkeypatch.setattr(served.explainer, "scores", fails_on_one)
     rows = [predict({"body": PNG}), predict({"body": encoded(poison)}), predict({"body": PNG})]
     answers = served.answer([*rows, explain({"body": b"x"})], ["r0", "r1", "r2", "r3"])
     assert outcome(answers) == [(200, ""), (500, "internal_error"), (200, ""), (415, "unsupported_image")]
@@ -391,7 +391,7 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     def failing(*_: object) -> None:
         raise error
 
-    for name in ("probabilities", "explain"):
+    for name in ("scores", "explain"):
         monkeypatch.setattr(served.explainer, name, failing)
     good, bad = {"body": PNG}, {"body": b"x"}
     rows = [explain(good), explain(bad)] if explained else [predict(good), predict(bad)]

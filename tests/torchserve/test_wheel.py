@@ -1,8 +1,10 @@
 """An installed package serves from any folder: what the project comes with is in its wheel."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -41,6 +43,21 @@ def test_it_packages_the_same_archive_as_the_checkout(installed: Path, tmp_path:
     ours = archive_members(PROJECT / "model_store" / "zfnet.safetensors", WorkerOptions(device=Device.CPU))
     with zipfile.ZipFile(tmp_path / "zfnet.mar") as packed:
         assert {name: packed.read(name) for name in ours} == ours
+
+
+def test_it_brings_the_terms_of_all_that_it_holds(installed: Path) -> None:
+    [described] = installed.glob("*.dist-info")
+    told = (described / "METADATA").read_text()
+    licences = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["license"]
+    assert f"\nLicense-Expression: {licences}\n" in told
+    files = [PROJECT / "LICENSE", *(PROJECT / "LICENSES").iterdir()]
+    named = {str(file.relative_to(PROJECT)): file.read_bytes() for file in files}
+    assert set(re.findall(r"^License-File: (.+)$", told, re.MULTILINE)) == named.keys()
+    assert {name: (described / "licenses" / name).read_bytes() for name in named} == named
+
+
+def test_its_types_are_for_whoever_uses_it(installed: Path) -> None:
+    assert (installed / "zfnet_explainer" / "py.typed").is_file()
 
 
 def test_it_holds_no_build_and_no_test(installed: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.explained import OPTIONS, SIDE, record
-from zfnet_explainer.explanation import Agreement, CrossCheck, Explanation, LayerProjections, Occlusion, Other, ranked
+from zfnet_explainer.explanation import Agreement, CrossCheck, Explanation, LayerProjections, Occlusion, Other, Scores
 from zfnet_explainer.methods import deconvnet, occlusion
 from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import Squares
@@ -38,6 +38,7 @@ MAPS = Occlusion(
     feature_activity=ACTIVITY, logits=2 * np.log(COVERED), logits_unoccluded=2 * np.log(CLEAN), temperature=2.0,
     target=1, contrast_class=3, precision="bfloat16", max_deviation=0.003, log_odds_deviation=0.021, way="one_group",
 )  # fmt: skip
+RANKED = Scores(2 * np.log(CLEAN), CLEAN).predictions
 PROJECTION = torch.arange(3.0 * SIDE * SIDE).view(3, SIDE, SIDE)
 FEATURE = Feature(5, 12.5, (1, 2), Box(3, 4, 11, 13), PROJECTION)
 OTHER = Other(np.zeros((2, 2, 3), np.uint8), 99.5, "val/n4_1", "n4")
@@ -45,7 +46,7 @@ CHECK = CrossCheck(
     "captum", "0.9", Agreement(2e-5), Agreement(0.5, must_agree=False), {1: 0.5, 4: 0.25}, {"zeros": "x"}
 )
 FOUND = Explanation(
-    PICTURE.pixels, CLEAN, ranked(CLEAN)[:3], ranked(CLEAN)[1],
+    PICTURE.pixels, CLEAN, RANKED[:3], RANKED[1],
     (LayerProjections(3, 7, (8, 9), (FEATURE,), {5: 6}, {5: (OTHER,)}),), MAPS, CHECK, {"decode": 0.0125},
 )  # fmt: skip
 LOG_ODDS = np.log(COVERED[..., 1] / COVERED[..., 3])
@@ -225,14 +226,15 @@ def tables(page: str) -> dict[str, list[tuple[str, ...]]]:
 
 def test_the_report_has_every_value_in_its_row() -> None:
     answer = response.described(SERVED, PICTURE, FOUND, images=False)
-    page = report(response.stamped(SERVED, "r-1", FOUND.seconds, answer), OPTIONS, b"figure").decode()
+    stamped = response.stamped(SERVED, "r-1", FOUND.seconds, answer)
+    page = report(stamped, OPTIONS, b"figure", SERVED.record.classes).decode()
     rows = tables(page)
     assert rows["Predictions"] == [
         ("1", "class 2", "40.0 %"), ("2", "class 1", "30.0 %"), ("3", "class 3", "15.0 %"),
     ]  # fmt: skip
     assert rows["Their synsets and indices"] == [("1", "n2", "2"), ("2", "n1", "1"), ("3", "n3", "3")]
     assert rows["Occlusion"] == [
-        ("Target", "class 1 (n1, index 1)"),
+        ("Target", "class 1, synset n1, index 1"),
         ("Probability, nothing covered", "30.0 %"),
         ("Lowest probability", "5.0 %"),
         ("Largest drop", "25.0 points"),
@@ -245,7 +247,7 @@ def test_the_report_has_every_value_in_its_row() -> None:
         ("Evaluation", "bfloat16, at most 3.0e-03 from float32 where compared"),
     ]
     assert rows["Why class 1 and not class 3"] == [
-        ("Against", "class 3 (n3, index 3)"),
+        ("Against", "class 3, synset n3, index 3"),
         ("Log odds, nothing covered", "0.69 nats"),
         ("Lowest log odds", "-0.92 nats, at top 17, left 16"),
         ("Most that a square takes", "1.61 nats"),

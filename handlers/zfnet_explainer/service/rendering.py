@@ -123,7 +123,7 @@ def _html(job: Job, picture: Picture, explanation: Explanation) -> bytes:
     fields = response.described(job.served, picture, explanation, images=False)
     seconds = {"decode": job.request.seconds, **explanation.seconds}
     answer = response.stamped(job.served, job.request_id, seconds, fields)
-    return report(answer, job.options, _png(job, picture, explanation))
+    return report(answer, job.options, _png(job, picture, explanation), job.served.record.classes)
 
 
 def _check_tensors(request: Request, options: Options, rules: Rules, limit: int) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
@@ -12,7 +12,7 @@ import torch
 
 from ..errors import TooMuchWork, of_picture
 from ..explainer import Explainer
-from ..explanation import Explanation, FloatArray, ranked
+from ..explanation import Explanation, Scores
 from ..net.precision import supported_precisions
 from ..options import Options
 from ..pictures.samples import Sample
@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Probabilities of a batch's pictures, and the seconds they took."""
+class Scored:
+    """The scores of a batch's pictures, and the seconds they took."""
 
-    rows: Mapping[Picture, FloatArray]
+    rows: Mapping[Picture, Scores]
     seconds: float
 
 
@@ -90,9 +90,9 @@ class Service:
         requests = [
             attempt(i, o, partial(self._read, one, o)) for one, i, o in zip(incoming, ids, observations, strict=True)
         ]
-        scores = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
+        scored = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
         answers = [
-            r if isinstance(r, Answer) else attempt(i, o, partial(self._respond, r, i, scores, o))
+            r if isinstance(r, Answer) else attempt(i, o, partial(self._respond, r, i, scored, o))
             for r, i, o in zip(requests, ids, observations, strict=True)
         ]
         for answer, i in zip(answers, ids, strict=True):
@@ -121,43 +121,42 @@ class Service:
         observation.spent({"decode": request.seconds})
         return request
 
-    def _score_together(self, requests: list[Request]) -> Scores:
+    def _score_together(self, requests: list[Request]) -> Scored:
         """One pass through the net for a batch; nothing where it fails, so that each row tries alone."""
         try:
             return self._score(requests)
         except Exception:
             log.exception("a pass over %d predict requests failed; each is tried by itself", len(requests))
-            return Scores({}, 0.0)
+            return Scored({}, 0.0)
 
-    def _score(self, requests: list[Request]) -> Scores:
+    def _score(self, requests: list[Request]) -> Scored:
         start = time.perf_counter()
         pictures = [p for r in requests for p in r.sound]
-        rows: Sequence[FloatArray] = ()
+        rows: Sequence[Scores] = ()
         if pictures:
-            work = partial(self.explainer.probabilities, [p.pixels for p in pictures])
-            rows = list(self.run(work, Priority.URGENT))
-        return Scores(dict(zip(pictures, rows, strict=True)), time.perf_counter() - start)
+            rows = self.run(partial(self.explainer.scores, [p.pixels for p in pictures]), Priority.URGENT)
+        return Scored(dict(zip(pictures, rows, strict=True)), time.perf_counter() - start)
 
-    def _respond(self, request: Request, request_id: str, scores: Scores, observation: Observation) -> Answer:
+    def _respond(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
         if request.explain:
             return self.run(partial(self._explain, request, request_id, observation), Priority.LOW)
-        answer = self._predict(request, request_id, scores, observation)
+        answer = self._predict(request, request_id, scored, observation)
         return self._bounded(answer, "fewer pictures" + " or a smaller `top_k`" * (request.protocol != "v2"))
 
-    def _predict(self, request: Request, request_id: str, scores: Scores, observation: Observation) -> Answer:
+    def _predict(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)
-        if any(p not in scores.rows for p in request.sound):
-            scores = self._score([request])
+        if any(p not in scored.rows for p in request.sound):
+            scored = self._score([request])
         if request.sound:
-            observation.spent({"predict": scores.seconds})
-        observation.predicted += [ranked(scores.rows[p])[0] for p in request.sound]
+            observation.spent({"predict": scored.seconds})
+        observation.predicted += [scored.rows[p].predictions[0] for p in request.sound]
         if request.protocol == "v2":
-            rows = [scores.rows[p] for p in request.sound]
+            rows = [scored.rows[p].probabilities for p in request.sound]
             return in_tensors(*v2.predictions(self.served, request, rows))
 
         def entry(picture: Picture) -> dict[str, Any]:
-            seconds = {"decode": request.seconds, "predict": scores.seconds}
-            found = response.predictions(self.served, ranked(scores.rows[picture])[:top_k])
+            seconds = {"decode": request.seconds, "predict": scored.seconds}
+            found = response.predictions(self.served, scored.rows[picture].predictions[:top_k])
             return response.stamped(self.served, request_id, seconds, {"predictions": found})
 
         if request.protocol == "v1":
@@ -167,6 +166,8 @@ class Service:
     def _explain(self, request: Request, request_id: str, observation: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
         options, shown = explain_options(request.options, accept, self.rules, request.protocol)
+        if self.explainer.atlas is None:  # a figure asks for others by default, of every net
+            options = replace(options, others=0)
         chosen = RENDERERS[request.protocol, shown.format]
         observation.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)
@@ -185,9 +186,9 @@ class Service:
     def _check_contrasts(self, pictures: list[Picture], options: Options) -> None:
         """Raise UnusableOption for a picture without such a contrast before any is explained."""
         if len(pictures) > 1:
-            for number, row in enumerate(self.explainer.probabilities([p.pixels for p in pictures])):
+            for number, scores in enumerate(self.explainer.scores([p.pixels for p in pictures])):
                 with of_picture(number, len(pictures)):
-                    self.explainer.contrast(ranked(row), options)
+                    self.explainer.contrast(scores.predictions, options)
 
     def _bounded(self, answer: Answer, too_large: str) -> Answer:
         """Raise TooMuchWork, with what to ask for, where an answer is over the limit of bytes."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import TooMuchWork
-from ..methods.squares import smallest_stride, squares
+from ..methods.squares import smallest_stride
 from ..net.record import ClassName
 from ..options import Options
 from .values import MAX_LISTED
@@ -30,7 +30,7 @@ def square_count(options: Options, rules: Rules) -> int:
     """How many squares each picture is covered with."""
     if "occlusion" not in options.methods:
         return 0
-    return len(squares(rules.size, rules.size, options.window, options.stride))
+    return len(options.squares(rules.size))
 
 
 def projection_count(options: Options) -> int:
@@ -43,10 +43,11 @@ def bound_squares(options: Options, rules: Rules) -> None:
     limit, count = _squares_limit(options, rules), square_count(options, rules)
     if count > limit:
         with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
-        stride = smallest_stride(rules.size, rules.size, options.window, limit)
+        given = options.squares(rules.size).window
+        stride = smallest_stride(rules.size, rules.size, given, limit)
         fits, at_fault = f"the smallest `stride` that fits is {stride}", "stride"
         if stride is None:
-            wider = range(options.window, rules.size + 1)
+            wider = range(given, rules.size + 1)
             window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
             fits, at_fault = f"no `stride` fits: choose a `window` of {window} or more", "window"
         raise TooMuchWork(

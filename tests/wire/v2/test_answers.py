@@ -10,7 +10,7 @@ import pytest
 from tests.samples import encoded, noise
 from tests.served import RECORD, sent, service
 from zfnet_explainer.errors import MalformedBody
-from zfnet_explainer.explanation import Explanation, FloatArray, ranked
+from zfnet_explainer.explanation import Explanation, FloatArray, Scores
 from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire.request import Request, read
 from zfnet_explainer.wire.response import Served
@@ -36,7 +36,7 @@ def request(*outputs: str, request_id: str | None = None, pictures: int = 1) -> 
 
 def explanation(row: FloatArray) -> Explanation:
     """An explanation without projections and maps."""
-    predictions = ranked(row)
+    predictions = Scores(row, row).predictions
     return Explanation(np.zeros((4, 4, 3), np.uint8), row, predictions, predictions[0], None, None, None, {})
 
 
