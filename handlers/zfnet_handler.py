@@ -143,7 +143,10 @@ def choose_device(wanted: str, gpu_id: int | None) -> torch.device:
     if gpu_id is None:
         raise RuntimeError("explainer.device is cuda, but TorchServe assigned no GPU: is nvidia-smi on its PATH?")
     if not torch.cuda.is_available():
-        raise RuntimeError(f"TorchServe assigned GPU {gpu_id}, but this torch cannot use it: driver or build too old?")
+        raise RuntimeError(
+            f"TorchServe assigned GPU {gpu_id}, but this torch cannot use it: driver or build too old? "
+            "--device cpu serves without it"
+        )
     return torch.device("cuda", int(gpu_id))
 
 

@@ -1,5 +1,6 @@
 """What kubectl makes of deploy/, and the command lines in it as the programs read them."""
 
+import re
 import subprocess
 from functools import cache
 from typing import Any
@@ -16,6 +17,8 @@ DEPLOY = SHIPPED / "deploy"
 OVERLAYS = ("cpu", "gpu", "gpu-mig", "gpu-shared")
 KSERVE = ("base", "canary", "scale-to-zero")
 POOLS = ("predict", "explain")
+# docs/operations.md: a worker after all kinds of requests, and a large picture; Java without what its options bound.
+WORKER_GIB, JAVA_GIB = 2.0 + 0.8, 0.3
 
 Manifest = dict[str, Any]
 
@@ -43,6 +46,20 @@ def server(deployment: Manifest) -> Manifest:
     [container] = pod(deployment)["containers"]
     assert isinstance(container, dict)
     return container
+
+
+def gib(quantity: str) -> float:
+    """Kubernetes' Gi, or Java's m and g, in GiB."""
+    number, unit = re.findall(r"^(\d+)(Gi|g|m)$", quantity)[0]
+    return int(number) / (1024 if unit == "m" else 1)
+
+
+def memory_needed(container: Manifest) -> float:
+    """GiB that one worker and Java take at most, Java's heap and direct memory as its options bound them."""
+    [options] = [one["value"] for one in container["env"] if one["name"] == "JDK_JAVA_OPTIONS"]
+    [(heap, direct)] = re.findall(r"^-Xmx(\w+) -XX:MaxDirectMemorySize=(\w+)$", options)
+    assert gib(heap) < gib(direct), "else requests are lost without an error: docs/operations.md"
+    return JAVA_GIB + gib(heap) + gib(direct) + WORKER_GIB
 
 
 def serve_options(arguments: list[str]) -> Manifest:

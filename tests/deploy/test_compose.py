@@ -35,6 +35,13 @@ def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], nam
     assert options["drain_seconds"] + 20 < grace
 
 
+def test_gpus_are_asked_for_with_what_the_image_needs_of_them() -> None:
+    """Docker sets NVIDIA_DRIVER_CAPABILITIES, which the image has as compute and utility, to whatever else is named."""
+    [device] = GPU["services"]["zfnet-explain"]["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility\n" in (DEPLOY / "Dockerfile").read_text()
+
+
 def test_the_guide_makes_what_every_command_needs(tmp_path: Path) -> None:
     [line] = re.findall(
         r"^    (.+ > deploy/\.env\))$", (DEPLOY.parent / "docs" / "gateway.md").read_text(), re.MULTILINE

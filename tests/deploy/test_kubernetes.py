@@ -12,11 +12,12 @@ import yaml
 
 from zfnet_explainer.service.metrics import METRICS
 from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.drain import ASK_S, UNWELL_S
 from zfnet_explainer.torchserve.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
 
 from ..needs import program
 from .gateway import FILES, routes_of
-from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, of_kind, pod, serve_options, server
+from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, gib, memory_needed, of_kind, pod, serve_options, server
 
 KUBERNETES = "1.32"
 CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
@@ -28,6 +29,7 @@ GPUS = {
 }
 # A cluster's DNS lets its names live for up to 30 s, and the gateway asks for them every 5 s.
 DNS_FOLLOWS_S = 35
+CUDA_GIB = 5  # docs/operations.md: a server with GPUs has 6 + 2 n where one without has 1 + 2 n
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -91,13 +93,35 @@ def test_a_pod_has_time_to_end_what_it_has_begun(cpu: list[Manifest]) -> None:
         assert longest < options["drain_seconds"]
         assert options["settle_seconds"] + DNS_FOLLOWS_S < options["drain_seconds"]
     gateway = deployments["zfnet-gateway"]
-    assert server(gateway)["lifecycle"]["preStop"]["sleep"]["seconds"] < pod(gateway)["terminationGracePeriodSeconds"]
+    [sleep] = re.findall(r"; sleep (\d+)$", server(gateway)["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert int(sleep) < pod(gateway)["terminationGracePeriodSeconds"]
 
 
-def test_a_pod_has_time_to_start(cpu: list[Manifest]) -> None:
+def test_a_server_that_gives_up_ends_by_itself_before_its_probes_end_it(overlay: list[Manifest]) -> None:
+    """It says why. Where a probe has to, nothing is answered that the pod's long grace would be for."""
     for pool in POOLS:
-        probe = server(of_kind(cpu, "Deployment")[f"zfnet-{pool}"])["startupProbe"]
-        assert probe["periodSeconds"] * probe["failureThreshold"] >= READY_TIMEOUT_S
+        container = server(of_kind(overlay, "Deployment")[f"zfnet-{pool}"])
+        for name, own in (("startupProbe", READY_TIMEOUT_S), ("livenessProbe", UNWELL_S + ASK_S)):
+            probe = container[name]
+            at_the_earliest = probe["periodSeconds"] * (probe["failureThreshold"] - 1)
+            assert at_the_earliest > own + STOP_TIMEOUT_S
+            assert STOP_TIMEOUT_S < probe["terminationGracePeriodSeconds"] <= 30
+
+
+def test_a_rollout_waits_for_a_pod_that_drains_before_its_successor(overlay: list[Manifest]) -> None:
+    for pool in POOLS:
+        deployment = of_kind(overlay, "Deployment")[f"zfnet-{pool}"]
+        spec, grace = deployment["spec"], pod(deployment)["terminationGracePeriodSeconds"]
+        before = 0 if spec["strategy"]["rollingUpdate"]["maxSurge"] else grace
+        assert before + READY_TIMEOUT_S < spec.get("progressDeadlineSeconds", 600)
+
+
+def test_the_memory_limit_holds_a_worker_and_java_at_their_most(overlay: list[Manifest]) -> None:
+    """Beyond it the kubelet ends the whole container, with all that waits in it."""
+    for pool in POOLS:
+        deployment = of_kind(overlay, "Deployment")[f"zfnet-{pool}"]
+        needed = memory_needed(server(deployment)) + (CUDA_GIB if asked_of_the_plugin(deployment) else 0)
+        assert needed <= gib(server(deployment)["resources"]["limits"]["memory"])
 
 
 def test_probes_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path) -> None:
@@ -165,17 +189,19 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
         for rule in _adapter_rules()
     }
     samples: dict[str, dict[str, float]] = {
-        "zfnet_worker_utilization": {"a": 0.4, "b": 0, "c": 0},
+        "zfnet_worker_utilization": {"a": 1.5, "b": 0, "c": 0},
         "zfnet_requests_waiting": {"a": 2, "b": 0, "c": 0},
     }
-    # A scrape every 15 s. Pod a is 6 of them busy, and 30 s of waiting are added: 2 requests at a time. Nobody
-    # asks b any more, and nobody has asked c: it has the series by which the adapter finds pods, and no other.
+    # A scrape every 15 s. A worker of pod a has had a request in hand for minutes, of which nothing is counted yet, and
+    # another has one every other time; 30 s of waiting are added: 2 requests at a time. Nobody asks b any more, and
+    # nobody has asked c: it has the series by which the adapter finds pods, and no other.
     labels = '{job="zfnet", namespace="zfnet", %s}'
     series = {
         **{"zfnet_model_info" + labels % f'pod="{name}", version="1.0.0"': "1x40" for name in "abc"},
-        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="predict"': "0+2x40",
-        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "0+4x40",
-        "zfnet_request_duration_seconds_sum" + labels % 'pod="b", endpoint="explain"': "7x40",
+        "zfnet_requests_in_progress" + labels % 'pod="a", worker="9000"': "1x40",
+        "zfnet_requests_in_progress" + labels % 'pod="a", worker="9001"': " ".join(["0 1"] * 21),
+        "zfnet_requests_in_progress" + labels % 'pod="b", worker="9000"': "1x19 0x20",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "60x40",
         "ts_queue_latency_microseconds" + labels % 'pod="a", model_name="zfnet"': "0+30000000x40",
         "ts_queue_latency_microseconds" + labels % 'pod="b", model_name="zfnet"': "1000x40",
     }
@@ -187,8 +213,8 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
                 "input_series": [{"series": name, "values": values} for name, values in series.items()],
                 "promql_expr_test": [
                     {
-                        "expr": expressions[name],
-                        "eval_time": "10m",
+                        "expr": f"round({expressions[name]}, 1e-6)",
+                        "eval_time": "10m5s",  # between scrapes: a range has both its ends with some versions alone
                         "exp_samples": [{"labels": f'{{pod="{p}"}}', "value": value} for p, value in values.items()],
                     }
                     for name, values in samples.items()

@@ -25,11 +25,10 @@ SERVICE = yaml.safe_load((DEPLOY / "kserve" / "base" / "inferenceservice.yaml").
 META = "__meta_kubernetes_"
 
 
-def annotated() -> dict[str, str]:
-    """What KServe's controller writes on a pod of the InferenceService that asks to be scraped."""
-    asked = SERVICE["metadata"]["annotations"]
-    assert asked["serving.kserve.io/enable-prometheus-scraping"] == "true"
-    return {"scrape": "true", **{name: asked[f"prometheus.kserve.io/{name}"] for name in ("port", "path")}}
+def annotated(component: str) -> dict[str, str]:
+    """What the InferenceService has written on the pods of its predictor or its explainer."""
+    annotations = SERVICE["spec"][component]["annotations"]
+    return {name.removeprefix("prometheus.io/"): value for name, value in annotations.items()}
 
 
 def pod(name: str, address: str, annotations: dict[str, str], phase: str = "Running") -> dict[str, Any]:
@@ -67,8 +66,8 @@ def prometheus(tmp_path: Path, server: RunningServer, other: Upstream) -> Iterat
     serving = server.inference_url.removeprefix("http://")  # what a pod declares is its port for requests
     host, _, elsewhere = other.address.rpartition(":")
     pods = [
-        pod("zfnet-predictor", serving, {**annotated(), "port": port}),
-        pod("zfnet-predictor", serving.replace(":", ":1"), {**annotated(), "port": port}),
+        pod("zfnet-predictor", serving, {**annotated("predictor"), "port": port}),
+        pod("zfnet-predictor", serving.replace(":", ":1"), {**annotated("predictor"), "port": port}),
         pod("other", host, {"scrape": "true", "port": elsewhere, "path": "/its/own"}),
         pod("silent", other.address, {}),
         pod("done", other.address, {"scrape": "true", "port": elsewhere, "path": "/done"}, "Succeeded"),
@@ -111,7 +110,9 @@ def test_it_is_scraped_where_its_annotations_say(
     assert len(prometheus.query("up")) == 4, "one target a pod, and none of the others"
 
 
-def test_the_annotated_port_is_where_the_server_tells_its_metrics() -> None:
+@pytest.mark.parametrize("component", ["predictor", "explainer"])
+def test_the_annotated_port_is_where_the_server_tells_its_metrics(component: str) -> None:
+    assert "annotations" not in SERVICE["metadata"], "KServe's own would name the port of Knative's proxy"
     lines = (DEPLOY / "config.properties").read_text().splitlines()
     [address] = [line for line in lines if line.startswith("metrics_address=")]
-    assert address.endswith(f":{annotated()['port']}")
+    assert address.endswith(f":{annotated(component)['port']}")

@@ -114,6 +114,17 @@ def test_workers_that_are_gone_are_not_counted(tmp_path: Path) -> None:
 
 
 @needs("promtool")
+def test_the_wait_is_that_of_requests_that_were_taken(tmp_path: Path) -> None:
+    """Ten come a second, one is taken after a minute and a half, nine are refused at the full queue."""
+    series = {
+        "ts_inference_requests_total" + OF % 'model_name="zfnet"': "0+600x120",
+        "ts_queue_latency_microseconds" + OF % 'model_name="zfnet"': "0+5400000000x120",
+        "zfnet_batch_size_requests_sum" + OF % "": "0+60x120",
+    }
+    shown_as(tmp_path, series, {"Time in the queue": {'{instance="a"}': 90.0}})
+
+
+@needs("promtool")
 def test_two_classes_of_one_label_are_two(tmp_path: Path) -> None:
     """ImageNet has a bird and a machine that are both called crane."""
     bird, machine = '{synset="n02012849", label="crane"}', '{synset="n03126707", label="crane"}'
@@ -128,7 +139,7 @@ def shown_as(tmp_path: Path, series: dict[str, str], expected: Expected) -> None
     queries = {panel.title: panel.queries for panel in panels()}
     tests = [
         {
-            "expr": substituted(queries[title][0], {"job": ["zfnet"], "instance": ["a"]}, "5m"),
+            "expr": substituted(queries[title][0], {"job": ["zfnet"], "instance": ["a"], "model": ["zfnet"]}, "5m"),
             "eval_time": "120m",
             "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
         }

@@ -53,5 +53,5 @@ def test_settled_is_a_second_in_which_nobody_has_asked(
     monkeypatch.setattr(drain, "POLL_S", 0.25)
     monkeypatch.setattr(drain, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     monkeypatch.setattr(drain, "activity", Mock(side_effect=chain(told, repeat(TWO))))
-    drain._drain(Mock(spec=RunningServer), settle_seconds=1, drain_seconds=30)
+    drain._drain(Mock(spec=RunningServer), settle_seconds=1, drain_seconds=30, watch=Mock())
     assert now == [settled_at]

@@ -1,6 +1,7 @@
 """A real TorchServe that has no worker any more, or gives it nothing: `serve` ends, and says why."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from zfnet_explainer.torchserve import drain
+from zfnet_explainer.torchserve.activity import activity
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -76,12 +78,21 @@ def scale(server: RunningServer, workers: int) -> None:
     httpx.put(url, params=options, timeout=PATIENCE_S, trust_env=False).raise_for_status()
 
 
-def attended(server: RunningServer) -> None:
+def lose_a_worker(server: RunningServer, folder: Path) -> None:
+    """One dies under a request, and has been tried again: it does not start while `gone` is there."""
+    log = server.folder.logs / "model_log.log"
+    before = log.read_text().count("the weights are gone")
+    (folder / "gone").touch()
+    assert asked(server, b"die").status_code == 500
+    wait_for(lambda: log.read_text().count("the weights are gone") > before, "no worker is tried again")
+
+
+def attended(server: RunningServer, report: Callable[[str], None] = lambda _: None) -> None:
     """Attend for a minute at most."""
     enough = Timer(60, server.folder.leaving.touch)
     enough.start()
     try:
-        drain.drain(server, settle_seconds=0, drain_seconds=30, report=lambda _: None)
+        drain.drain(server, settle_seconds=0, drain_seconds=30, report=report)
     finally:
         enough.cancel()
 
@@ -108,10 +119,37 @@ def test_requests_that_no_worker_is_given_end_the_server(server: RunningServer, 
         assert [answer.result().text for answer in answers] == ["ok", "ok"], "where the server has not ended"
 
 
+def test_one_of_two_workers_that_does_not_come_back_is_told_once(server: RunningServer, folder: Path) -> None:
+    scale(server, 2)
+    lose_a_worker(server, folder)
+    told: list[str] = []
+
+    def report(line: str) -> None:
+        told.append(line)
+        if line.startswith("for "):
+            (folder / "gone").unlink()
+        elif line.startswith("all "):
+            server.folder.leaving.touch()
+
+    attended(server, report)
+    server.folder.leaving.unlink()
+    missing, again, _ = told
+    assert missing.startswith("for 1 s 1 of the workers were not READY: AssertionError: the weights are gone (logs: ")
+    assert again == "all workers are READY again"
+    scale(server, 1)
+
+
 def test_a_worker_that_does_not_come_back_ends_the_server(server: RunningServer, folder: Path) -> None:
-    (folder / "gone").touch()
-    assert asked(server, b"die").status_code == 500
-    log = server.folder.logs / "model_log.log"
-    wait_for(lambda: "the weights are gone" in log.read_text(), "no worker is tried again")
-    with pytest.raises(ServingError, match=r"^for 1 s no worker is READY: \w+: AssertionError: the weights are gone"):
+    lose_a_worker(server, folder)
+    no_worker = pytest.raises(
+        ServingError, match=r"^for 1 s no worker is READY: \w+: AssertionError: the weights are gone"
+    )
+    with no_worker:
         attended(server)
+    address = ("127.0.0.1", server.options.port)
+    with socket.create_connection(address) as client:  # and not only before SIGTERM: nobody will answer this one
+        client.sendall(b"POST /predictions/zfnet HTTP/1.1\r\nHost: zfnet\r\nContent-Length: 1\r\n\r\nx")
+        wait_for(lambda: activity(server).waiting == 1, "the request does not wait")
+        server.folder.leaving.touch()
+        with no_worker:
+            attended(server)

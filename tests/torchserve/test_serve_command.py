@@ -1,8 +1,10 @@
 """What `zfnet-explainer serve` and `package` refuse: in one line, before anything is started."""
 
+import os
 import reprlib
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from zfnet_explainer.commands.package import package
-from zfnet_explainer.commands.serve import serve
+from zfnet_explainer.commands.serve import introduce, serve
 from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.run_folder import RunFolder
+from zfnet_explainer.torchserve.server import RunningServer
 
 from .archives import tiny_archive
 from .running import serve_arguments
@@ -94,6 +98,40 @@ def test_a_name_that_cannot_stand_in_a_path_is_refused(tmp_path: Path, name: str
     said = refusal("serve", *arguments, "--archive", tiny_archive(tmp_path / "tiny.mar"), "--model-name", name)
     make = "letters, digits and . _ - make a name, the first a letter or a digit"
     assert said == f"error: --model-name: {name!r} cannot stand in URLs: {make}"
+
+
+@pytest.mark.parametrize("token", [False, True])
+def test_the_printed_commands_work_in_a_folder_with_a_blank_and_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], token: bool
+) -> None:
+    """A shell runs them, with a curl that tells what it was given."""
+    here = tmp_path / 'my friend\'s "net" for $0'
+    picture = here / "a dog.jpg"
+    here.mkdir()
+    picture.touch()
+    monkeypatch.setattr("zfnet_explainer.commands.serve.SAMPLES", here)
+    folder = RunFolder(here / "run")
+    folder.root.mkdir()
+    folder.key_file.write_text('{"inference": {"key": "k3y"}}')
+    curl = tmp_path / "curl"
+    curl.write_text("#!/bin/sh\nprintf '%s|' \"$@\"\necho\n")
+    curl.chmod(0o755)
+    options = ServerOptions(token=token)
+    with subprocess.Popen(["true"]) as process:
+        introduce(RunningServer(process, folder, options), 1, 1)
+    commands = "\n".join(line for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    ran = subprocess.run(["sh", "-euc", commands], env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    key = "-H|Authorization: Bearer k3y|" if token else ""
+    explanations = f"{options.inference_url}/explanations/zfnet|"
+    assert (ran.stdout.splitlines(), ran.stderr) == (
+        [
+            f"{key}-T|{picture}|{options.inference_url}/predictions/zfnet|",
+            f"{key}-F|data=@{picture}|-o|explained.json|{explanations}",
+            f"{key}-F|data=@{picture}|-F|format=png|-o|explained.png|{explanations}",
+        ],
+        "",
+    )
 
 
 def test_package_without_weights_is_one_line(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """`zfnet-explainer serve`: the server, in the foreground, until Ctrl-C."""
 
+import json
+import shlex
 import signal
 import time
 from contextlib import suppress
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.config import MAX_RESPONSE_BYTES, ServerOptions, is_loopback
-from ..torchserve.devices import Device, visible_gpus
+from ..torchserve.devices import Device, UnusableGpus, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
 from ..torchserve.packed import read_packed
@@ -115,7 +117,7 @@ def serve(
             )  # fmt: skip
             with running_server(archive, run_dir, where, progress) as server:
                 introduce(server, progress.done(), packed.workers)
-                drain(server, settle_seconds, drain_seconds, progress)
+                drain(server, settle_seconds, drain_seconds, progress.line)
         console.print("stopped")
     except ServingError as error:
         raise failed(error) from error
@@ -142,8 +144,12 @@ class StatusLine:
             self._status.update(Text(f"{step} ..."))  # a string would be read as markup
             self._status.start()
         else:
-            with suppress(OSError, SystemExit):  # a full disk, or a reader that has gone (rich's way to say it)
-                console.print(step)  # and the server lives on, or drains
+            self.line(step)
+
+    def line(self, said: str) -> None:
+        """What stays to be read."""
+        with suppress(OSError, SystemExit):  # a full disk, or a reader that has gone (rich's way to say it)
+            console.print(said)  # and the server lives on, or drains
 
     def done(self) -> float:
         """Clear the line; the seconds since the beginning."""
@@ -166,7 +172,15 @@ def _check_pages(origin: str, *, token: bool) -> None:
 
 def _gpus(device: Device) -> int:
     """How many GPUs to serve on."""
-    gpus = 0 if device is Device.CPU else visible_gpus()
+    if device is Device.CPU:
+        return 0
+    try:
+        gpus = visible_gpus()
+    except UnusableGpus as error:
+        if device is Device.CUDA:
+            raise ServingError(f"--device cuda: {error} --device cpu serves without them") from error
+        console.print(f"{error} Serving on the CPU")
+        return 0
     if device is Device.CUDA and gpus == 0:
         raise ServingError(
             "--device cuda: no GPU is visible here (TorchServe finds them by nvidia-smi, which must be on the PATH); "
@@ -189,12 +203,13 @@ def introduce(server: RunningServer, seconds: float, workers: int | None) -> Non
     options, url = server.options, server.inference_url
     used = min(workers or options.gpus, options.gpus)
     device = f"{used} of {options.gpus} GPU(s)" if options.gpus else "the CPU"
-    picture = min(SAMPLES.glob("*.jpg"), default=Path("picture.jpg"))
+    picture = str(min(SAMPLES.glob("*.jpg"), default=Path("picture.jpg")))
+    raw, field = shlex.quote(picture), shlex.quote(f"data=@{picture}")
     curl = 'curl -H "Authorization: Bearer $KEY"' if options.token else "curl"
     lines = [
-        f"  {curl} -T {picture} {url}/predictions/{options.model}",
-        f"  {curl} -F data=@{picture} -o explained.json {url}/explanations/{options.model}",
-        f"  {curl} -F data=@{picture} -F format=png -o explained.png {url}/explanations/{options.model}",
+        f"  {curl} -T {raw} {url}/predictions/{options.model}",
+        f"  {curl} -F {field} -o explained.json {url}/explanations/{options.model}",
+        f"  {curl} -F {field} -F format=png -o explained.png {url}/explanations/{options.model}",
         "",
     ]
     if options.token:
@@ -208,9 +223,10 @@ def introduce(server: RunningServer, seconds: float, workers: int | None) -> Non
 
 def _how_to_get_the_key(server: RunningServer) -> list[str]:
     """Lines that read the key when they are run: a key that is printed is a key in a log."""
-    read = f'import json; print(json.load(open("{server.folder.key_file}"))["inference"]["key"])'
+    path = json.dumps(str(server.folder.key_file), ensure_ascii=False)
+    read = f'import json; print(json.load(open({path}))["inference"]["key"])'
     return [
-        f"  KEY=$(python3 -c '{read}')  # valid for 60 minutes",
+        f"  KEY=$(python3 -c {shlex.quote(read)})  # valid for 60 minutes",
         f"  # Then GET {server.management_url}/token?type=inference, with the file's key `API`, puts a new one there:",
         "  # docs/operations.md, Keys",
         "",

@@ -25,55 +25,75 @@ def drain(server: RunningServer, settle_seconds: float, drain_seconds: float, re
 
     From SIGTERM on `zfnet-health ready` says no, so that load balancers send nothing more; what still comes is
     answered. Ctrl-C, and a second SIGTERM, are a KeyboardInterrupt and wait for nothing. Raises ServingError where
-    the server ends by itself, or for two minutes has had no worker or given it nothing of what waits, so that whoever
-    started it starts another; or requests are without an answer `drain_seconds` after SIGTERM.
+    the server ends by itself, or for two minutes, before SIGTERM or after, has had no worker or given it nothing of
+    what waits, so that whoever started it starts another; or requests are without an answer `drain_seconds` after
+    SIGTERM. `report` is given lines, also where some of several workers are missing for two minutes.
     """
     leaving = server.folder.leaving
-    watch = _Watch(server)
+    watch = _Watch(server, report)
     with first_sigterm(leaving.touch):
         while not leaving.exists():
             server.check_alive()
             watch()
             time.sleep(POLL_S)
         report("not ready any more, waiting for the last requests")
-        _drain(server, settle_seconds, drain_seconds)
+        _drain(server, settle_seconds, drain_seconds, watch)
 
 
 class _Watch:
-    """Asks TorchServe now and then whether a worker has the model loaded, and gets what waits."""
+    """Asks TorchServe now and then whether its workers have the model loaded, and get what waits."""
 
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-        self.asked = self.well = time.monotonic()
+    def __init__(self, server: RunningServer, report: Callable[[str], None]) -> None:
+        self.server, self.report = server, report
+        self.asked = self.well = self.complete = time.monotonic()
+        self.told = False
         self.seen = Activity(0, 0, 0, 0)
 
     def __call__(self) -> None:
-        """Raise ServingError where it has not been so for too long."""
+        """Raise ServingError where not one has for too long; tell where some have not, and when all have again."""
         now = time.monotonic()
         if now < self.asked + ASK_S:
             return
         self.asked = now
         try:
-            self._check()
-            self.well = now
+            missing = self._missing()
         except (NotHealthy, httpx.HTTPError) as error:
             if now > self.well + UNWELL_S:
-                logs = self.server.folder.logs
-                cause = f": {diagnosis.worker_cause(logs)}" if diagnosis.worker_died(logs) else ""
-                raise ServingError(f"for {UNWELL_S:.0f} s {error}{cause} (logs: {logs})") from error
+                raise ServingError(self._for_long(str(error))) from error
+        else:
+            self.well = now
+            self._tell(missing, now)
 
-    def _check(self) -> None:
-        check_alive(self.server.folder)
+    def _missing(self) -> int:
+        missing = check_alive(self.server.folder)
         before, self.seen = self.seen, activity(self.server)
         if self.seen.stalled_since(before):
             raise NotHealthy(f"{self.seen.waiting} requests wait and no worker is given one")
+        return missing
+
+    def _tell(self, missing: int, now: float) -> None:
+        """Say once that workers are missing, when they have been for long, and that they are there again."""
+        if not missing:
+            self.complete = now
+            if self.told:
+                self.report("all workers are READY again")
+            self.told = False
+        elif now > self.complete + UNWELL_S and not self.told:
+            self.report(self._for_long(f"{missing} of the workers were not READY"))
+            self.told = True
+
+    def _for_long(self, what: str) -> str:
+        logs = self.server.folder.logs
+        cause = f": {diagnosis.worker_cause(logs)}" if diagnosis.worker_died(logs) else ""
+        return f"for {UNWELL_S:.0f} s {what}{cause} (logs: {logs})"
 
 
-def _drain(server: RunningServer, settle_seconds: float, drain_seconds: float) -> None:
+def _drain(server: RunningServer, settle_seconds: float, drain_seconds: float, watch: Callable[[], None]) -> None:
     asked = unanswered = 0
     quiet_since = began = time.monotonic()
     while (now := time.monotonic()) < began + drain_seconds:
         server.check_alive()
+        watch()
         try:
             seen = activity(server)
         except (NotHealthy, httpx.HTTPError):  # it has just ended, or is too busy to tell

@@ -34,8 +34,14 @@ def check_staying(folder: RunFolder) -> None:
         raise NotHealthy("the server is about to stop")
 
 
-def check_alive(folder: RunFolder) -> None:
-    """Raise NotHealthy where no worker has the model loaded; TorchServe's /ping says yes also then."""
-    states = [worker["status"] for worker in model_now(folder)["workers"]]
+def check_alive(folder: RunFolder) -> int:
+    """Return how many of the wanted workers have not loaded the model; raises NotHealthy where none has.
+
+    TorchServe's /ping says yes also then.
+    """
+    model = model_now(folder)
+    states = [worker["status"] for worker in model["workers"]]
     if "READY" not in states:
         raise NotHealthy(f"no worker is READY: {', '.join(states) or 'there is none'}")
+    wanted: int = model["minWorkers"]
+    return max(0, wanted - states.count("READY"))
