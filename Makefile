@@ -102,7 +102,7 @@ audit:
 	build/audit/bin/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement deploy/constraints.txt
 
 clean:
-	rm -rf build/audit build/coverage build/floors build/uv $(VENV) .run .coverage .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
+	rm -rf build/audit build/coverage build/floors build/uv $(VENV) .run .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache handlers/*.egg-info model_store/*.mar
 
 # Where venv fails, for want of Debian's python3-venv, say, it leaves a Python without pip.
 $(BIN)/python:

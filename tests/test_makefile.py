@@ -85,6 +85,13 @@ def test_accuracy_takes_a_folder_with_a_space_and_asks_for_one_that_is_missing(f
     assert "make accuracy DATA=folder" in missing.stderr
 
 
+def test_clean_leaves_no_cache_that_git_ignores() -> None:
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    caches = {name for name in ignored if name.startswith(".")}
+    assert {".venv", ".hypothesis"} < caches
+    assert caches <= set(make(ROOT, "--dry-run", "clean").stdout.split())
+
+
 def test_coverage_is_measured_of_some_tests_too(folder: Path) -> None:
     said = make(folder, "--dry-run", "coverage", "ARGS=-k occlusion").stdout
     assert " -k occlusion --cov " in said

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from zfnet_explainer.cores import usable_cores
-from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive, package_version
 from zfnet_explainer.torchserve.ports import free_ports
 
 from ..samples import MODEL_STORE, SAMPLE, encoded, noise
@@ -153,4 +153,4 @@ def test_each_worker_answers_and_says_its_device(theirs: Theirs) -> None:
     assert set(said) == {worker["id"] for worker in theirs.model()["workers"]}
     threads = max(1, usable_cores() // WORKERS)
     for text in said.values():
-        assert f"serving zfnet 1.0.0 on {device} with {threads} threads" in text
+        assert f"serving zfnet {package_version()} on {device} with {threads} threads" in text

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from zfnet_explainer.torchserve.archive import package_version
+
 from .cases import BOUNDARY, EXPLAIN, PREDICT, SMALL, V1_PREDICT, Case, form
 
 NO_MODEL, NO_ROUTE, NO_HTTP = "ModelNotFoundException", "ResourceNotFoundException", "BadRequestException"
@@ -39,8 +41,8 @@ def _routes() -> Iterator[Case]:
         ("/v1/models/alexnet:predict", 404, NO_MODEL),
         ("/v2/models/alexnet/infer", 404, NO_MODEL),
         ("/" + "a" * 5000, 400, NO_HTTP),
-        ("/predictions/zfnet/1.0.0", 200, None),
-        ("/predictions/zfnet/1.0.0/%2e%2e/etc/passwd", 200, None),
+        (f"/predictions/zfnet/{package_version()}", 200, None),
+        (f"/predictions/zfnet/{package_version()}/%2e%2e/etc/passwd", 200, None),
         ("/predictions/zfnet?top_k=0&url=file:///etc/passwd", 200, None),
     ):
         yield Case(f"{path:.40}", status, code, path, SMALL)

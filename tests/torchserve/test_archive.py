@@ -161,6 +161,15 @@ def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> N
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 
+def test_the_card_beside_the_weights_travels_with_them(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "README.md").write_text("on these terms")
+    (tmp_path / "notes.md").write_text("for nobody else")
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
+        assert archive.read("README.md") == b"on these terms"
+        assert "notes.md" not in archive.namelist()
+
+
 @pytest.mark.parametrize("origin", ["https://example.com", "*", ""])
 def test_says_which_origin_it_was_packaged_with(tmp_path: Path, weights: Path, origin: str) -> None:
     ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions(allowed_origin=origin))

@@ -1,4 +1,4 @@
-"""The model archive (.mar): the handler, its code, the weights, their record, atlas and samples, in one file."""
+"""The model archive (.mar): the handler, its code, the weights, their record, card, atlas and samples, in one file."""
 
 import hashlib
 import json
@@ -28,6 +28,7 @@ from .shipped import PACKAGE, SHIPPED, SOURCES
 MODEL = "zfnet"
 WEIGHTS = f"{MODEL}.safetensors"
 RECORD = f"{MODEL}.json"
+CARD = "README.md"  # what the weights are, and on which terms they and the samples are given
 HANDLER = "zfnet_handler.py"
 
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
@@ -76,7 +77,8 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         parts = path.relative_to(PACKAGE).parts
         if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
             members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
-    return members | _atlas(weights.parent / FOLDER, members[WEIGHTS]) | _samples(weights.parent)
+    beside = weights.parent
+    return members | _card(beside) | _atlas(beside / FOLDER, members[WEIGHTS]) | _samples(beside)
 
 
 def model_config(options: WorkerOptions) -> str:
@@ -142,6 +144,12 @@ def package_version() -> str:
         return version("zfnet-explainer")
     except PackageNotFoundError:  # a checkout on the path, which nobody has installed
         return str(tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _card(folder: Path) -> dict[str, bytes]:
+    """The card of the weights; none where none lies beside them."""
+    path = folder / CARD
+    return {CARD: _read(path, "the card of the weights")} if path.exists() else {}
 
 
 def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:

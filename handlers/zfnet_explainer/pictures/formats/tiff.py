@@ -12,7 +12,6 @@ from ...errors import UndecodableImage
 Tag = ExifTags.Base
 MAX_VALUES = 100_000  # of an entry: the strips or tiles of a picture
 LAST_TYPE = 16  # of an entry's values, that Pillow knows; libtiff knows more
-BYTES = {1, 7}  # types whose values Pillow leaves as bytes
 COUNTS = {Tag.StripByteCounts, Tag.TileByteCounts}
 COUNT_FORMS = {3: "H", 4: "L", 16: "Q"}  # SHORT, LONG and LONG8
 # What pixels and orientation are read from, by Pillow and by libtiff, which reads every entry that is there.
@@ -75,8 +74,6 @@ def _needed(encoded: bytes, start: int, entries: int, form: struct.Struct) -> li
         entry = encoded[at : at + form.size]
         tag, kind, values, _ = form.unpack(entry)
         if tag not in KEPT or tag in kept or kind > LAST_TYPE:
-            continue
-        if tag == Tag.XMLPacket and (values > MAX_VALUES or kind not in BYTES):
             continue
         if values > MAX_VALUES:
             raise UndecodableImage(f"the TIFF picture has more than {MAX_VALUES:,} strips or tiles: save it again")
