@@ -1,8 +1,9 @@
-"""Values and names in messages: short and printable, however long or strange they are."""
+"""Values and names in texts for people: short and printable, however long or strange they are."""
 
 import reprlib
 from collections.abc import Sequence
-from unicodedata import category
+from decimal import Decimal
+from unicodedata import bidirectional, category
 
 QUOTE = reprlib.Repr()
 QUOTE.maxstring = QUOTE.maxother = QUOTE.maxlong = 60
@@ -26,3 +27,13 @@ def some(names: Sequence[str]) -> str:
     """At most five names for a message, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def number(value: float) -> str:
+    """In three digits that count, as the page has it: never with an exponent, thousands apart."""
+    return f"{Decimal(f'{value:.3g}'):,f}"
+
+
+def from_right(text: str) -> bool:
+    """Whether there is a letter of a script that runs from right to left."""
+    return any(bidirectional(character) in ("R", "AL") for character in text)

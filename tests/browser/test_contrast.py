@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.door import Door, opened, serving
-from tests.browser.steps import class_of, explain, explained, set_options, settle
+from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.chains import seeded
 from tests.narrow import zfnet
 from tests.samples import MODEL_STORE
@@ -106,6 +106,20 @@ def test_two_predicted_classes_are_compared_without_a_request(page: Page, door: 
     expect(page.locator("#curl")).to_contain_text("contrast=")
     ends = page.locator("#contrast-scale .ends").last.locator("span")
     expect(ends).to_have_text([f"◀ {third['label']}", f"{first['label']} ▶"])
+    page.select_option("[name=fill]", "black")
+    page.click("#explain")
+    expect(page.locator("#curl")).to_contain_text("-F fill=black")
+    expect(page.locator("#contrast-title")).to_have_text(f"{first['label']} against {third['label']}")
+    expect(page.locator("#curl")).to_contain_text("contrast=")
+    assert door.asked[-1]["contrast"] == third["label"], "what was chosen holds for the same picture"
+    page.fill("[name=target]", third["label"])
+    expect(page.locator("[name=contrast]")).to_have_value("")
+    page.fill("[name=target]", "")
+    page.select_option("#compare", label=second["label"])
+    with page.expect_response("**/explanations/zfnet"):
+        page.set_input_files("#file", WIDE)
+    expect(page.locator("[name=contrast]")).to_have_value("")
+    assert "contrast" not in door.asked[-1], "and not for the next"
 
 
 def test_a_class_that_is_compared_with_and_then_explained_leaves_its_place(page: Page) -> None:

@@ -70,6 +70,12 @@ def test_of_two_pictures_the_later_is_explained_though_it_is_read_first(page: Pa
                 window.createImageBitmap = (blob) => decode(blob).finally(() => ++decoded === 2 && done());
             });
             window.bothDecoded = both;
+            window.givenBack = [];
+            const { close } = ImageBitmap.prototype;
+            ImageBitmap.prototype.close = function () {
+                givenBack.push(this.width);
+                close.call(this);
+            };
             for (const [name, bytes] of Object.entries({ "large.png": large, "small.png": small })) {
                 const data = new DataTransfer();
                 data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
@@ -84,6 +90,19 @@ def test_of_two_pictures_the_later_is_explained_though_it_is_read_first(page: Pa
     expect(page.locator("#caption")).to_contain_text("small.png, 32 × 24 pixels")
     expect(page.locator("#curl")).to_contain_text("small.png")
     assert door.pictures == {encoded(noise(24, 32))}
+    assert page.evaluate("givenBack") == [64], "the memory of a picture that is not shown is given back"
+    page.set_input_files("#file", WIDE)
+    expect(page.locator("#curl")).to_contain_text("wide")
+    assert page.evaluate("givenBack") == [64, 32]
+
+
+def test_a_picture_of_a_line_is_shown_where_another_can_be_chosen(page: Page) -> None:
+    set_options(page, window="224", stride="224", features="1")
+    page.set_input_files("#file", {"name": "line.png", "mimeType": "image/png", "buffer": encoded(noise(1, 3000))})
+    expect(page.locator("#caption")).to_contain_text("3000 × 1 pixels")
+    page.locator("#take").wait_for()
+    assert page.locator("#original").evaluate("canvas => [canvas.width, canvas.height]") == [896, 1]
+    assert page.locator("#drop").evaluate("drop => drop.getBoundingClientRect().height") >= 44
 
 
 def test_a_picture_that_cannot_be_read_is_said_to_be_that(page: Page, door: Door) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import pytest
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
@@ -17,13 +19,25 @@ from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.atlas import load_atlas
 from zfnet_explainer.pictures.display import CIVIDIS, VIRIDIS
+from zfnet_explainer.pictures.fill import fill_pixels
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.page.page import page as page_file
 
+SQUARE_AT = """([top, left]) => {
+  const canvas = document.getElementById("map-square");
+  const at = (pixel) => Math.floor(pixel / 224 * canvas.width);
+  return [...canvas.getContext("2d").getImageData(at(left), at(top), 1, 1).data].slice(0, 3);
+}"""
 NO_PICTURE: FilePayload = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}
 HOSTILE = "<img src=x onerror='document.title=`run`'>"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# The elements whose own text is wider than they are, but for those that scroll or are for screen readers alone.
+STICKING_OUT = """[...document.querySelectorAll("main *")]
+  .filter((e) => [...e.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+  .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+  .filter((e) => getComputedStyle(e).overflowX === "visible" && !e.closest(".unseen"))
+  .map((e) => e.id || e.className || e.tagName)"""
 LAYERS = ("^Class", "^Layer 5", "^Layer 4", "^Layer 3", "^Layer 2", "^Layer 1", "^Pixels")
 
 
@@ -149,11 +163,13 @@ def test_choosing_a_prediction_while_another_explanation_is_awaited_asks_for_tha
     assert is_stale(page)
     expect(first).to_have_attribute("aria-pressed", "true")
     expect(second).to_have_attribute("aria-pressed", "false")
+    page.focus("#cancel")
     door.open.set()
     expect(page.locator("#probability-title")).to_have_text(class_of(second))
     expect(second).to_have_attribute("aria-pressed", "true")
     expect(first).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#explain")).to_be_focused()
     expect(page.locator("#curl")).to_contain_text("-F stride=28")
     assert not is_stale(page)
     assert door.asked[-1]["target"] == class_of(second)
@@ -336,6 +352,61 @@ def test_errors_are_told_in_the_servers_words(page: Page) -> None:
     expect(page.locator(".prediction")).to_have_count(0)
 
 
+def test_what_is_no_answer_of_the_server_is_not_blamed_on_the_page(page: Page) -> None:
+    """The page that a proxy asks for a login with, and an answer of which only the beginning came."""
+    login = "The server's answer is no {}: is something between it and this page that wants a login?"
+    alert, calls = page.get_by_role("alert"), "**/{predictions,explanations}/zfnet"
+    for content_type in ("text/html", "application/json"):
+        page.route(calls, lambda route, kind=content_type: route.fulfill(content_type=kind, body="<h1>Log in</h1>"))
+        page.set_input_files("#file", WIDE)
+        expect(alert).to_have_text(login.format("JSON"))
+        page.unroute(calls)
+        page.click("#explain")
+        expect(alert).to_be_hidden()
+        page.locator("#take").wait_for()
+    page.route(calls, lambda route: route.fulfill(content_type="text/html", body="<h1>Log in</h1>"))
+    page.click("#downloads [value=npz]")
+    expect(page.locator("#download-status")).to_have_text(login.format("npz"))
+    page.evaluate(
+        """() => {
+            const broken = (stream) => {
+                stream.enqueue(new TextEncoder().encode("{"));
+                stream.error(new TypeError("network error"));
+            };
+            window.fetch = async () => new Response(new ReadableStream({ start: broken }));
+        }"""
+    )
+    for name, place in (("#explain", alert), ("#downloads [value=png]", page.locator("#download-status"))):
+        page.click(name)
+        expect(place).to_have_text("The connection was lost while the answer came. Try again.")
+
+
+def test_the_square_has_the_servers_colour_whatever_it_is_covered_with(page: Page, service: Service) -> None:
+    """One whose looks the page does not know is not shown as another."""
+    answer = explained(page, window="112", stride="112", features="1")
+    worst, mean = answer["occlusion"]["summary"]["worst"], service.explainer.record.preprocessing.mean
+    middle = [worst["top"] + 56, worst["left"] + 56]
+    fills = page.evaluate("JSON.parse(document.getElementById('settings').textContent).options.fill.choices")
+    picture = np.zeros((2, 2, 3), np.uint8)
+
+    def filled(route: Route) -> None:
+        route.fulfill(json=answer)
+
+    page.route("**/explanations/zfnet", filled)
+    for fill in (*fills, "#12ab34"):
+        answer["occlusion"]["fill"] = fill
+        with page.expect_response("**/explanations/zfnet"):
+            page.click("#explain")
+        expect(page.locator("#progress")).to_be_hidden()
+        expect(page.locator("#error")).to_be_hidden()
+        settle(page)
+        if fill != "blur":
+            assert page.evaluate(SQUARE_AT, middle) == fill_pixels(fill, picture, 112, mean)[0, 0].tolist(), fill
+    answer["occlusion"]["fill"] = "stripes"
+    page.click("#explain")
+    expect(page.get_by_role("alert")).to_contain_text("The page failed on this answer")
+
+
 def test_cancel_stops_the_wait_and_says_what_the_server_does(page: Page, door: Door) -> None:
     door.open.clear()
     page.set_input_files("#file", WIDE)
@@ -367,6 +438,7 @@ def taken(page: Page, kind: str) -> bytes:
         page.click(f"#downloads [value={kind}]")
     assert download.value.suggested_filename == f"it's wide-explanation.{kind}"
     expect(page.locator("#download-status")).to_have_text(f"The {kind} is in your downloads.")
+    expect(page.locator(f"#downloads [value={kind}]")).to_be_focused()
     return download.value.path().read_bytes()
 
 
@@ -421,8 +493,18 @@ def test_classes_that_share_a_label_are_told_apart_by_what_is_no_index(tab: Page
     with opened(serving(Checkpoint(explainer.chain, replace(explainer.record, classes=classes)))) as door:
         tab.goto(door.url)
         explain(tab, window="112", stride="112", features="1")
+        names = sorted(f"dog ({name.synset})" for name in classes)
+        told = [class_of(prediction) for prediction in tab.locator(".prediction").all()]
+        assert len(set(told)) == len(told) == 5
+        assert set(told) <= set(names)
+        expect(tab.locator("#contrast-title")).to_have_text(f"{told[0]} against {told[1]}")
+        expect(tab.locator("#compare option")).to_have_text(told[1:])
+        expect(tab.locator("#standings li")).to_have_text([re.compile(re.escape(name)) for name in told])
+        expect(tab.locator("#class-explained")).to_contain_text(f"{told[0]}, ")
         second = tab.locator(".prediction").nth(1)
         second.click()
+        expect(tab.locator("#asked")).to_contain_text(f"Explained for {told[1]}, ")
+        expect(tab.locator("#asked")).to_contain_text(f"the prediction is {told[0]}.")
         expect(second).to_have_attribute("aria-pressed", "true")
         tab.click("#explain")
         expect(tab.locator("#progress")).to_be_hidden()
@@ -468,15 +550,22 @@ def test_opened_as_a_file_it_asks_for_the_server(tab: Page, door: Door, service:
         explain(tab, window="112", stride="112", features="1")
 
 
-def test_nothing_sticks_out_at_any_width(page: Page) -> None:
-    page.set_viewport_size({"width": 320, "height": 700})
-    explain(page, window="112", stride="112")
-    for details in page.locator("details").all():
-        details.evaluate("details => { details.open = true }")
-    for width, scheme in itertools.product((320, 390, 1280), SCHEMES):
-        page.set_viewport_size({"width": width, "height": 700})
-        page.emulate_media(color_scheme=scheme)
-        settle(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (ground == "rgb(20, 24, 27)") == (scheme == "dark")
+@pytest.mark.parametrize("word", ["", "weld_surface_defect_crack_in_the_heat_affected_zone_"], ids=["own", "long"])
+def test_nothing_sticks_out_at_any_width_whatever_classes_are_called(tab: Page, service: Service, word: str) -> None:
+    explainer = service.explainer
+    classes = tuple(ClassName(name.synset, f"{word}{name.label}") for name in explainer.record.classes)
+    with opened(serving(Checkpoint(explainer.chain, replace(explainer.record, classes=classes)))) as door:
+        tab.set_viewport_size({"width": 320, "height": 700})
+        tab.goto(door.url)
+        explain(tab, window="112", stride="112")
+        tab.locator(".prediction").nth(1).click()
+        for details in tab.locator("details").all():
+            details.evaluate("details => { details.open = true }")
+        for width, scheme in itertools.product((320, 390, 820, 1280), SCHEMES):
+            tab.set_viewport_size({"width": width, "height": 700})
+            tab.emulate_media(color_scheme=scheme)
+            settle(tab)
+            assert tab.evaluate("document.documentElement.scrollWidth") == width
+            assert tab.evaluate(STICKING_OUT) == []
+            ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (ground == "rgb(20, 24, 27)") == (scheme == "dark")

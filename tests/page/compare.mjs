@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 
 import { load } from "./scripts.mjs";
 
-const { brightest, cellEdges, centreCrop, classLegend, classSaid, logOdds, shade, squareCount } =
+const { brightest, cellEdges, centreCrop, classLegend, classSaid, fitting, logOdds, shade, squareCount } =
   load("grid.js", "choices.js", "odds.js");
-const { grids, legends, maps, pictures, colours, classes, said, odds } = JSON.parse(readFileSync(0, "utf8"));
+const { grids, legends, maps, pictures, colours, classes, said, odds, files } = JSON.parse(readFileSync(0, "utf8"));
 
 const answers = {
   edges: grids.flatMap(({ tops, lefts, window }) => [cellEdges(tops, window), cellEdges(lefts, window)]),
@@ -15,6 +15,7 @@ const answers = {
   brightest: maps.map(({ values, unoccluded }) => brightest(values, unoccluded)),
   shades: maps.map(({ values }) => values.flat().map((value) => shade(value, colours.viridis))),
   crops: pictures.map((picture) => centreCrop(picture, 1)),
+  fitted: files.formats.map((format) => fitting(files.options, format)),
   said: said.map((text) => classSaid(text, classes)),
   reaches: odds.map(([one, other]) => logOdds(one, other).reach),
   inner: pictures.map((picture) => centreCrop(picture, 0.875)),

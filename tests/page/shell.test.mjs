@@ -46,7 +46,7 @@ test("a shell leaves every name of a picture whole, and curl is told where the n
 test("a shell leaves every value whole, and curl reads none as a file, a type or a quotation", () => {
   const flags = {
     tench: "-F", "golf ball": "-F", "jack-o'-lantern": "-F", "": "-F", "3, 4": "-F", "#ff0000": "-F", "a\\b": "-F", 'the "real" one': "-F",
-    "drake; duck": "--form-string", "@home": "--form-string", "<none>": "--form-string", '"quoted"': "--form-string",
+    "drake; duck": "--form-string", "@home": "--form-string", "<none>": "--form-string", "(unknown)": "--form-string", '"quoted"': "--form-string",
   };
   for (const [target, flag] of Object.entries(flags)) {
     assert.deepEqual(words("a.png", { target }).slice(2, 4), [flag, `target=${target}`]);

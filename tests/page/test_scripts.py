@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 from tests.needs import needs, program
+from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.pictures.display import VIRIDIS, cell_edges, legend, map_pixels, upper
 from zfnet_explainer.pictures.drawing.maps import Quantity
 from zfnet_explainer.pictures.view import centre_square, cut
+from zfnet_explainer.wire.options import FORMATS, explain_options
 from zfnet_explainer.wire.page.page import FOLDER, SCRIPTS, page
 from zfnet_explainer.wire.rules import Rules
 from zfnet_explainer.wire.values import ClassIndex
@@ -33,6 +35,11 @@ PICTURES = ((36, 24), (7, 10), (10, 7), (5, 5), (256, 256), (400, 301), (1023, 2
 
 CLASSES = tuple(ClassName(*name) for name in (("n01", "tench"), ("n_02", "Golf  ball"), ("0", "dog"), ("n04", "7")))
 SAID = ("TENCH", " n01", "golf_ball", "N 02", "0", "1", "7", "dog")
+# What the page's controls can say; `images` it sends with JSON alone.
+OPTIONS = {
+    **{"top_k": "1", "methods": "deconv,occlusion", "target": "n01", "layer": "5", "features": "3", "others": "2"},
+    **{"window": "56", "stride": "56", "fill": "blur", "precision": "float32", "crosscheck": "none"},
+}
 # Log odds of two classes: with nothing covered, and under the one square.
 ODDS = ((0.5, 0.5), (0.5, 0.5 - 1.7e-6), (-1.0, -1.09), (-1.0, -1.25), (2.0, 5.0))
 
@@ -86,6 +93,7 @@ def cases() -> dict[str, Any]:
         "colours": json.loads(settings[0])["colours"],
         "classes": [asdict(name) for name in CLASSES],
         "said": SAID,
+        "files": {"formats": FORMATS, "options": OPTIONS},
         "odds": [[_class_of(0, math.exp(clean), math.exp(under)), _class_of(1, 1, 1)] for clean, under in ODDS],
     }
 
@@ -143,6 +151,14 @@ def test_the_inner_square_is_the_servers_to_a_pixel_of_the_nets(cases: dict[str,
 
 def test_a_class_is_said_as_the_server_reads_it(found: dict[str, Any]) -> None:
     assert found["said"] == [ClassIndex(CLASSES).parse("contrast", text) for text in SAID]
+
+
+def test_a_file_is_asked_for_with_every_option_that_the_server_takes_for_it(found: dict[str, Any]) -> None:
+    for form, fitted in zip(FORMATS, found["fitted"], strict=True):
+        explain_options({**fitted, "format": form}, "", RULES)
+        for left_out in OPTIONS.keys() - fitted.keys():
+            with pytest.raises(UnusableOption):
+                explain_options({**fitted, "format": form, left_out: OPTIONS[left_out]}, "", RULES)
 
 
 def test_colours_of_log_odds_reach_as_far_as_the_servers(found: dict[str, Any]) -> None:

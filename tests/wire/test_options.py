@@ -396,6 +396,20 @@ def test_squares_are_not_counted_where_none_are_asked_for() -> None:
 def test_checked_options_are_written_as_a_client_would(given: dict[str, Any]) -> None:
     """Sent again they ask the same; what was given is there by its name."""
     asked = explain(**given)
-    written = dict(as_written(asked))
+    written = dict(as_written(asked, CLASSES))
     assert explain(**written) == asked
     assert set(given) <= set(written)
+
+
+def test_classes_are_written_as_what_the_server_reads_as_that_class() -> None:
+    """By name: an index may be the name of another class."""
+    labels = {"n00": "1", "n01": "2", "n02": "0", "n03": "Second", "n04": "crane", "n05": "crane", "n06": "n00"}
+    classes = tuple(ClassName(synset, label) for synset, label in labels.items())
+    rules = replace(RULES, classes=classes)
+    said = []
+    for index in range(len(classes)):
+        asked = replace(explain(contrast="second"), target=index, contrast=(index + 1) % len(classes))
+        written = dict(as_written(asked, classes))
+        assert explain_options(written, "", rules)[0] == asked
+        said.append(written["target"])
+    assert said == ["1", "2", "0", "n03", "n04", "n05", "n06"]

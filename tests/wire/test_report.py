@@ -165,16 +165,16 @@ def test_the_figure_is_described_by_what_was_found() -> None:
 
 def test_a_cross_check_that_fails_is_told_before_the_figure() -> None:
     answer = answer_of(service(), crosscheck="captum", **SMALL)
-    assert 'class="alert"' not in write(answer, OPTIONS, b"figure").decode()
+    assert 'class="alert"' not in write(answer, OPTIONS, b"figure", RECORD.classes).decode()
     answer["crosscheck"]["occlusion"] = {"max_relative_difference": 0.123, "agrees": False}
-    text = write(answer, OPTIONS, b"figure").decode()
+    text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
     said = (
         "The cross-check failed: do not rely on this explanation "
         "(the occlusion maps differ from captum&#39;s by up to 1.2e-01 of the largest value)."
     )
     assert f'<p class="alert">{said}</p>' in text.partition("<img")[0]
     answer["crosscheck"]["occlusion"]["agrees"] = None
-    text = write(answer, OPTIONS, b"figure").decode()
+    text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
     assert 'class="alert"' not in text
     assert "a reduced precision, largest difference 1.2e-01" in text
 
@@ -233,7 +233,9 @@ def test_a_contrast_is_told_in_numbers_and_to_who_does_not_see_the_figure() -> N
     assert len(re.findall('<th scope="row">Evaluation</th><td>float32, exact</td>', text)) == 2
     answer["occlusion"] |= {"precision": "bfloat16", "max_deviation": 0.003}
     other["max_deviation"] = 0.021
-    told = re.findall('<th scope="row">Evaluation</th><td>(.+?)</td>', write(answer, OPTIONS, b"figure").decode())
+    told = re.findall(
+        '<th scope="row">Evaluation</th><td>(.+?)</td>', write(answer, OPTIONS, b"figure", RECORD.classes).decode()
+    )
     assert told == [f"bfloat16, at most {off} from float32 where compared" for off in ("3.0e-03", "2.1e-02 nats")]
     assert "and not" not in report(trained, format="html", **SMALL)
 
@@ -246,7 +248,7 @@ def test_only_nothing_and_all_are_told_as_that_and_no_zero_has_a_sign() -> None:
     found["summary"]["worst"] |= {"probability": 0.0004, "drop": -0.0004}
     found["contrast"] |= {"unoccluded": -0.001}
     found["contrast"]["worst"]["log_odds"] = -0.002
-    text = write(answer, OPTIONS, b"figure").decode()
+    text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
     assert f"<h1>{answer['target']['label']}, &gt;99.9 %</h1>" in text
     told = dict(re.findall('<tr><th scope="row">(.+?)</th><td>(.+?)</td></tr>', text))
     assert told["Probability, nothing covered"] == "100.0 %"
@@ -274,4 +276,48 @@ def test_no_grid_is_made_that_the_report_does_not_tell(monkeypatch: pytest.Monke
 def test_an_accuracy_that_nobody_measured_is_said_to_be_that() -> None:
     answer = answer_of(service(), **SMALL)
     answer["model"]["validation"] = None
-    assert '<th scope="row">Validation</th><td>accuracy not measured</td>' in write(answer, OPTIONS, b"figure").decode()
+    assert (
+        '<th scope="row">Validation</th><td>accuracy not measured</td>'
+        in write(answer, OPTIONS, b"figure", RECORD.classes).decode()
+    )
+
+
+def test_classes_that_share_a_label_are_told_apart() -> None:
+    trained = checkpoint()
+    classes = tuple(ClassName(name.synset, "crane") for name in RECORD.classes)
+    cranes = Service(
+        Explainer(Checkpoint(trained.chain, replace(trained.record, classes=classes)), torch.device("cpu")),
+        "zfnet",
+        "1.2.3",
+        Limits(),
+    )
+    answer = answer_of(cranes, contrast="second", **SMALL)
+    first, second = (f"crane ({one['synset']})" for one in answer["predictions"][:2])
+    text = report(cranes, format="html", contrast="second", **SMALL)
+    assert f"<h1>{first}, " in text
+    assert f"The probability of {first} is lowest" in text
+    assert f"Against {second} its log odds" in text
+    assert f"<h2>Why {first} and not {second}</h2>" in text
+    assert f"<td>{first}</td>" in text.partition("</table>")[0]
+    assert f"<td>{second}, synset " in text
+    assert not re.search(r"crane(?! \(n)", text)
+
+
+def test_a_label_from_right_to_left_leaves_the_numbers_behind_it_where_they_are() -> None:
+    trained = service()
+    answer = answer_of(trained, **SMALL)
+    said = f"{100 * answer['target']['probability']:.1f} %"
+    for one in (answer["target"], *answer["predictions"]):
+        one["label"] = "כלב"
+    text = write(answer, OPTIONS, b"figure", trained.explainer.record.classes).decode()
+    assert f"<h1>\u2068כלב\u2069, {said}</h1>" in text
+    assert "\u2068" not in report(trained, format="html", **SMALL)
+
+
+def test_large_numbers_have_no_exponent() -> None:
+    answer = answer_of(service(), **SMALL)
+    answer["occlusion"]["feature"]["unoccluded"] = 123_456.0
+    answer["deconv"]["layers"][0]["features"][0]["activation"] = 98_765.0
+    text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
+    assert "<td>123,000</td>" in text
+    assert "<td>98,800</td>" in text

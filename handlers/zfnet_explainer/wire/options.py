@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from ..errors import InvalidOption, TooMuchWork, UnusableOption
 from ..messages import printable
+from ..net.record import ClassName
 from ..options import METHODS, Options
 from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
@@ -151,14 +152,16 @@ def default_values(rules: Rules) -> dict[str, Values]:
     return found
 
 
-def as_written(options: Options) -> Iterator[tuple[str, str]]:
+def as_written(options: Options, classes: tuple[ClassName, ...]) -> Iterator[tuple[str, str]]:
     """Checked options as a client would write them, but for those of methods that were not asked for."""
+    say = ClassIndex(classes, SECOND).written
     values = vars(options) | {"layer": options.layers, "crosscheck": "captum" if options.crosscheck else "none"}
     excluded = "feature" if options.feature is None else "features"
     for option in OPTIONS:
         name, asked = option.name, option.method is None or option.method in options.methods
         if name in values and name != excluded and asked and values[name] is not None:
-            yield name, as_text(values[name])
+            said = name in ("target", "contrast") and values[name] != SECOND
+            yield name, say(values[name]) if said else as_text(values[name])
 
 
 def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...], route: str, protocol: str) -> None:

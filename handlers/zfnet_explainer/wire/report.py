@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..messages import number
+from ..net.record import ClassName
 from ..options import Options
 from .layout import layout
+from .names import named
 from .options import as_written
 
 VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}
@@ -27,8 +30,12 @@ class Section:
     folded: bool = False
 
 
-def report(answer: Answer, options: Options, figure: bytes) -> bytes:
-    """Write the report of a JSON answer (its pictures are not needed), the options it was made with and its figure."""
+def report(answer: Answer, options: Options, figure: bytes, classes: tuple[ClassName, ...]) -> bytes:
+    """Write the report of a JSON answer (its pictures are not needed), the options it was made with and its figure.
+
+    `classes` are all of the net's.
+    """
+    answer = named(answer, classes)
     title = _title(answer["predictions"][0], answer["target"])
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     written = layout("report.html").render(
@@ -37,12 +44,12 @@ def report(answer: Answer, options: Options, figure: bytes) -> bytes:
         alert=_disagreement(answer),
         alternative=_alternative(title, answer),
         figure=base64.b64encode(figure).decode(),
-        sections=list(_sections(answer, options, made)),
+        sections=list(_sections(answer, list(as_written(options, classes)), made)),
     )
     return written.encode()
 
 
-def _sections(answer: Answer, options: Options, made: str) -> Iterator[Section]:
+def _sections(answer: Answer, options: Rows, made: str) -> Iterator[Section]:
     yield from _predictions(answer["predictions"])
     if "occlusion" in answer:
         yield Section("Occlusion", _occlusion(answer))
@@ -55,7 +62,7 @@ def _sections(answer: Answer, options: Options, made: str) -> Iterator[Section]:
         yield _classes(answer["occlusion"]["classes"])
     if "deconv" in answer:
         yield from _deconv(answer["deconv"]["layers"])
-    yield Section("Options", list(as_written(options)), folded=True)
+    yield Section("Options", options, folded=True)
     yield Section("Conventions", _conventions(answer), folded=True)
     yield Section("Model and request", _provenance(answer, made), folded=True)
 
@@ -114,7 +121,7 @@ def _occlusion(answer: Answer) -> Rows:
         ("Highest probability", f"{_percent(best['probability'])}, at top {best['top']}, left {best['left']}"),
         ("The prediction changes", f"at {_percent(found['summary']['flipped_share'])} of the positions"),
         ("Feature of the activity map", f"layer {feature['layer']}, map {feature['feature']}"),
-        ("Its activity, nothing covered", f"{feature['unoccluded']:.4g}"),
+        ("Its activity, nothing covered", number(feature["unoccluded"])),
         ("Squares", f"{found['rows']} × {found['cols']} = {found['rows'] * found['cols']:,}"),
         ("Evaluation", _evaluation(found["precision"], found["max_deviation"])),
     ]
@@ -154,14 +161,14 @@ def _deconv(layers: Sequence[Answer]) -> Iterator[Section]:
     """The projected maps, and which other pictures excite them most, where there is an atlas that says so."""
     features = [(layer["layer"], feature) for layer in layers for feature in layer["features"]]
     rows = [
-        (layer, f["rank"], f["feature"], f"{f['activation']:.4g}", "row {}, column {}".format(*f["position"]),
+        (layer, f["rank"], f["feature"], number(f["activation"]), "row {}, column {}".format(*f["position"]),
          _pixels(f["receptive_field"]))
         for layer, f in features
     ]  # fmt: skip
     heads: tuple[str, ...] = ("Layer", "Rank", "Map", "Activation", "At", "Receptive field, pixels")
     yield Section("Projected maps", rows, heads, folded=True)
     others = [
-        (layer, f["feature"], ", ".join(f"{o['label']} {o['activation']:.4g} ({o['source']})" for o in f["others"]))
+        (layer, f["feature"], ", ".join(f"{o['label']} {number(o['activation'])} ({o['source']})" for o in f["others"]))
         for layer, f in features
         if f["others"]
     ]
@@ -222,7 +229,7 @@ def _accuracy(validation: Answer | None) -> str:
 
 
 def _class(entry: Answer) -> str:
-    return f"{entry['label']} ({entry['synset']}, index {entry['class_index']})"
+    return f"{entry['label']}, synset {entry['synset']}, index {entry['class_index']}"
 
 
 def _percent(share: float) -> str:

@@ -176,6 +176,12 @@ class ClassIndex:
             raise InvalidOption(name, f"unique: {synsets} share this label", value)
         return called[0] if called else self._index(name, value)
 
+    def written(self, index: int) -> str:
+        """How a client says a class: by its label, or by its synset where the label is another's too, or the word."""
+        name = self.classes[index]
+        clear = self._called(name.label) == [index] and _plain(name.label) != self.word
+        return name.label if clear else name.synset
+
     def _index(self, name: str, value: Any) -> int:
         last = len(self.classes) - 1
         if as_integer(value) is None:

@@ -304,13 +304,26 @@ def test_a_prediction_under_no_square_has_its_place_in_the_legend() -> None:
     }
 
 
-def test_a_probability_that_only_rounds_to_one_is_told_as_less() -> None:
-    assert [share(p) for p in (0.0, 3e-7, 0.05, 0.9994, 0.9996, 1.0)] == [
-        "0.00", "3.00e-07", "0.0500", "0.999", ">0.999", "1.00",
+def test_a_probability_has_no_exponent_and_only_nothing_and_all_are_told_as_that() -> None:
+    assert [share(p) for p in (0.0, 1e-30, 0.00099, 0.001, 0.05, 0.9994, 0.9996, 1.0)] == [
+        "0.00", "<0.001", "<0.001", "0.00100", "0.0500", "0.999", ">0.999", "1.00",
     ]  # fmt: skip
     grid = squares(224, 224, 112, 112)
     sure = by_hand(grid, np.full((2, 2), 0.9996, np.float32), np.zeros((2, 2), int), 0.9999, 0)
     assert "▸ unoccluded >0.999, lowest ✕ >0.999, highest ◯ >0.999" in texts(drawn(None, sure))
+
+
+def test_activations_have_three_digits_and_no_exponent() -> None:
+    part = projections(5, 3)
+    strong = [replace(f, activation=a) for f, a in zip(part.features, (1234.5, 0.0123456, 40.0), strict=True)]
+    found = replace(occlusion(112, 112), feature_unoccluded=1_234_567.0)
+    elsewhere = Other(np.zeros((9, 9, 3), np.uint8), 98_765.0, "a.png", "n0")
+    page = drawn((replace(part, features=tuple(strong)),), found)
+    assert "▸ unoccluded 1,230,000" in texts(page)
+    assert "activation 1,230; mid-grey is zero, contrast is its own" in texts(page)
+    assert captions(page)[2:] == ["2: 40", "1: 0.0123"]
+    others_too = drawn((replace(part, features=tuple(strong), others={0: (elsewhere,)}),), found)
+    assert captions(others_too)[2:] == ["98,800"]
 
 
 def test_the_legend_names_the_classes_that_occur_with_their_squares() -> None:
@@ -342,6 +355,14 @@ def test_labels_that_are_cut_are_told_apart_by_their_ends_or_else_by_their_numbe
     ]
     assert label(names, 0, 17) == "weld_sur…de_crack"
     assert len({label(names, i, 17) for i in range(8)}) == 8
+
+
+def test_a_label_from_right_to_left_is_written_where_matplotlib_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (ClassName("n0", "כלב"), ClassName("n1", "كلب"), ClassName("n2", "pore"))
+    for laid_out, told in ((True, ["כלב", "كلب", "pore"]), (False, ["n0", "n1", "pore"])):
+        monkeypatch.setattr("zfnet_explainer.pictures.drawing.text.LAID_OUT", laid_out)
+        # A length of its own: labels are kept.
+        assert [label(names, i, 20 + laid_out) for i in range(3)] == told
 
 
 def test_the_footer_says_what_the_figure_was_made_with() -> None:

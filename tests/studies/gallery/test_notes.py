@@ -213,7 +213,10 @@ def test_tables_of_the_notes(checkpoint: Checkpoint, explainer: Explainer, tmp_p
     assert len(tables["exaggeration"].rows) == 2
 
 
-def test_without_classes_there_is_no_grouping(checkpoint: Checkpoint, explainer: Explainer) -> None:
-    atlas = Atlas({1: layer_of("aaaaaaaaa", "aaaaaaaaa")}, {"classes": {"": 9}}, {})
+@pytest.mark.parametrize("classes", [{"": 9}, {"a": 4, "b": 4}], ids=["no classes", "fewer than nine pictures"])
+def test_where_no_nine_of_several_classes_can_be_drawn_there_is_no_grouping(
+    checkpoint: Checkpoint, explainer: Explainer, classes: dict[str, int]
+) -> None:
+    atlas = Atlas({1: layer_of("aaaaaaaaa", "aaaaaaaaa")}, {"classes": classes}, {})
     notes = take_notes(atlas, checkpoint, explainer, pictures(2), seed=0)
     assert [table.name for table in note_tables(notes)] == ["invariance", "exaggeration"]

@@ -1,6 +1,7 @@
 """Figure 7 of Zeiler & Fergus for one picture, with (f) where the target was contrasted with another class."""
 
 from ...explanation import Contrast, Explanation, LayerProjections, Occlusion
+from ...messages import number
 from ...net.record import Record
 from .maps import Quantity, draw_classes, draw_map
 from .panels import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
@@ -53,7 +54,7 @@ def figure7(
 
 def _activity(occlusion: Occlusion, page: Page, top: float, explanation: Explanation) -> None:
     title = f"(b) Layer {occlusion.layer}, map {occlusion.feature}: summed activity"
-    page.heading(COLUMNS[1], top, title, f"▸ unoccluded {occlusion.feature_unoccluded:.3g}")
+    page.heading(COLUMNS[1], top, title, f"▸ unoccluded {number(occlusion.feature_unoccluded)}")
     shown = Quantity.from_zero(
         occlusion.feature_activity,
         occlusion.feature_unoccluded,

@@ -1,6 +1,7 @@
 """What several figures are made of: their columns, headings and tiles."""
 
 from ...explanation import Explanation, LayerProjections
+from ...messages import number
 from ...methods.deconvnet import Feature
 from ...net.record import Record
 from ..display import patch_pixels, projection_pixels
@@ -29,7 +30,7 @@ def projected(letter: str, part: LayerProjections, feature: Feature) -> tuple[st
     """A projection's title and detail."""
     return (
         f"({letter}) Projection of layer {part.layer}, map {feature.feature}",
-        f"activation {feature.activation:.3g}; mid-grey is zero, contrast is its own",
+        f"activation {number(feature.activation)}; mid-grey is zero, contrast is its own",
     )
 
 
@@ -52,7 +53,7 @@ def left_out(asked: int, fit: int) -> str:
 def others(part: LayerProjections) -> list[Tile]:
     """The projections of a layer's strongest map from other pictures; none without an atlas that has it."""
     strongest = by_activation(part)[0].feature
-    return [Tile(other.pixels, f"{other.activation:.3g}") for other in part.others.get(strongest, ())]
+    return [Tile(other.pixels, number(other.activation)) for other in part.others.get(strongest, ())]
 
 
 def projection(feature: Feature, caption: str) -> Tile:
@@ -64,7 +65,7 @@ def patch(feature: Feature, explanation: Explanation, caption: str) -> Tile:
 
 
 def caption(feature: Feature) -> str:
-    return f"{feature.feature}: {feature.activation:.3g}"
+    return f"{feature.feature}: {number(feature.activation)}"
 
 
 def side(feature: Feature) -> str:

@@ -4,10 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
+import matplotlib
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import text_to_path
 
+from ...messages import from_right
 from ...net.record import ClassName
+
+LAID_OUT = matplotlib.__version_info__ >= (3, 11)  # before, letters stand from left to right in whatever script
 
 
 def label(names: Sequence[ClassName], index: int, length: int = 24) -> str:
@@ -42,12 +46,22 @@ def _labels(names: tuple[ClassName, ...], length: int) -> tuple[str, ...]:
     """Every class's."""
     shared = Counter(name.label for name in names)
     whole = [legible(one.label if shared[one.label] == 1 and _writable(one.label) else one.synset) for one in names]
-    ends, middles = ([_cut(text, length, tail) for text in whole] for tail in (0, length // 2))
-    so_cut, so_shortened = Counter(ends), Counter(middles)
-    return tuple(
-        end if so_cut[end] == 1 else middle if so_shortened[middle] == 1 else _numbered(text, length, index)
-        for index, (text, end, middle) in enumerate(zip(whole, ends, middles, strict=True))
-    )
+    ends = Counter(_cut(text, length) for text in whole)
+    middles = Counter(_shortened(text, length) for text in whole)
+    return tuple(_told_apart(text, length, index, ends, middles) for index, text in enumerate(whole))
+
+
+def _told_apart(text: str, length: int, index: int, ends: Counter[str], middles: Counter[str]) -> str:
+    """The first of its short forms that is no other class's, of which `ends` and `middles` have how often each is."""
+    end, middle = _cut(text, length), _shortened(text, length)
+    if ends[end] == 1:
+        return end
+    return middle if middles[middle] == 1 else _numbered(text, length, index)
+
+
+def _shortened(text: str, length: int) -> str:
+    """The text without its middle."""
+    return _cut(text, length, tail=length // 2)
 
 
 def _cut(text: str, length: int, tail: int = 0) -> str:
@@ -61,13 +75,15 @@ def _numbered(text: str, length: int, index: int) -> str:
 
 
 def share(probability: float) -> str:
-    """A probability 0 to 1 in three digits; what only rounds to 1 is told as less than that."""
+    """A probability 0 to 1 in three digits; less than 0.001 and what only rounds to 1 are told as that."""
+    if 0 < probability < 0.001:
+        return "<0.001"
     digits = f"{probability:#.3g}"
     return ">0.999" if probability < 1 and digits == "1.00" else digits
 
 
 def _writable(text: str) -> bool:
-    return all(ord(character) in _glyphs() for character in text)
+    return all(ord(character) in _glyphs() for character in text) and (LAID_OUT or not from_right(text))
 
 
 @cache

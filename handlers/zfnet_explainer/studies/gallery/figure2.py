@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from ...net.record import Record
-from ...pictures.atlas import NINE, Atlas, AtlasLayer, Strongest, read_sheet
+from ...pictures.atlas import NINE, Atlas, AtlasLayer, BadAtlas, Strongest, read_sheet
 from ...pictures.drawing.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
 from ...pictures.drawing.text import fitting, inches, legible
 
@@ -43,9 +43,12 @@ def figure_2(atlas: Atlas, folder: Path, record: Record, seed: int) -> bytes:
     """Draw the figure as WebP: a sample of each layer's maps, drawn by the seed.
 
     Beside a map's projections stand the patches of the pictures where the atlas has them; there are half as many maps
-    then. `folder` is the atlas's. Raises BadAtlas where a sheet of patches is missing or damaged.
+    then. `folder` is the atlas's. Raises BadAtlas where no map has nine pictures, or a sheet of patches is missing
+    or damaged.
     """
     rows = [row for layer in atlas.layers.values() for row in _rows(layer, len(atlas.layers), seed)]
+    if not rows:
+        raise BadAtlas(f"no map of {folder} has nine pictures, which the figure shows: build the atlas over more")
     page = Page(TOP + sum(row.height for row in rows) + 0.35)
     title = "What the maps of each layer answer to: their nine strongest activations over {:,} pictures, projected"
     page.text(LEFT, 0.4, title.format(atlas.index["made"]["count"]), HEADING)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...explainer import Explainer
 from ...explanation import Pixels
 from ...net.checkpoint import Checkpoint
-from ...pictures.atlas import Atlas
+from ...pictures.atlas import NINE, Atlas
 from ..statistics import percent_interval
 from ..tables import Table, percent
 from .exaggeration import Exaggeration, Shares, exaggeration
@@ -18,7 +18,7 @@ UNITS = {"shift": "{} pixels down", "scale": "{} times as large", "rotation": "{
 
 @dataclass(frozen=True)
 class Notes:
-    """What was found; `chance` is the purity of nine pictures drawn blindly, None without at least two classes."""
+    """What was found; `chance` is the purity of nine pictures drawn blindly, None where there are too few."""
 
     sample: int
     grouping: list[Grouping]
@@ -32,7 +32,7 @@ def take_notes(
 ) -> Notes:
     """Grouping of the atlas's maps, invariance and exaggeration over a sample of at least two pictures."""
     classes = atlas.index["classes"]
-    several = len(classes) > 1
+    several = len(classes) > 1 and sum(classes.values()) >= NINE
     return Notes(
         len(sample),
         grouping(atlas, seed) if several else [],

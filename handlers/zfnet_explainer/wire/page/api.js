@@ -34,7 +34,7 @@ function address(call) {
   return whole ? `${whole[1]}/${call}/${whole[2]}` : `${given}/${call}/${settings.name}`;
 }
 
-/** POST a picture and options; the response, or a Refusal (or the AbortError of `signal`). */
+/** POST a picture and options; what is answered, JSON or a file of the format asked for, or a Refusal (or the AbortError of `signal`). */
 async function ask(call, picture, options, signal) {
   const form = new FormData();
   form.append("data", picture.blob, picture.name);
@@ -51,7 +51,17 @@ async function ask(call, picture, options, signal) {
     );
   });
   if (!response.ok) throw await refusal(response);
-  return response;
+  return content(response, options.format);
+}
+
+/** The answer itself: parsed, or as a file where a `format` was asked for. */
+async function content(response, format) {
+  const refused = new Refusal(`The server's answer is no ${format ?? "JSON"}: is something between it and this page that wants a login?`);
+  if (format !== "html" && response.headers.get("Content-Type")?.startsWith("text/html")) throw refused;
+  return (format ? response.blob() : response.json()).catch((cause) => {
+    if (cause.name === "AbortError") throw cause;
+    throw cause instanceof SyntaxError ? refused : new Refusal("The connection was lost while the answer came. Try again.");
+  });
 }
 
 async function refusal(response) {

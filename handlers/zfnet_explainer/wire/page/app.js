@@ -9,8 +9,13 @@ async function take(file) {
   current.waiting?.abort();
   current.file = file;
   const picture = await readPicture(file).catch((error) => unreadable(file, error));
-  if (!picture || current.file !== file) return; // another was chosen while this one was read
-  forgetClicked(); // the class that was chosen among the last picture's
+  if (!picture) return;
+  if (current.file !== file) { // another was chosen while this one was read
+    picture.bitmap?.close();
+    return;
+  }
+  forgetClicked("target", "contrast"); // those of the last picture
+  current.picture?.bitmap?.close(); // megabytes, which would wait for the garbage collector
   Object.assign(current, { picture, answer: null, target: null });
   showOriginal(picture);
   $("predictions").replaceChildren();
@@ -46,7 +51,7 @@ async function run() {
     clearInterval(clock);
     if (current.waiting === waiting) {
       current.waiting = null;
-      show("progress", false);
+      hideProgress();
     }
   }
 }
@@ -54,8 +59,7 @@ async function run() {
 async function predict(signal) {
   $("progress-text").textContent = "Predicting …";
   const { top_k } = chosen();
-  const response = await ask("predictions", current.picture, top_k === undefined ? {} : { top_k }, signal);
-  const answer = await response.json();
+  const answer = named(await ask("predictions", current.picture, top_k === undefined ? {} : { top_k }, signal), shared);
   signal.throwIfAborted();
   showModel(answer.model);
   showPredictions(answer.predictions, current.target, explainClass);
@@ -65,8 +69,7 @@ async function explain(signal) {
   const values = written();
   const options = chosen();
   showWork(work(values, settings.size, speed));
-  const response = await ask("explanations", current.picture, options, signal);
-  const answer = completed(await response.json());
+  const answer = completed(named(await ask("explanations", current.picture, options, signal), shared));
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
   Object.assign(current, { answer, options });
@@ -101,10 +104,9 @@ function markStale(stale) {
 /** Show the answer for another class: from the explanation at hand, or from a new one where it does not have it. */
 function explainClass(prediction) {
   const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
-  clickTarget(prediction.rank === 1 ? "" : classValue(prediction, settings.classes));
   const { contrast: against } = form.elements;
   if (classSaid(against.value, settings.classes) === prediction.class_index) setOption("contrast", ""); // not against itself
-  optionsChanged();
+  clickClass("target", prediction.rank === 1 ? null : prediction.class_index);
   if (!answer) {
     run();
     return;
@@ -119,7 +121,7 @@ function explainClass(prediction) {
 
 /** The options that the answer at hand would take for another class, which may have been the one it is compared with. */
 function optionsFor({ target, ...others }, said) {
-  if (others.contrast) others.contrast = classValue(contrast.other, settings.classes);
+  if (others.contrast) others.contrast = classValue(contrast.other.class_index, settings.classes);
   return said ? { ...others, target: said } : others;
 }
 
@@ -130,6 +132,13 @@ function startClock() {
   $("elapsed").textContent = "";
   show("progress");
   return setInterval(() => tick(performance.now() - started), 200);
+}
+
+/** The button that goes with it hands its focus on. */
+function hideProgress() {
+  const focused = document.activeElement === $("cancel");
+  show("progress", false);
+  if (focused) $("explain").focus();
 }
 
 function showWork({ squares, projections, ms }) {
@@ -152,7 +161,6 @@ function tick(elapsed) {
 function cancel() {
   current.waiting?.abort();
   show("stopped");
-  $("explain").focus(); // the button that had the focus is going
 }
 
 function clearMessages() {
@@ -185,10 +193,10 @@ function showError(error) {
   }
 }
 
-async function takeAlong(event) {
-  const format = event.target.value;
-  if (event.target.name !== "format") return;
-  event.target.disabled = true;
+async function takeAlong({ target: button }) {
+  const { name, value: format } = button;
+  if (name !== "format" || button.getAttribute("aria-disabled")) return;
+  button.setAttribute("aria-disabled", "true"); // one that is disabled would lose the focus
   $("download-status").textContent = `Preparing the ${format} …`;
   try {
     await download(current.picture, current.options, format);
@@ -196,7 +204,7 @@ async function takeAlong(event) {
   } catch (error) {
     $("download-status").textContent = error.message;
   } finally {
-    event.target.disabled = false;
+    button.removeAttribute("aria-disabled");
   }
 }
 
@@ -220,7 +228,10 @@ function prepareInput() {
 
 function prepareOptions() {
   form.elements.stride.addEventListener("input", (event) => (event.target.dataset.edited = "true"));
-  form.elements.target.addEventListener("input", (event) => delete event.target.dataset.clicked);
+  for (const name of ["target", "contrast"]) {
+    form.elements[name].addEventListener("input", (event) => delete event.target.dataset.clicked);
+  }
+  form.elements.target.addEventListener("input", () => forgetClicked("contrast")); // it may be that very class
   form.addEventListener("input", optionsChanged);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -248,7 +259,8 @@ $("connection").addEventListener("submit", (event) => {
   run();
 });
 $("compare").addEventListener("change", () => {
-  current.options = { ...current.options, contrast: classValue(contrast.other, settings.classes) };
+  clickClass("contrast", contrast.other.class_index);
+  current.options = { ...current.options, contrast: form.elements.contrast.value };
   showCommand();
 });
 $("downloads").addEventListener("click", takeAlong);

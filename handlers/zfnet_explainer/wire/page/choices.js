@@ -47,7 +47,8 @@ function plain(name) {
 }
 
 /** How an option says a class: by its label, or by its synset where that is another's name too, or means the second. */
-function classValue({ label, synset }, classes) {
+function classValue(index, classes) {
+  const { label, synset } = classes[index];
   return called(label, classes).length === 1 && plain(label) !== "second" ? label : synset;
 }
 

@@ -29,7 +29,7 @@ function showOddsScale() {
   const [low, high] = [unoccluded - reach, unoccluded + reach];
   contrast.colour = colourScale("contrast-scale", { low, high, unoccluded, colours: settings.colours.diverging, format: nats });
   const towards = [`◀ ${contrast.other.label}`, `${contrast.map.label} ▶`];
-  $("contrast-scale").append(element("div", { className: "ends" }, ...towards.map((text) => element("span", null, text))));
+  $("contrast-scale").append(element("div", { className: "ends towards" }, ...towards.map((text) => element("span", null, text))));
 }
 
 /** What the square at this position does to the two, or nothing where there is no other. */

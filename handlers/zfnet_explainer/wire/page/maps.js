@@ -22,7 +22,7 @@ function switchMaps(answer) {
 function showMaps(answer, picture, wanted) {
   show("occlusion", Boolean(answer.occlusion));
   if (!answer.occlusion) return;
-  Object.assign(view, { answer, picture });
+  Object.assign(view, { answer, picture, fill: fillColour(answer) });
   const { occlusion, target } = answer;
   view.rowEdges = cellEdges(occlusion.tops, occlusion.window);
   view.colEdges = cellEdges(occlusion.lefts, occlusion.window);
@@ -125,20 +125,22 @@ function drawSquare() {
   context.beginPath();
   context.rect(left * scale, top * scale, window * scale, window * scale);
   context.clip();
-  if (view.answer.occlusion.fill === "blur") {
+  if (view.fill === null) {
     context.drawImage(blurred(view.picture.square, canvas.width, (window / 4) * scale), 0, 0);
   } else {
-    context.fillStyle = fillColour();
+    context.fillStyle = view.fill;
     context.fillRect(0, 0, canvas.width, canvas.height);
   }
   context.restore();
   outline(context, scale, left, top, window, window);
 }
 
-function fillColour() {
-  const { fill } = view.answer.occlusion;
-  if (fill !== "mean") return fill;
-  return `rgb(${view.answer.image.preprocessing.mean.map((share) => Math.round(255 * share)).join(" ")})`;
+/** What the square is covered with, as a colour; null where that is the picture, blurred. */
+function fillColour({ occlusion: { fill }, image }) {
+  if (fill === "blur") return null;
+  if (fill === "mean") return `rgb(${image.preprocessing.mean.map((share) => Math.round(255 * share)).join(" ")})`;
+  if (!CSS.supports("color", fill)) throw new Error(`how a square of the fill "${fill}" looks is not known to this page`);
+  return fill;
 }
 
 function here() {

@@ -1,6 +1,7 @@
 // The options: controls filled from the server's table, what is chosen, the control at fault.
 
 const form = $("options");
+const shared = sharedLabels(settings.classes);
 
 function fillControls() {
   for (const [name, option] of Object.entries(settings.options)) {
@@ -18,8 +19,6 @@ function fillControls() {
   for (const place of form.querySelectorAll("[data-high]")) {
     place.textContent = settings.options[place.dataset.high].high;
   }
-  const labels = settings.classes.map((c) => c.label);
-  const shared = new Set(labels.filter((label, i) => labels.indexOf(label) !== i));
   $("classes").append(
     ...settings.classes.map((c) => element("option", shared.has(c.label) ? { value: c.synset, label: c.label } : { value: c.label })),
   );
@@ -45,17 +44,19 @@ function setOption(name, value) {
   else for (const box of group.querySelectorAll("input")) box.checked = value.split(",").includes(box.value);
 }
 
-/** The class to explain, of this picture's predictions: unlike one that a person writes, it is not the next picture's. */
-function clickTarget(said) {
-  setOption("target", said);
-  form.elements.target.dataset.clicked = "true";
+/** A class chosen among this picture's, for `target` or `contrast`: unlike one that is written, it is not the next picture's. */
+function clickClass(name, index) {
+  setOption(name, index === null ? "" : classValue(index, settings.classes));
+  form.elements[name].dataset.clicked = "true";
+  optionsChanged();
 }
 
-function forgetClicked() {
-  const { target } = form.elements;
-  if (!target.dataset.clicked) return;
-  delete target.dataset.clicked;
-  target.value = "";
+/** Clear these options where their class was chosen among the picture's. */
+function forgetClicked(...names) {
+  for (const control of names.map((name) => form.elements[name])) {
+    if (control.dataset.clicked) control.value = "";
+    delete control.dataset.clicked;
+  }
   optionsChanged();
 }
 

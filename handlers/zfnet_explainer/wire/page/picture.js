@@ -28,15 +28,16 @@ function showOriginal(picture, unshown = UNSHOWN) {
     return;
   }
   const scale = Math.min(1, SQUARE / Math.max(bitmap.width, bitmap.height));
-  const canvas = Object.assign($("original"), { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) });
+  const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = Object.assign($("original"), { width, height });
   const context = canvas.getContext("2d");
   onWhite(context, () => context.drawImage(bitmap, 0, 0, canvas.width, canvas.height));
   const seen = centreCrop(bitmap, settings.crop);
-  const { left, top, width, height } = scaled(seen, scale);
+  const inner = scaled(seen, scale);
   context.fillStyle = "rgb(0 0 0 / 55%)"; // what the net does not see
   context.beginPath();
   context.rect(0, 0, canvas.width, canvas.height);
-  context.rect(left, top, width, height);
+  context.rect(inner.left, inner.top, inner.width, inner.height);
   context.fill("evenodd");
   $("caption").textContent = `${picture.name}, ${bitmap.width} × ${bitmap.height} pixels` +
     (bitmap.width === seen.width && bitmap.height === seen.height ? "." : "; the net sees the square in the middle.") + " Drop, paste or choose another at any time.";
@@ -47,8 +48,9 @@ function cutSquare(picture, { width, height, crop }) {
   const { bitmap } = picture;
   if (bitmap && (bitmap.width !== width || bitmap.height !== height)) {
     // Its square would be another one.
-    picture.bitmap = null;
     const sizes = `the server reads ${width} × ${height} pixels, this browser ${bitmap.width} × ${bitmap.height}`;
+    bitmap.close();
+    picture.bitmap = null;
     showOriginal(picture, `${sizes}; maps are drawn without the picture.`);
   }
   const square = element("canvas", { width: SQUARE, height: SQUARE });

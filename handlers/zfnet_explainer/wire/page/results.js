@@ -62,8 +62,8 @@ function showReading(answer) {
 /** A file of this explanation, computed anew; its name follows the picture's. */
 async function download(picture, options, format) {
   const images = format === "json" && !$("images").checked ? { images: "false" } : {};
-  const response = await ask("explanations", picture, { ...fitting(options, format), ...images, format });
-  const url = URL.createObjectURL(await response.blob());
+  const file = await ask("explanations", picture, { ...fitting(options, format), ...images, format });
+  const url = URL.createObjectURL(file);
   element("a", { href: url, download: fileName(picture.name, format) }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -9,9 +9,9 @@ function curlLine({ name, options, url, token }) {
   return ["curl", ...key, `-F ${quoted(`data=@${file}`)}`, ...fields, quoted(url), "-o", quoted(fileName(name, "json"))].join(" ");
 }
 
-/** To -F these would be a file, a type or a quotation. */
+/** To -F these would be a file, a type, a quotation or the beginning of parts within the part. */
 function formFlag(value) {
-  return /^[@<"]|;/.test(value) ? "--form-string" : "-F";
+  return /^[@<"(]|;/.test(value) ? "--form-string" : "-F";
 }
 
 function quoted(word) {
