@@ -456,17 +456,6 @@ def test_a_form_on_a_kserve_route_is_refused(served: Service) -> None:
     assert error["message"].endswith("with the header `Content-Type: application/json`")
 
 
-@pytest.mark.parametrize("tensors", [False, True], ids=["npz", "v2"])
-def test_other_pictures_are_refused_where_there_is_no_place_for_them(served: Service, tensors: bool) -> None:
-    body = {"inputs": [BYTES], "parameters": {**SMALL, "others": 2}}
-    form = {"data": PNG, "format": "npz", "others": "2", **SMALL}
-    error = one(served, explain({"body": body}, kserve=True) if tensors else explain(form), 400)["error"]
-    message = error if tensors else error["message"]
-    assert message.startswith("`others` are pictures")
-    assert tensors or error["option"] == "others"
-    assert raw(served, explain(form | {"others": "0"})).status == 200
-
-
 def test_the_configurations_limits_of_squares_hold() -> None:
     limited = service(limits=Limits(max_squares=3, max_squares_crosscheck=2))
     for crosscheck, limit in (("none", 3), ("captum", 2)):

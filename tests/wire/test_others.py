@@ -49,6 +49,14 @@ def answered(served: Service, fields: Mapping[str, Any], kserve: bool = False) -
     return answer
 
 
+def refused(served: Service, fields: Mapping[str, Any], kserve: bool = False) -> str:
+    """The message of an answer that refuses an option."""
+    [answer] = served.answer([sent(fields, explain=True, kserve=kserve)], ["r"])
+    assert answer.status == HTTPStatus.BAD_REQUEST
+    error = json.loads(answer.body)["error"]
+    return str(error if kserve else error["message"])
+
+
 def features(served: Service, **fields: str) -> list[dict[str, Any]]:
     """The projected maps of a JSON answer's only layer; the answer is as documented."""
     answer = json.loads(answered(served, {**DECONV, **fields}).body)
@@ -79,6 +87,22 @@ def test_without_images_they_are_named(served: Service) -> None:
 def test_maps_and_layers_that_the_atlas_lacks_have_none(served: Service) -> None:
     assert [len(f["others"]) for f in features(served, layer="2", feature="80,6,5", others="9")] == [9, 0, 9]
     assert [len(f["others"]) for f in features(served, layer="3", features="2", others="9")] == [0, 0]
+
+
+@pytest.mark.parametrize("tensors", [False, True], ids=["npz", "v2"])
+def test_they_are_refused_where_the_answer_has_no_place_for_them(served: Service, tensors: bool) -> None:
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(PNG).decode()]}
+    body = {"body": json.dumps({"inputs": [tensor], "parameters": {**SMALL, "others": 2}}).encode()}
+    form = {"data": PNG, "format": "npz", "others": "2", **SMALL}
+    assert refused(served, body if tensors else form, kserve=tensors).startswith("`others` are pictures")
+    answered(served, form | {"others": "0"})
+
+
+@pytest.mark.parametrize("form", ["json", "png", "html"])
+def test_they_are_refused_where_there_is_no_atlas(bare: Service, form: str) -> None:
+    answered(bare, {**DECONV, "format": form, "others": "0"})
+    message = refused(bare, {**DECONV, "format": form, "others": "1"})
+    assert message == "`others` must be an integer from 0 to 0 (this server has no atlas of other pictures), got 1"
 
 
 def test_kserve_has_them_too(served: Service) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
@@ -22,7 +22,7 @@ from ..wire.options import explain_options, predict_options
 from ..wire.origin import check_origin
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
-from ..wire.rules import Rules, bound_together
+from ..wire.rules import MAX_OTHERS, Rules, bound_together
 from ..wire.v2 import answers as v2
 from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
@@ -81,6 +81,7 @@ class Service:
             limits.max_squares,
             limits.max_squares_crosscheck,
             explainer.keeps_float32,
+            MAX_OTHERS if explainer.atlas else 0,
         )
 
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
@@ -166,8 +167,6 @@ class Service:
     def _explain(self, request: Request, request_id: str, observation: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
         options, shown = explain_options(request.options, accept, self.rules, request.protocol)
-        if self.explainer.atlas is None:  # a figure asks for others by default, of every net
-            options = replace(options, others=0)
         chosen = RENDERERS[request.protocol, shown.format]
         observation.methods = "+".join(sorted(options.methods))
         bound_together(options, len(request.sound), self.rules)

@@ -18,7 +18,6 @@ DRAWN = ("png", "html")
 SECOND = "second"
 CROSSCHECKS = ("none", "captum")
 MAX_TEXT = 8192  # characters of an option
-MAX_OTHERS = 9
 # What such an option asks for, where an answer has no place for it.
 WITHOUT_PLACE = {
     "top_k": "is about lists of predictions, in whose place this answer has the probability of every class",
@@ -80,7 +79,9 @@ def _feature(known: Known) -> Values:
 
 
 def _others(known: Known) -> Values:
-    return Integer(0, MAX_OTHERS, default=MAX_OTHERS if known.checked["format"] in DRAWN else 0)
+    most = known.rules.max_others
+    why = "" if most else "this server has no atlas of other pictures"
+    return Integer(0, most, why, default=most if known.checked["format"] in DRAWN else 0)
 
 
 def _window(known: Known) -> Values:

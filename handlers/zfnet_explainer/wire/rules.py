@@ -9,6 +9,7 @@ from ..options import Options
 from .values import MAX_LISTED
 
 MAX_PROJECTIONS = MAX_LISTED
+MAX_OTHERS = 9
 # All pictures of one request may ask for so many times as much as a single one.
 MAX_TOGETHER = 4
 
@@ -24,6 +25,7 @@ class Rules:
     max_squares: int
     max_squares_crosscheck: int
     keeps_float32: bool = True
+    max_others: int = MAX_OTHERS  # 0 without an atlas
 
 
 def square_count(options: Options, rules: Rules) -> int:
