@@ -30,7 +30,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """In three digits that count, as the page has it: never with an exponent, thousands apart."""
+    """In three digits that count, without an exponent, thousands apart."""
     return f"{Decimal(f'{value:.3g}'):,f}"
 
 

@@ -27,7 +27,7 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import WorkerOptions, archive_members, pack
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
-from zfnet_explainer.torchserve.devices import Device, visible_gpus
+from zfnet_explainer.torchserve.devices import Device, UnusableGpus, visible_gpus
 from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -75,8 +75,7 @@ def served(folder: Path, workers: int, threads: int, device: Device) -> Iterator
     members[MODEL_CONFIG] = yaml.safe_dump(config).encode()
     archive = folder / "zfnet.mar"
     pack(members, archive)
-    gpus = visible_gpus() if device is Device.CUDA else 0
-    with running_server(archive, folder / "run", ServerOptions.on_free_ports(gpus=gpus)) as running:
+    with running_server(archive, folder / "run", ServerOptions.on_free_ports(gpus=gpus_of(device))) as running:
         yield running
 
 
@@ -151,6 +150,14 @@ def workers_and_threads(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def gpus_of(device: Device) -> int:
+    """How many GPUs a server uses. Raises typer.BadParameter where they cannot be used."""
+    try:
+        return visible_gpus() if device is Device.CUDA else 0
+    except UnusableGpus as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from error
+
+
 def main(
     out: Out,
     device: Annotated[Device, typer.Option(help="cpu or cuda.")] = Device.CPU,
@@ -161,14 +168,13 @@ def main(
     gpu_hour: Annotated[float, typer.Option(help="Price of a GPU's hour.")] = 3.0,
 ) -> None:
     """Measure the layouts one after the other, and write the page."""
-    cores = usable_cores()
+    cores, gpus = usable_cores(), gpus_of(device)
     asked = [workers_and_threads(text) for text in layout or [f"1x{cores}", f"{cores}x1", f"{cores}x{cores}"]]
     layouts = []
     for workers, threads in asked:
         with tempfile.TemporaryDirectory() as folder:
             layouts.append(measured(Path(folder), workers, threads, device, seconds))
         typer.echo(json.dumps(asdict(layouts[-1])), err=True)
-    gpus = visible_gpus() if device is Device.CUDA else 0
     machines = [
         Machine(cores, gpus, one.workers, one.threads, one.best(PREDICT).rate, one.best(EXPLAIN).rate)
         for one in layouts

@@ -1,4 +1,4 @@
-"""The option --out of these tools, looked at before anything is measured, which would be lost."""
+"""The page that a tool writes: --out, looked at before anything is measured, and how it is saved."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -89,7 +89,7 @@ def explain(
             claim = claim.with_weights(weights_sha256)
             claim.check()
             statuses = _explain_all(todo, ask, claim, console)
-    where = f", in {out}/" if todo or there else ""
+    where = f", in {out}/" if there or 200 in statuses else ""
     already = f"; {len(there)} were there" if there else ""
     tell(console, f"{statuses.count(200)} of {len(todo)} pictures explained{where}{already}")
     _end_with(statuses)
@@ -148,7 +148,10 @@ def _explain_all(todo: Sequence[Task], ask: Ask, claim: Claim, console: Console)
 
 
 def _explained(task: Task, ask: Ask, claim: Claim) -> tuple[int, bytes]:
-    """Status and body for one picture, whose explanation is then in its file. Raises Aborted."""
+    """Status and body for one picture; with 200 the explanation is in its file.
+
+    Raises Aborted, or typer.BadParameter where OUT's files are others'.
+    """
     status, body = answer_to(task.picture, ask)
     if status == 200:
         return _kept(body, task, claim)

@@ -9,12 +9,12 @@ from PIL import Image, ImageColor, ImageFilter
 NAMED = {"gray": "#808080", "black": "#000000", "white": "#ffffff"}
 # Every name of a fill; a colour #rrggbb is one, too.
 FILLS = ("gray", "mean", "black", "white", "blur")
+EXPECTED = f"one of {', '.join(FILLS)} or a colour #rrggbb"
 
 
-def check_fill(fill: str) -> None:
-    """Raise ValueError, naming the option, for what is neither one of `FILLS` nor a colour #rrggbb."""
-    if not isinstance(fill, str) or not (fill in FILLS or re.fullmatch("#[0-9a-fA-F]{6}", fill)):
-        raise ValueError(f"`fill` must be one of {', '.join(FILLS)} or a colour #rrggbb, got {fill!r}")
+def is_fill(text: str) -> bool:
+    """Whether it is one of `FILLS`, or a colour #rrggbb."""
+    return text in FILLS or re.fullmatch("#[0-9a-fA-F]{6}", text) is not None
 
 
 def fill_pixels(fill: str, pixels: NDArray[np.uint8], window: int, mean: tuple[float, ...]) -> NDArray[np.uint8]:

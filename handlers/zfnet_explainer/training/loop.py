@@ -51,7 +51,6 @@ class Trainer:
         self.mix = Mixing(recipe.mixing, len(train.classes))
         self.shift = recipe.class_balance * log_shares(train).to(process.device)
         self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"
-        out.mkdir(parents=True, exist_ok=True)
         self.metadata: Metadata = {
             "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": fingerprint(train.names),
             "start": started(start) if start else None,

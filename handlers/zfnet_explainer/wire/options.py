@@ -8,10 +8,9 @@ from ..errors import InvalidOption, TooMuchWork, UnusableOption
 from ..messages import printable
 from ..net.record import ClassName
 from ..options import METHODS, Options
-from ..pictures.fill import FILLS
 from .accept import MEDIA_TYPES, accepted_format
 from .rules import MAX_PROJECTIONS, Rules, bound_squares
-from .values import Boolean, Both, Choice, ClassIndex, Colour, Integer, Integers, Values, as_text
+from .values import Boolean, Both, Choice, ClassIndex, Fill, Integer, Integers, Values, as_text
 
 FORMATS = tuple(MEDIA_TYPES)
 DRAWN = ("png", "html")
@@ -107,7 +106,7 @@ OPTIONS = (
     Option("others", _others, "deconv"),
     Option("window", _window, "occlusion"),
     Option("stride", _stride, "occlusion"),
-    Option("fill", lambda _: Colour(FILLS, default="gray"), "occlusion"),
+    Option("fill", lambda _: Fill(default="gray"), "occlusion"),
     Option(
         "precision",
         lambda known: Choice(known.rules.precisions, default="float32", why="that this device computes in"),

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import InvalidOption
 from ..net.record import ClassName
+from ..pictures.fill import EXPECTED, FILLS, is_fill
 
 T = TypeVar("T")
 MAX_LISTED = 64
@@ -128,22 +129,20 @@ class Boolean:
 
 
 @dataclass(frozen=True)
-class Colour:
-    """One of some words, in any case, or #rrggbb."""
+class Fill:
+    """What covers a picture, in any case."""
 
-    choices: tuple[str, ...]
     default: str
 
     @property
     def control(self) -> dict[str, Any]:
-        return {"choices": self.choices}
+        return {"choices": FILLS}
 
     def parse(self, name: str, value: Any) -> str:
         text = value.strip().lower() if isinstance(value, str) else ""
-        digits = text.removeprefix("#")
-        if text in self.choices or (len(text) == 7 and len(digits) == 6 and set(digits) <= set("0123456789abcdef")):
-            return text
-        raise InvalidOption(name, f"one of {', '.join(self.choices)} or a colour #rrggbb", value)
+        if not is_fill(text):
+            raise InvalidOption(name, EXPECTED, value)
+        return text
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ def test_an_unreadable_picture_is_left_out_or_with_strict_refused(weights: Path,
     result = run(*arguments, "--out", tmp_path / "strict", "--strict")
     assert result.exit_code == 2
     assert "1 of 6 pictures cannot be read" in result.output
+    assert not (tmp_path / "strict").exists()
 
 
 def test_the_figure_is_the_seeds_and_none_where_no_map_has_anything_to_show(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def inches(text: str, size: float) -> float:
 
 def legible(text: str) -> str:
     """The text, each character that the font has no glyph for as its number: U+732B."""
-    return "".join(character if _writable(character) else f"U+{ord(character):04X}" for character in text)
+    return "".join(character if ord(character) in _glyphs() else f"U+{ord(character):04X}" for character in text)
 
 
 @lru_cache(maxsize=8)  # a figure names many of a thousand classes
@@ -83,7 +83,7 @@ def share(probability: float) -> str:
 
 
 def _writable(text: str) -> bool:
-    return all(ord(character) in _glyphs() for character in text) and (LAID_OUT or not from_right(text))
+    return legible(text) == text and (LAID_OUT or not from_right(text))
 
 
 @cache

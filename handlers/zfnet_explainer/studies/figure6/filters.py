@@ -38,7 +38,7 @@ class Peaks:
 class Numbers:
     """What Figure 6 shows, as numbers: dead maps of layers 1 and 2 and of how many, see `Peaks.dead`.
 
-    `largest`: the largest root mean square of a filter of layer 1; `dominance`: that over the median one.
+    `largest`, `dominance`: of the filters of layer 1, see `FirstLayer`.
     `high_filters`, `high_projections`: mean share of high frequencies, see `high_share`, in the filters of layer 1
     and in projections of layer 2.
     """

@@ -107,7 +107,6 @@ class _Work:
         search = Search.load(state, self.made)
         if search is None:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
             search = Search(self.checkpoint.chain.map_counts)
         task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)
 

@@ -43,7 +43,7 @@ def take_notes(
 
 
 def note_tables(notes: Notes) -> list[Table]:
-    """The notes as tables named grouping, invariance and exaggeration; grouping where there are classes."""
+    """The notes as tables named grouping (where there are classes, and nine pictures), invariance and exaggeration."""
     grouped = [_grouping(notes.grouping, notes.chance)] if notes.chance is not None else []
     return [*grouped, _invariance(notes.invariance, notes.sample), _exaggeration(notes.exaggeration)]
 
