@@ -189,19 +189,22 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
         for rule in _adapter_rules()
     }
     samples: dict[str, dict[str, float]] = {
-        "zfnet_worker_utilization": {"a": 1.5, "b": 0, "c": 0},
+        "zfnet_worker_utilization": {"a": 0.4, "b": 0, "c": 0},
+        "zfnet_requests_in_hand": {"a": 1.5, "b": 0, "c": 0},
         "zfnet_requests_waiting": {"a": 2, "b": 0, "c": 0},
     }
-    # A scrape every 15 s. A worker of pod a has had a request in hand for minutes, of which nothing is counted yet, and
-    # another has one every other time; 30 s of waiting are added: 2 requests at a time. Nobody asks b any more, and
-    # nobody has asked c: it has the series by which the adapter finds pods, and no other.
+    # A scrape every 15 s. Pod a's answers took 6 of them. A worker of it has had a request in hand for minutes, and another
+    # has one every other time; 30 s of waiting are added: 2 requests at a time. Nobody asks b any more, and nobody has
+    # asked c: it has the series by which the adapter finds pods, and no other.
     labels = '{job="zfnet", namespace="zfnet", %s}'
     series = {
         **{"zfnet_model_info" + labels % f'pod="{name}", version="1.0.0"': "1x40" for name in "abc"},
         "zfnet_requests_in_progress" + labels % 'pod="a", worker="9000"': "1x40",
         "zfnet_requests_in_progress" + labels % 'pod="a", worker="9001"': " ".join(["0 1"] * 21),
-        "zfnet_requests_in_progress" + labels % 'pod="b", worker="9000"': "1x19 0x20",
-        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "60x40",
+        "zfnet_requests_in_progress" + labels % 'pod="b", worker="9000"': "1x15 0x24",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="predict"': "0+2x40",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="a", endpoint="explain"': "0+4x40",
+        "zfnet_request_duration_seconds_sum" + labels % 'pod="b", endpoint="explain"': "7x40",
         "ts_queue_latency_microseconds" + labels % 'pod="a", model_name="zfnet"': "0+30000000x40",
         "ts_queue_latency_microseconds" + labels % 'pod="b", model_name="zfnet"': "1000x40",
     }

@@ -28,7 +28,9 @@ META = "__meta_kubernetes_"
 def annotated(component: str) -> dict[str, str]:
     """What the InferenceService has written on the pods of its predictor or its explainer."""
     annotations = SERVICE["spec"][component]["annotations"]
-    return {name.removeprefix("prometheus.io/"): value for name, value in annotations.items()}
+    ours = {name.partition("/")[2]: value for name, value in annotations.items() if name.startswith("prometheus.io/")}
+    assert annotations["serving.kserve.io/enable-prometheus-scraping"] == "false", "else KServe names another port"
+    return ours
 
 
 def pod(name: str, address: str, annotations: dict[str, str], phase: str = "Running") -> dict[str, Any]:
