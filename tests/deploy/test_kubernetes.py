@@ -193,9 +193,9 @@ def test_the_adapter_s_metrics_have_the_values_that_they_should(tmp_path: Path) 
         "zfnet_requests_in_hand": {"a": 1.5, "b": 0, "c": 0},
         "zfnet_requests_waiting": {"a": 2, "b": 0, "c": 0},
     }
-    # A scrape every 15 s. Pod a's answers took 6 of them. A worker of it has had a request in hand for minutes, and another
-    # has one every other time; 30 s of waiting are added: 2 requests at a time. Nobody asks b any more, and nobody has
-    # asked c: it has the series by which the adapter finds pods, and no other.
+    # A scrape every 15 s. Pod a's answers took 6 of them. A worker of it has had a request in hand for minutes, and
+    # another has one every other time; 30 s of waiting are added: 2 requests at a time. Nobody asks b any more, and
+    # nobody has asked c: it has the series by which the adapter finds pods, and no other.
     labels = '{job="zfnet", namespace="zfnet", %s}'
     series = {
         **{"zfnet_model_info" + labels % f'pod="{name}", version="1.0.0"': "1x40" for name in "abc"},

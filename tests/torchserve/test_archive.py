@@ -16,6 +16,7 @@ from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.torchserve import archive as archives
 from zfnet_explainer.torchserve.archive import (
     WorkerOptions,
+    archive_members,
     ensure_archive,
     package_version,
 )
@@ -161,13 +162,15 @@ def test_missing_weights_or_record_are_named(tmp_path: Path, weights: Path) -> N
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 
-def test_the_card_beside_the_weights_travels_with_them(tmp_path: Path, weights: Path) -> None:
-    (tmp_path / "README.md").write_text("on these terms")
-    (tmp_path / "notes.md").write_text("for nobody else")
-    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
-    with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
-        assert archive.read("README.md") == b"on these terms"
-        assert "notes.md" not in archive.namelist()
+def test_the_shipped_weights_travel_with_their_card_and_its_licences(tmp_path: Path, weights: Path) -> None:
+    members = archive_members(MODEL_STORE / "zfnet.safetensors", WorkerOptions())
+    assert members["README.md"] == (MODEL_STORE / "README.md").read_bytes()
+    texts = {path.name: path.read_bytes() for path in (MODEL_STORE.parent / "LICENSES").iterdir()}
+    assert {name.removeprefix("LICENSES/"): text for name, text in members.items() if "LICENSES" in name} == texts
+    (tmp_path / "README.md").write_text("a project's own")
+    assert not {"README.md", "LICENSES"} & {
+        name.partition("/")[0] for name in archive_members(weights, WorkerOptions())
+    }
 
 
 @pytest.mark.parametrize("origin", ["https://example.com", "*", ""])

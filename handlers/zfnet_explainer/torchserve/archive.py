@@ -28,7 +28,8 @@ from .shipped import PACKAGE, SHIPPED, SOURCES
 MODEL = "zfnet"
 WEIGHTS = f"{MODEL}.safetensors"
 RECORD = f"{MODEL}.json"
-CARD = "README.md"  # what the weights are, and on which terms they and the samples are given
+CARD = "README.md"  # what the shipped weights are, and on which terms they and their samples are given
+LICENCES = "LICENSES"  # the texts of these terms
 HANDLER = "zfnet_handler.py"
 
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
@@ -78,7 +79,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
             members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
     beside = weights.parent
-    return members | _card(beside) | _atlas(beside / FOLDER, members[WEIGHTS]) | _samples(beside)
+    return members | _terms(weights) | _atlas(beside / FOLDER, members[WEIGHTS]) | _samples(beside)
 
 
 def model_config(options: WorkerOptions) -> str:
@@ -146,10 +147,13 @@ def package_version() -> str:
         return str(tomllib.loads((SHIPPED / "pyproject.toml").read_text())["project"]["version"])
 
 
-def _card(folder: Path) -> dict[str, bytes]:
-    """The card of the weights; none where none lies beside them."""
-    path = folder / CARD
-    return {CARD: _read(path, "the card of the weights")} if path.exists() else {}
+def _terms(weights: Path) -> dict[str, bytes]:
+    """The card of the shipped weights and the texts of its licences; nothing for other weights."""
+    shipped = SHIPPED / "model_store" / WEIGHTS
+    if not shipped.exists() or not weights.samefile(shipped):
+        return {}
+    texts = {f"{LICENCES}/{path.name}": path.read_bytes() for path in sorted((SHIPPED / LICENCES).iterdir())}
+    return {CARD: shipped.with_name(CARD).read_bytes(), **texts}
 
 
 def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
