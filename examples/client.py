@@ -13,8 +13,10 @@ url = sys.argv[2] if len(sys.argv) > 2 else "http://localhost:8080"
 def read(answer: httpx.Response) -> Any:
     """The JSON of an answer; of a refusal, the program ends with the sentence that says what to do."""
     if answer.is_error:
-        said = answer.json() if answer.text.startswith("{") else {}  # a proxy's may be anything
-        sys.exit(said.get("error", said).get("message") or f"{url} answers with status {answer.status_code}")
+        try:
+            sys.exit(answer.json()["error"]["message"])
+        except (ValueError, LookupError, TypeError):  # a proxy's
+            sys.exit(f"{url} answers with status {answer.status_code}: {answer.text[:200]}")
     return answer.json()
 
 

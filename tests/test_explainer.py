@@ -492,7 +492,7 @@ FILL = "`fill` must be one of gray, mean, black, white, blur or a colour #rrggbb
         ({"top_k": 0}, "`top_k` must be an integer from 1, got 0"),
         ({"top_k": 2.5}, "`top_k` must be an integer from 1, got 2.5"),
         ({"others": -1}, "`others` must be an integer from 0, got -1"),
-        ({"others": 5}, "`others` must be 0 without an atlas, got 5: give Explainer(..., atlas=load_atlas(...))"),
+        ({"others": 5}, "`others` must be 0 without an atlas, got 5: give Explainer what load_atlas finds"),
         ({"precision": "fp16"}, "`precision` must be one of float32, bfloat16, float16, got 'fp16'"),
         ({"precision": ["float32"]}, "`precision` must be one of float32, bfloat16, float16, got ['float32']"),
         ({"crosscheck": "captum"}, "`crosscheck` must be True or False, got 'captum'"),

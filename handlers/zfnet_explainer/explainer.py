@@ -118,7 +118,7 @@ class Explainer:
             raise ValueError(f"`fill` must be {EXPECTED}, got {options.fill!r}")
         if options.others and self.atlas is None:
             raise ValueError(
-                f"`others` must be 0 without an atlas, got {options.others}: give Explainer(..., atlas=load_atlas(...))"
+                f"`others` must be 0 without an atlas, got {options.others}: give Explainer what load_atlas finds"
             )
 
     def _explain(self, pixels: Pixels, options: Options) -> Explanation:

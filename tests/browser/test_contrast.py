@@ -122,6 +122,26 @@ def test_two_predicted_classes_are_compared_without_a_request(page: Page, door: 
     assert "contrast" not in door.asked[-1], "and not for the next"
 
 
+def test_what_is_compared_with_stays_when_the_picture_is_explained_again(page: Page, door: Door) -> None:
+    """The class that stood there when another was explained, and one that is chosen while an answer is awaited."""
+    _, second, third, fourth = explained(page)["occlusion"]["by_class"][:4]
+    page.locator(".prediction").nth(2).click()
+    expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {second['label']}")
+    page.select_option("[name=fill]", "black")
+    page.click("#explain")
+    expect(page.locator("#curl")).to_contain_text("-F fill=black")
+    expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {second['label']}")
+    door.open.clear()
+    page.select_option("[name=fill]", "white")
+    page.click("#explain")
+    expect(page.locator("#progress-text")).to_contain_text("Explaining")
+    page.select_option("#compare", label=fourth["label"])
+    door.open.set()
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {fourth['label']}")
+    expect(page.locator("#curl")).to_contain_text("contrast=")
+
+
 def test_a_class_that_is_compared_with_and_then_explained_leaves_its_place(page: Page) -> None:
     """In the files to take along too."""
     first, second, third = explained(page)["occlusion"]["by_class"][:3]

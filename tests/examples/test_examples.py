@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, Route
 from zfnet_explainer.torchserve.server import RunningServer
 
 from ..chromium import running_chromium
+from ..deploy.upstream import Reply, running_upstream
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +71,16 @@ def test_a_refusal_is_told_in_the_servers_words(server: RunningServer, script: s
     refusal = httpx.post(f"{server.inference_url}/explanations/zfnet", files={"data": letter.read_bytes()}).json()
     done = start(script, str(letter), server.inference_url, folder=tmp_path, **environment)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].removeprefix("RuntimeError: ") == refusal["error"]["message"]
+    assert refusal["error"]["message"] in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("body", [b'{"error": "who are you?"}', b"{torn", b"<html>sign in</html>", b"[]"])
+def test_a_proxys_refusal_is_told_as_it_is(body: bytes, tmp_path: Path) -> None:
+    with running_upstream() as upstream:
+        upstream.reply = Reply(403, "application/json", body)
+        done = start("client.py", str(SAMPLE), f"http://{upstream.address}", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"http://{upstream.address} answers with status 403: {body.decode()}"
 
 
 def test_the_notebook_draws_the_map_in_the_colours_of_its_scale(server: RunningServer, tmp_path: Path) -> None:

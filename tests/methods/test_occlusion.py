@@ -204,6 +204,17 @@ def test_little_memory_changes_nothing(kind: str) -> None:
 
 
 @KINDS
+def test_a_chain_as_it_is_served_gives_the_same(kind: str) -> None:
+    """Placed, its weights lie in memory otherwise, for which torch has other convolutions."""
+    built = SMALL[kind](0)
+    image, fill = picture(built, 1), picture(built, 2)
+    for window in (1, 2, 5):
+        grid = squares(*built.input_size[1:], window, min(window, 2))
+        ours, _ = both(built.placed(torch.device("cpu")), image, fill, grid, built.features[-1], 0)
+        assert_equal(ours, both(built, image, fill, grid, built.features[-1], 0)[1], 2e-6)
+
+
+@KINDS
 def test_one_occluder_for_many_pictures(kind: str) -> None:
     """It keeps memory from one to the next, and gives none of it away."""
     chain = SMALL[kind](0)

@@ -70,9 +70,17 @@ test("a class is said by its label or synset in any case, and by its index where
 });
 
 test("a class is written so that the server reads that class and no other", () => {
-  const classes = [["n01", "tench"], ["n02", "Golf_ball"], ["n03", "golf ball"], ["n04", "Second"], ["n05", "n01"]]
+  const classes = [["n01", "tench"], ["n02", "Golf_ball"], ["n03", "golf ball"], ["n04", "Second"], ["n05", "n01"], ["Cat", "Cat"], ["cat", "cat"]]
     .map(([synset, label]) => ({ synset, label }));
-  assert.deepEqual(classes.map((_, index) => classValue(index, classes)), ["tench", "n02", "n03", "n04", "n05"]);
+  const said = classes.map(({ synset }, index) => classValue({ class_index: index, synset }, classes));
+  assert.deepEqual(said, ["tench", "n02", "n03", "n04", "n05", "5", "6"]);
+  assert.deepEqual(said.map((text) => classSaid(text, classes)), [0, 1, 2, 3, 4, 5, 6]);
+});
+
+test("a class of a net that is served no longer is said by its synset", () => {
+  const classes = [{ synset: "n01", label: "tench" }];
+  assert.equal(classValue({ class_index: 0, synset: "n07" }, classes), "n07");
+  assert.equal(classValue({ class_index: 9, synset: "n09" }, classes), "n09");
 });
 
 test("squares are counted with the one more that a margin gets", () => {

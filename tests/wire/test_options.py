@@ -21,7 +21,7 @@ from zfnet_explainer.wire.options import (
     predict_options,
 )
 from zfnet_explainer.wire.rules import Rules
-from zfnet_explainer.wire.values import as_text
+from zfnet_explainer.wire.values import ClassIndex, as_text
 
 CLASSES = (
     ClassName("n01440764", "tench"),
@@ -413,3 +413,18 @@ def test_classes_are_written_as_what_the_server_reads_as_that_class() -> None:
         assert explain_options(written, "", rules)[0] == asked
         said.append(written["target"])
     assert said == ["1", "2", "0", "n03", "n04", "n05", "n06"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["tench", "Golf_ball", "golf ball", "Second"],
+        ["Cat", "cat", "red_car", "red car"],
+        ["10", "2", "1", "second"],
+    ],
+)
+def test_a_class_is_written_so_that_it_is_read_as_the_same(names: list[str]) -> None:
+    """Folders of pictures, whose names are label and synset, however alike they are."""
+    known = ClassIndex(tuple(ClassName(name, name) for name in names), "second")
+    written = [known.written(index) for index in range(len(names))]
+    assert [known.parse("target", text) for text in written] == [*range(len(names))]

@@ -242,7 +242,10 @@ def _axes(name: str, layer: nn.Module, size: tuple[int, int], input_size: tuple[
 
 
 def _placed(value: Tensor, device: torch.device) -> Tensor:
-    """A weight on a device, channels last where it has them: in the same memory where it is so already."""
-    there = value.detach().to(device, memory_format=torch.channels_last if value.ndim == 4 else torch.preserve_format)
+    """A weight on a device, channels last where there are several: in the same memory where it is so already."""
+    last = value.ndim == 4 and value.shape[1] > 1
+    there = value.detach().to(device, memory_format=torch.channels_last if last else torch.preserve_format)
+    if value.ndim == 4 and not last:  # with the strides of channels that come last oneDNN misreads a single one
+        there = there.flatten().view(there.shape)
     there = there.clone() if there.is_inference() else there  # gradients do not pass those of inference mode
     return nn.Parameter(there, value.requires_grad) if isinstance(value, nn.Parameter) else there

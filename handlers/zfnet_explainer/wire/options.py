@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ..errors import InvalidOption, TooMuchWork, UnusableOption
 from ..messages import printable
 from ..net.record import ClassName
-from ..options import METHODS, Options
+from ..options import METHODS, STRIDE, WINDOW, Options
 from .accept import MEDIA_TYPES, accepted_format
 from .rules import MAX_PROJECTIONS, Rules, bound_squares
 from .values import Boolean, Both, Choice, ClassIndex, Fill, Integer, Integers, Values, as_text
@@ -84,12 +84,14 @@ def _others(known: Known) -> Values:
 
 
 def _window(known: Known) -> Values:
-    return Integer(1, known.rules.size, "the side of the picture as the net sees it", default=min(32, known.rules.size))
+    return Integer(
+        1, known.rules.size, "the side of the picture as the net sees it", default=min(WINDOW, known.rules.size)
+    )
 
 
 def _stride(known: Known) -> Values:
     window = known.checked["window"]
-    return Integer(1, window, "the window", default=min(8, window))
+    return Integer(1, window, "the window", default=min(STRIDE, window))
 
 
 # In the order in which they are checked: each may depend on those above it.

@@ -176,10 +176,10 @@ class ClassIndex:
         return called[0] if called else self._index(name, value)
 
     def written(self, index: int) -> str:
-        """How a client says a class: by its label, or by its synset where the label is another's too, or the word."""
+        """How a client says a class: by its label or synset, if it is no other's and not the word, or by its index."""
         name = self.classes[index]
-        clear = self._called(name.label) == [index] and _plain(name.label) != self.word
-        return name.label if clear else name.synset
+        clear = (text for text in (name.label, name.synset) if self._called(text) == [index])
+        return next((text for text in clear if _plain(text) != self.word), str(index))
 
     def _index(self, name: str, value: Any) -> int:
         last = len(self.classes) - 1

@@ -72,9 +72,9 @@ async function explain(signal) {
   const answer = completed(named(await ask("explanations", current.picture, options, signal), shared));
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
-  Object.assign(current, { answer, options });
+  Object.assign(current, { answer, options: { ...options, ...clickedContrast() } });
   cutSquare(current.picture, answer.image);
-  showOcclusion(answer, current.picture);
+  showOcclusion(answer, current.picture, rivalWanted(answer));
   showProjections(answer, current.picture);
   showCheck(answer);
   showReading(answer);
@@ -82,6 +82,19 @@ async function explain(signal) {
   show("take");
   markStale(false);
   $("done").textContent = `Explained: ${answer.target.label}, ${percent(answer.target.probability)}`; // to a screen reader
+}
+
+/** The option for a class that was chosen to compare with, also while this explanation was awaited. */
+function clickedContrast() {
+  const { value, dataset } = form.elements.contrast;
+  return value && dataset.clicked ? { contrast: value } : {};
+}
+
+/** The index of the class to compare with: the chosen one, else the answer's, else the one that is shown for this picture. */
+function rivalWanted({ occlusion }) {
+  const { contrast: said } = clickedContrast();
+  const shown = view.picture === current.picture ? contrast.other?.class_index : undefined;
+  return (said === undefined ? null : classSaid(said, settings.classes)) ?? occlusion?.contrast?.class_index ?? shown;
 }
 
 function showTarget({ predictions, target }) {
@@ -106,7 +119,7 @@ function explainClass(prediction) {
   const answer = current.answer && !current.waiting && answerFor(current.answer, prediction.class_index);
   const { contrast: against } = form.elements;
   if (classSaid(against.value, settings.classes) === prediction.class_index) setOption("contrast", ""); // not against itself
-  clickClass("target", prediction.rank === 1 ? null : prediction.class_index);
+  clickClass("target", prediction.rank === 1 ? null : prediction);
   if (!answer) {
     run();
     return;
@@ -121,7 +134,7 @@ function explainClass(prediction) {
 
 /** The options that the answer at hand would take for another class, which may have been the one it is compared with. */
 function optionsFor({ target, ...others }, said) {
-  if (others.contrast) others.contrast = classValue(contrast.other.class_index, settings.classes);
+  if (others.contrast) others.contrast = classValue(contrast.other, settings.classes);
   return said ? { ...others, target: said } : others;
 }
 
@@ -259,7 +272,7 @@ $("connection").addEventListener("submit", (event) => {
   run();
 });
 $("compare").addEventListener("change", () => {
-  clickClass("contrast", contrast.other.class_index);
+  clickClass("contrast", contrast.other);
   current.options = { ...current.options, contrast: form.elements.contrast.value };
   showCommand();
 });

@@ -46,10 +46,14 @@ function plain(name) {
   return name.replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
 }
 
-/** How an option says a class: by its label, or by its synset where that is another's name too, or means the second. */
-function classValue(index, classes) {
-  const { label, synset } = classes[index];
-  return called(label, classes).length === 1 && plain(label) !== "second" ? label : synset;
+/**
+ * How an option says a class of an answer: by its label, else its synset, where neither is another's name nor means the
+ * second; else by its index. A server that has another net by now knows a class by its synset, or not.
+ */
+function classValue({ class_index: index, synset }, classes) {
+  if (classes[index]?.synset !== synset) return synset;
+  const clear = (text) => called(text, classes).length === 1 && plain(text) !== "second";
+  return [classes[index].label, synset].find(clear) ?? String(index);
 }
 
 /** The index of the class that an option says, as the server reads it: a label or synset in any case, else an index. */

@@ -3,9 +3,9 @@
 const view = { answer: null, picture: null, row: 0, col: 0, opacity: 1, drawing: false };
 const MAPS = ["map-activity", "map-probability", "map-class", "map-contrast"];
 
-/** Show a new answer, the square at its worst position. */
-function showOcclusion(answer, picture) {
-  showMaps(answer, picture, answer.occlusion?.contrast?.class_index);
+/** Show a new answer, compared with the class of the index `wanted`, the square at its worst position. */
+function showOcclusion(answer, picture, wanted) {
+  showMaps(answer, picture, wanted);
   if (!answer.occlusion) return;
   $("spoken").textContent = "";
   goToWorst();

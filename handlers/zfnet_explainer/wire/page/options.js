@@ -44,9 +44,9 @@ function setOption(name, value) {
   else for (const box of group.querySelectorAll("input")) box.checked = value.split(",").includes(box.value);
 }
 
-/** A class chosen among this picture's, for `target` or `contrast`: unlike one that is written, it is not the next picture's. */
-function clickClass(name, index) {
-  setOption(name, index === null ? "" : classValue(index, settings.classes));
+/** A class chosen among this picture's (null: none), for `target` or `contrast`: unlike one that is written, it is not the next picture's. */
+function clickClass(name, entry) {
+  setOption(name, entry ? classValue(entry, settings.classes) : "");
   form.elements[name].dataset.clicked = "true";
   optionsChanged();
 }
