@@ -304,6 +304,7 @@ def test_options_of_a_method_that_is_off_are_not_sent(page: Page, door: Door) ->
     set_options(page)
     page.uncheck("[data-choices=methods] [value=occlusion]")
     expect(page.locator("[name=stride]")).to_be_disabled()
+    expect(page.locator("[name=others]")).to_be_hidden()  # this net has no atlas
     page.fill("[name=feature]", "3, 4")
     expect(page.locator("[name=features]")).to_be_disabled()
     page.set_input_files("#file", WIDE)
@@ -319,6 +320,7 @@ def test_a_map_is_shown_in_other_pictures_where_that_is_asked_for(tab: Page, ser
     with opened(serving(trained, load_atlas(folder, explainer.record.weights_sha256))) as door:
         tab.goto(door.url)
         set_options(tab, feature="3, 7", others="2", window="112", stride="112")
+        expect(tab.locator("[name=others]")).to_be_visible()
         tab.set_input_files("#file", WIDE)
         tab.click("text=The same maps in other images")
         shown = tab.locator(".others img")

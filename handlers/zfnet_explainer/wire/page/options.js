@@ -14,6 +14,7 @@ function fillControls() {
       control.append(...choices.map((choice) => element("option", { value: choice }, WORDS[choice] ?? choice)));
     } else if ("low" in option) {
       Object.assign(control, { min: option.low, max: option.high });
+      control.closest("label").hidden = option.low === option.high; // such as `others` of a net without an atlas
     }
   }
   for (const place of form.querySelectorAll("[data-high]")) {
