@@ -140,6 +140,10 @@ def test_what_is_compared_with_stays_when_the_picture_is_explained_again(page: P
     expect(page.locator("#progress")).to_be_hidden()
     expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {fourth['label']}")
     expect(page.locator("#curl")).to_contain_text("contrast=")
+    page.uncheck("[data-choices=methods] [value=occlusion]")
+    page.click("#explain")
+    expect(page.locator("#curl")).to_contain_text("methods=deconv")
+    expect(page.locator("#curl")).not_to_contain_text("contrast=")  # the server would refuse it
 
 
 def test_a_class_that_is_compared_with_and_then_explained_leaves_its_place(page: Page) -> None:

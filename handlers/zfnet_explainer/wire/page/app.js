@@ -72,7 +72,7 @@ async function explain(signal) {
   const answer = completed(named(await ask("explanations", current.picture, options, signal), shared));
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
-  Object.assign(current, { answer, options: { ...options, ...clickedContrast() } });
+  Object.assign(current, { answer, options: { ...options, ...clickedContrast(answer) } });
   cutSquare(current.picture, answer.image);
   showOcclusion(answer, current.picture, rivalWanted(answer));
   showProjections(answer, current.picture);
@@ -84,17 +84,17 @@ async function explain(signal) {
   $("done").textContent = `Explained: ${answer.target.label}, ${percent(answer.target.probability)}`; // to a screen reader
 }
 
-/** The option for a class that was chosen to compare with, also while this explanation was awaited. */
-function clickedContrast() {
+/** The option for a class that was chosen to compare with, also while this answer was awaited; none where it has no maps. */
+function clickedContrast({ occlusion }) {
   const { value, dataset } = form.elements.contrast;
-  return value && dataset.clicked ? { contrast: value } : {};
+  return occlusion && value && dataset.clicked ? { contrast: value } : {};
 }
 
 /** The index of the class to compare with: the chosen one, else the answer's, else the one that is shown for this picture. */
-function rivalWanted({ occlusion }) {
-  const { contrast: said } = clickedContrast();
+function rivalWanted(answer) {
+  const { contrast: said } = clickedContrast(answer);
   const shown = view.picture === current.picture ? contrast.other?.class_index : undefined;
-  return (said === undefined ? null : classSaid(said, settings.classes)) ?? occlusion?.contrast?.class_index ?? shown;
+  return (said === undefined ? null : classSaid(said, settings.classes)) ?? answer.occlusion?.contrast?.class_index ?? shown;
 }
 
 function showTarget({ predictions, target }) {
