@@ -33,7 +33,7 @@ from .net.precision import PRECISIONS
 from .net.probability import answered
 from .options import Options
 from .pictures.atlas import Atlas
-from .pictures.fill import EXPECTED, fill_pixels, is_fill
+from .pictures.fill import FILLS_IN_WORDS, fill_pixels, is_fill
 
 # Pictures that go through the net together: more are no faster, and a picture takes 10 MiB on its way.
 PASS = 32
@@ -115,7 +115,7 @@ class Explainer:
     def _check(self, options: Options) -> None:
         options.check(self.chain.map_counts, self.chain.classes, self.record.preprocessing.size)
         if not isinstance(options.fill, str) or not is_fill(options.fill):
-            raise ValueError(f"`fill` must be {EXPECTED}, got {options.fill!r}")
+            raise ValueError(f"`fill` must be {FILLS_IN_WORDS}, got {options.fill!r}")
         if options.others and self.atlas is None:
             raise ValueError(
                 f"`others` must be 0 without an atlas, got {options.others}: give Explainer what load_atlas finds"

@@ -9,7 +9,7 @@ from PIL import Image, ImageColor, ImageFilter
 NAMED = {"gray": "#808080", "black": "#000000", "white": "#ffffff"}
 # Every name of a fill; a colour #rrggbb is one, too.
 FILLS = ("gray", "mean", "black", "white", "blur")
-EXPECTED = f"one of {', '.join(FILLS)} or a colour #rrggbb"
+FILLS_IN_WORDS = f"one of {', '.join(FILLS)} or a colour #rrggbb"
 
 
 def is_fill(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import InvalidOption
 from ..net.record import ClassName
-from ..pictures.fill import EXPECTED, FILLS, is_fill
+from ..pictures.fill import FILLS, FILLS_IN_WORDS, is_fill
 
 T = TypeVar("T")
 MAX_LISTED = 64
@@ -141,7 +141,7 @@ class Fill:
     def parse(self, name: str, value: Any) -> str:
         text = value.strip().lower() if isinstance(value, str) else ""
         if not is_fill(text):
-            raise InvalidOption(name, EXPECTED, value)
+            raise InvalidOption(name, FILLS_IN_WORDS, value)
         return text
 
 

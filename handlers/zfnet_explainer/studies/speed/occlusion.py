@@ -1,6 +1,6 @@
 """Occlusion maps side by side: the same machine, process, threads, picture and weights, interleaved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -97,8 +97,7 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     }
     if dtype != torch.float32:
         runs["float32"] = Run(contenders.incremental(exact), grid, len(grid))
-    times = medians({name: partial(run.contender, run.grid) for name, run in runs.items()}, device, repeats)
-    scaled = {name: times[name] * len(grid) / run.laid for name, run in runs.items()}
+    scaled = seconds_of(len(grid), runs, device, repeats)
     logits_off, probability_off = _deviations(
         contenders.incremental(on)(thin), contenders.full(exact, full_batch)(thin)
     )
@@ -109,6 +108,12 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
         memory=of_first_map(build, grid, device, dtype),
         floor=2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
     )  # fmt: skip
+
+
+def seconds_of(count: int, runs: Mapping[str, Run], device: torch.device, repeats: int) -> dict[str, float]:
+    """What so many squares take each contender: medians of runs in turn, scaled from those that it lays."""
+    times = medians({name: partial(run.contender, run.grid) for name, run in runs.items()}, device, repeats)
+    return {name: times[name] * count / run.laid for name, run in runs.items()}
 
 
 def quickest(

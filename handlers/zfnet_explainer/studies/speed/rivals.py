@@ -13,8 +13,7 @@ from ...net.chain import Chain
 from ...net.probability import probabilities
 from . import contenders
 from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Contender
-from .interleaved import medians
-from .occlusion import SAMPLE, laid_by_captum, quickest
+from .occlusion import SAMPLE, Run, laid_by_captum, quickest, seconds_of
 
 
 @dataclass(frozen=True)
@@ -54,18 +53,16 @@ def measure(
     rivals = _rivals(exact, half, thin)
     batches = {name: quickest(one.built, one.batches, thin, device) for name, one in rivals.items()}
     ours = f"ours, float32 ({exact.occluder.way_for(grid)})"
-    ways: dict[str, Contender] = {ours: contenders.incremental(exact)}
-    ways |= {name: one.built(batches[name]) for name, one in rivals.items()}
-    laid = {ours: len(grid)} | {name: one.laid for name, one in rivals.items()}
-    work = {name: partial(way, grid if name == ours else thin) for name, way in ways.items()}
-    times = medians(work, device, repeats)
+    runs = {ours: Run(contenders.incremental(exact), grid, len(grid))}
+    runs |= {name: Run(one.built(batches[name]), thin, one.laid) for name, one in rivals.items()}
+    times = seconds_of(len(grid), runs, device, repeats)
     expected = contenders.full(exact, batches["full batches, float32"])(thin)
     return [
         RivalRow(
             net=net, window=window, stride=stride, positions=len(grid), way=name, batch=batches.get(name),
-            seconds=times[name] * len(grid) / laid[name], probability_deviation=_deviation(way(thin), expected),
+            seconds=times[name], probability_deviation=_deviation(run.contender(thin), expected),
         )
-        for name, way in ways.items()
+        for name, run in runs.items()
     ]  # fmt: skip
 
 
