@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..deploy.upstream import Reply
+from ...deploy.upstream import Reply
 
 BROKEN = b"no picture"
 
