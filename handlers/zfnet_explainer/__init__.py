@@ -8,23 +8,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .errors import TooLarge, UndecodableImage, UnsupportedImage, UnusableOption
     from .explainer import Explainer
     from .explanation import Explanation
     from .methods.deconvnet import project
     from .methods.incremental.occluder import Occluder
     from .net.chain import Chain, as_chain
     from .net.checkpoint import load
+    from .net.layers import UnsupportedLayer
     from .net.own import save_checkpoint
-    from .net.record import ClassName, Preprocessing
+    from .net.record import BadCheckpoint, ClassName, Preprocessing
     from .options import Options
-    from .pictures.atlas import load_atlas
+    from .pictures.atlas import BadAtlas, load_atlas
     from .pictures.decode import decode
 
 __all__ = [
-    "Chain", "ClassName", "Explainer", "Explanation", "Occluder", "Options", "Preprocessing", "as_chain", "decode",
-    "load", "load_atlas", "project", "save_checkpoint",
+    "BadAtlas", "BadCheckpoint", "Chain", "ClassName", "Explainer", "Explanation", "Occluder", "Options",
+    "Preprocessing", "TooLarge", "UndecodableImage", "UnsupportedImage", "UnsupportedLayer", "UnusableOption",
+    "as_chain", "decode", "load", "load_atlas", "project", "save_checkpoint",
 ]  # fmt: skip
 _MODULES = {
+    "BadAtlas": "pictures.atlas",
+    "BadCheckpoint": "net.record",
     "Chain": "net.chain",
     "ClassName": "net.record",
     "Explainer": "explainer",
@@ -32,6 +37,11 @@ _MODULES = {
     "Occluder": "methods.incremental.occluder",
     "Options": "options",
     "Preprocessing": "net.record",
+    "TooLarge": "errors",
+    "UndecodableImage": "errors",
+    "UnsupportedImage": "errors",
+    "UnsupportedLayer": "net.layers",
+    "UnusableOption": "errors",
     "as_chain": "net.chain",
     "decode": "pictures.decode",
     "load": "net.checkpoint",

@@ -39,12 +39,16 @@ class RequestError(Exception):
 
 @contextmanager
 def told_in(protocol: str) -> Iterator[None]:
-    """Mark the errors that come through as those of a client of `v2`, the Open Inference Protocol, or of another."""
+    """Have what comes through be a RequestError, marked as a client's of `v2`, the Open Inference Protocol, or not."""
     try:
         yield
     except RequestError as error:
-        error.in_v2 = protocol == "v2"
+        error.in_v2 |= protocol == "v2"
         raise
+    except Exception as error:
+        failed = InternalError("the server failed on this request; its log has the cause under this request id")
+        failed.in_v2 = protocol == "v2"
+        raise failed from error
 
 
 @contextmanager
@@ -72,7 +76,7 @@ class InvalidOption(RequestError):
         super().__init__(f"`{option}` must be {expected}, got {shown[:60]}", option)
 
 
-class UnusableOption(RequestError):
+class UnusableOption(RequestError, ValueError):
     """An option that does not exist, is given twice, or does not belong to what was asked."""
 
     code = "invalid_option"
@@ -117,11 +121,10 @@ class UndecodableImage(RequestError):
 
     status = 422
     code = "undecodable_image"
-    pixels = 0  # that were gone through before it was found out
 
 
 class InternalError(RequestError):
-    """Our fault; the log has the cause under the same request id."""
+    """Our fault, for what an exception caused; the log has it under the same request id."""
 
     status = 500
     code = "internal_error"

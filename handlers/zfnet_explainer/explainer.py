@@ -28,7 +28,7 @@ from .methods.occlusion import OcclusionMaps
 from .methods.squares import Squares
 from .net.chain import Activations
 from .net.checkpoint import Checkpoint
-from .net.device import Clock, current, keeps_float32
+from .net.device import Clock, current, device_of, keeps_float32, without_autocast
 from .net.precision import PRECISIONS
 from .net.probability import answered
 from .options import Options
@@ -60,8 +60,8 @@ class Explainer:
         self, checkpoint: Checkpoint, device: torch.device | str, atlas: Atlas | None = None, memory: int | None = None
     ) -> None:
         self.record = checkpoint.record
-        self.device, self.atlas = torch.device(device), atlas
-        self.chain = checkpoint.chain.placed(self.device)
+        self.chain = checkpoint.chain.placed(torch.device(device))
+        self.device, self.atlas = device_of(self.chain), atlas  # one card, where "cuda" is each thread's own
         self._occluders = Occluders(self.chain, memory)
         self.keeps_float32 = keeps_float32(self.device)
 
@@ -88,12 +88,13 @@ class Explainer:
         return self._scores(self._logits(pictures))
 
     @torch.inference_mode()
+    @without_autocast()
     def explain(self, pixels: Pixels, options: Options) -> Explanation:
         """Predict, project and occlude one picture; one thread at a time may call it, as occlusion maps share buffers.
 
         Raises ValueError for pixels that are not uint8 [size, size, 3] and, before anything is computed, for options
-        that this explainer cannot be asked, UnusableOption for a contrast that is the target and a precision whose
-        range the picture's activations leave.
+        that this explainer cannot be asked; of its kinds UnusableOption for a contrast that is the target and a
+        precision whose range the picture's activations leave. ArithmeticError where they leave float32's.
         """
         self._check(options)
         with current(self.device):
@@ -101,6 +102,12 @@ class Explainer:
 
     def contrast(self, predictions: Sequence[Prediction], options: Options) -> int | None:
         """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
+        return self._question(predictions, options)[1]
+
+    def _question(
+        self, predictions: Sequence[Prediction], options: Options
+    ) -> tuple[Prediction, int | None, int | None]:
+        """The target, that contrast, and in want of one the most probable class that is not the target."""
         target, second = leading(predictions, options.target)
         contrast = second if options.contrast == "second" else options.contrast
         if contrast == target.class_index:
@@ -110,7 +117,7 @@ class Explainer:
             )
         if options.contrast is not None and contrast is None:
             raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
-        return contrast
+        return target, contrast, second if contrast is None else contrast
 
     def _check(self, options: Options) -> None:
         options.check(self.chain.map_counts, self.chain.classes, self.record.preprocessing.size)
@@ -127,9 +134,8 @@ class Explainer:
             image = self._standardised(pixels)
             seen = Seen(pixels, image, self.chain.run(image[None]))
             [scores] = self._scores(seen.clean.outputs[self.chain.dense[-1]])
-        target, second = leading(scores.predictions, options.target)
-        contrast = self.contrast(scores.predictions, options)
-        deconv = occlusion = None
+        target, contrast, other = self._question(scores.predictions, options)
+        deconv = occlusion = crosscheck = None
         if "deconv" in options.methods:
             with clock("deconv"):
                 layers = options.layers or (len(self.chain.features),)
@@ -137,10 +143,8 @@ class Explainer:
         if "occlusion" in options.methods:
             with clock("occlusion"):
                 occlusion = self._occlude(seen, scores.logits, target.class_index, contrast, options)
-        crosscheck = None
         if options.crosscheck:
             with clock("crosscheck"):
-                other = second if contrast is None else contrast
                 classes = [index for index in (target.class_index, other) if index is not None]
                 crosscheck = self._crosscheck(seen, deconv, occlusion, classes)
         return Explanation(
@@ -161,6 +165,7 @@ class Explainer:
         tensor = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)
         return self.record.preprocessing.standardise(tensor)
 
+    @without_autocast()
     def _logits(self, pictures: Sequence[Pixels]) -> Tensor:
         found = torch.empty(len(pictures), self.chain.classes)
         with current(self.device):
@@ -251,7 +256,7 @@ class Explainer:
         by_class: dict[int, float] = {}
         if deconv is not None:
             found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
-            projections = Agreement(captum.check_deconv(self.chain, seen.image, found))
+            projections = Agreement(captum.check_deconv(self.chain, seen.image, found), self.keeps_float32)
         if occlusion is not None:
             differences = captum.check_occlusion(
                 self.chain,

@@ -203,7 +203,7 @@ def _position(values: FloatArray, index: np.intp) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Largest difference over the largest value of the other library's answer.
+    """Largest difference over the largest value of the other library's answer, for maps the unoccluded one included.
 
     `must_agree`: whether what was compared is to be the same; a reduced precision is not.
     """

@@ -49,6 +49,13 @@ def test_many_pictures_go_through_the_net_in_passes(
     assert seen == [3, 3, 1]
 
 
+def test_a_blank_picture_warms_the_net_up(explainer: Explainer) -> None:
+    seen = []
+    explainer.chain.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
+    explainer.warm_up()
+    assert seen == [(1, 3, SIDE, SIDE)]
+
+
 def test_predictions(explainer: Explainer, pixels: Pixels) -> None:
     explanation = explainer.explain(pixels, replace(OPTIONS, methods=frozenset({"deconv"})))
     (expected,) = explainer.probabilities([pixels])

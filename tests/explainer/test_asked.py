@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zfnet_explainer import UnusableOption
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Pixels
 from zfnet_explainer.methods.squares import squares
@@ -38,6 +39,13 @@ def test_other_pixels_are_refused(explainer: Explainer, given: Pixels, said: str
     for ask in (lambda: explainer.probabilities([given]), lambda: explainer.explain(given, OPTIONS)):
         with pytest.raises(ValueError, match=rf"^pixels are uint8 \[37, 37, 3\], as decode gives them, not {said}$"):
             ask()
+
+
+def test_a_contrast_that_cannot_be_asked_is_a_wrong_value_as_any_other(explainer: Explainer, pixels: Pixels) -> None:
+    """So that who asks the library need not catch two kinds."""
+    with pytest.raises(ValueError, match=r"^`contrast` is .*, the target itself: name another class") as said:
+        explainer.explain(pixels, Options(target=2, contrast=2))
+    assert isinstance(said.value, UnusableOption)
 
 
 METHODS = "`methods` must be a set of one or both of deconv, occlusion"

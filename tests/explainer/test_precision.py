@@ -21,10 +21,9 @@ from zfnet_explainer.service.threads import OneThread, Priority
 
 from ..explained import OPTIONS, SIDE, record
 from ..rounded import TensorFloat32
-from .small import BFLOAT16, CPU, occlusion_of
+from .small import CPU, occlusion_of
 
 
-@BFLOAT16
 def test_a_reduced_precision_says_how_far_it_is_from_float32(explainer: Explainer, pixels: Pixels) -> None:
     options = replace(OPTIONS, contrast="second")
     exact = occlusion_of(explainer.explain(pixels, options))
@@ -43,7 +42,6 @@ def test_a_reduced_precision_says_how_far_it_is_from_float32(explainer: Explaine
     np.testing.assert_allclose(again.target_probability, exact.target_probability, rtol=1e-5)  # stays what it was
 
 
-@BFLOAT16
 @pytest.mark.parametrize(("window", "stride", "rows"), [(37, 1, [0]), (31, 6, [0, 1]), (25, 6, [0, 1, 2])])
 def test_the_deviation_of_few_squares(
     explainer: Explainer, pixels: Pixels, window: int, stride: int, rows: list[int]
@@ -102,6 +100,12 @@ def test_the_thread_that_computes_has_the_device_for_its_own(
     assert all(seen)
 
 
+def test_the_device_is_where_the_weights_are(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card without a number would be another one in a thread that has chosen another."""
+    monkeypatch.setattr(Chain, "placed", lambda chain, _: chain)
+    assert Explainer(Checkpoint(chain, record(5, SIDE)), "cuda").device == CPU
+
+
 def loud(chain: Chain, times: float) -> Explainer:
     """One whose first layer's activations are so many times as large."""
     for name in ("conv1.weight", "conv1.bias"):
@@ -109,9 +113,15 @@ def loud(chain: Chain, times: float) -> Explainer:
     return Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
 
 
+def test_a_precision_answers_as_long_as_it_holds_the_activations(chain: Chain, pixels: Pixels) -> None:
+    """Their squares, by which they are normalised, are beyond float16."""
+    found = occlusion_of(loud(chain, 1000).explain(pixels, replace(OPTIONS, precision="float16")))
+    assert found.max_deviation is not None
+    assert 0 < found.max_deviation < 0.01
+
+
 def test_a_precision_that_overflows_is_refused(chain: Chain, pixels: Pixels) -> None:
-    """Squares of values from 256 on are beyond float16."""
-    explainer = loud(chain, 1000)
+    explainer = loud(chain, 1e5)
     with pytest.raises(
         UnusableOption, match=r"^`precision` float16 has no numbers as large .*: ask for float32$"
     ) as caught:
@@ -125,6 +135,18 @@ def test_what_float32_cannot_hold_is_no_answer(chain: Chain, pixels: Pixels) -> 
     for ask in (lambda: explainer.probabilities([pixels]), lambda: explainer.explain(pixels, OPTIONS)):
         with pytest.raises(ArithmeticError, match="beyond float32"):
             ask()
+
+
+def test_a_callers_autocast_rounds_nothing(explainer: Explainer, pixels: Pixels) -> None:
+    options = replace(OPTIONS, contrast="second", crosscheck=True)
+    expected, scores = explainer.explain(pixels, options), explainer.scores([pixels])
+    with torch.autocast("cpu", torch.bfloat16):
+        found, again = explainer.explain(pixels, options), explainer.scores([pixels])
+    assert np.array_equal(found.probabilities, expected.probabilities)
+    assert np.array_equal(again[0].logits, scores[0].logits)
+    assert np.array_equal(occlusion_of(found).logits, occlusion_of(expected).logits)
+    assert found.crosscheck is not None
+    assert all(agreement.agrees for agreement in found.crosscheck.agreements.values())
 
 
 def test_nothing_stays_changed(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:

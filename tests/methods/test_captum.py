@@ -68,6 +68,28 @@ def test_squares_that_change_next_to_nothing_agree() -> None:
     assert apart < 1e-5
 
 
+def test_squares_that_leave_next_to_nothing_agree() -> None:
+    """Captum's answer is a difference from the unoccluded probability, whose rounding is more than what is left."""
+    chain = SMALL["without_pools"](0)
+    grid = squares(15, 13, 12, 1)
+    image, fill = picture(chain, 6), 10 * picture(chain, 106)
+    temperature, target = 0.05, 3
+    logits = occlude_full(chain, image, fill, grid, chain.features[-1], 0).logits
+    covered = (logits / temperature).softmax(2)[..., target].contiguous()
+    unoccluded = float((chain(image[None])[0] / temperature).softmax(0)[target])
+    assert 0 < float(covered.max()) < 1e-5 * unoccluded
+
+    def apart(probability: Tensor) -> float:
+        [found] = check_occlusion(
+            chain, image, fill, grid, temperature=temperature, classes=[target],
+            covered=[probability], unoccluded=[unoccluded],
+        )  # fmt: skip
+        return found
+
+    assert apart(covered) < 1e-6
+    assert apart(covered + 1e-3) > 9e-4
+
+
 @pytest.mark.parametrize(
     "wrong", ["mirrored", "shifted", "other class", "other fill", "other baseline", "other temperature"]
 )

@@ -321,6 +321,16 @@ def test_many_projections_take_no_more_memory_than_a_few(pictures: int, monkeypa
     assert 2**19 < live.peak < 1.5 * 2**20
 
 
+def test_a_callers_autocast_rounds_nothing() -> None:
+    chain = SMALL["like_zfnet"](0)
+    activations = chain.run(picture(chain)[None])
+    [expected] = project(chain, activations, "relu3", [2])
+    with torch.autocast("cpu", torch.bfloat16):
+        [found] = project(chain, activations, "relu3", [2])
+    assert expected.projection.any()
+    assert torch.equal(found.projection, expected.projection)
+
+
 def test_a_projection_that_alone_takes_more_goes_down_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = SMALL["like_zfnet"](0)
     activations = chain.run(picture(chain)[None])

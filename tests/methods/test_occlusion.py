@@ -102,6 +102,57 @@ def test_a_map_that_is_not_there_has_no_activity(layer: str, feature: int, messa
         Occluder(chain)(image, clean, fill, grid, layer, feature)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"image": torch.zeros(3, 37, 40)}, r"the image is \[3, 37, 41\] for this chain, not \[3, 37, 40\]"),
+        ({"image": torch.zeros(1, 3, 37, 41)}, r"the image is \[3, 37, 41\] for this chain, not \[1, 3, 37, 41\]"),
+        ({"fill": torch.zeros(3, 41, 37)}, r"the fill is \[3, 37, 41\] for this chain, not \[3, 41, 37\]"),
+        ({"squares": squares(38, 41, 9, 8)}, r"to \(38, 41\) are not within .* of \(37, 41\) pixels"),
+        ({"squares": squares(37, 42, 9, 8)}, r"to \(37, 42\) are not within .* of \(37, 41\) pixels"),
+        ({"squares": Squares(9, 8, (0,), (-1,))}, r"from \(0, -1\) to \(9, 8\) are not within .* of \(37, 41\) pixels"),
+    ],
+)
+def test_pictures_and_squares_for_another_size_are_refused(given: dict[str, Any], message: str) -> None:
+    chain = SMALL["like_zfnet"](0)
+    image, fill = picture(chain, 1), picture(chain, 2)
+    grid = squares(37, 41, 9, 8)
+    asked: dict[str, Any] = {"image": image, "fill": fill, "squares": grid, "layer": "relu1", "feature": 0} | given
+    with pytest.raises(ValueError, match=message):
+        occlude_full(chain, **asked)
+    with pytest.raises(ValueError, match=message):
+        Occluder(chain)(clean=chain.run(image[None]), **asked)
+
+
+def test_activations_of_several_pictures_are_refused() -> None:
+    """Which of them would be meant?"""
+    chain = SMALL["like_zfnet"](0)
+    image, fill, grid = picture(chain, 1), picture(chain, 2), squares(37, 41, 9, 8)
+    with pytest.raises(ValueError, match="activations of one picture are occluded, these are of 2"):
+        Occluder(chain)(image, chain.run(torch.stack([image, fill])), fill, grid, "relu1", 0)
+
+
+def test_a_chain_in_training_mode_is_refused() -> None:
+    chain = SMALL["like_zfnet"](0)
+    image, fill, grid = picture(chain, 1), picture(chain, 2), squares(37, 41, 9, 8)
+    clean, occluder = chain.run(image[None]), Occluder(chain)
+    chain.train()
+    with pytest.raises(ValueError, match="in training mode"):
+        occlude_full(chain, image, fill, grid, "relu1", 0)
+    with pytest.raises(ValueError, match="in training mode"):
+        occluder(image, clean, fill, grid, "relu1", 0)
+
+
+def test_a_callers_autocast_rounds_nothing() -> None:
+    chain = SMALL["like_zfnet"](0)
+    image, fill, grid = picture(chain, 1), picture(chain, 2), squares(37, 41, 9, 8)
+    expected = both(chain, image, fill, grid, "relu3", 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = both(chain, image, fill, grid, "relu3", 0)
+    for ours, wanted in zip(found, expected, strict=True):
+        assert_equal(ours, wanted, 0)
+
+
 @KINDS
 def test_full_equals_a_naive_loop(kind: str) -> None:
     chain = SMALL[kind](0)

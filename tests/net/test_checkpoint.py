@@ -238,8 +238,10 @@ def test_what_no_line_can_hold_is_no_name(stored: Path, name: str) -> None:
     content = json.loads(stored.with_suffix(".json").read_text())
     content["classes"][0]["label"] = name
     stored.with_suffix(".json").write_text(json.dumps(content))
-    with pytest.raises(BadCheckpoint, match="one line of text"):
+    with pytest.raises(BadCheckpoint, match="a class is called by one line of text"):
         load(stored)
+    with pytest.raises(ValueError, match="the licence is one line of text that is not blank"):
+        replace(RECORD, licence=name)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_shipped_labels() -> None:
         ({"1": "crane", "0": "tench"}, 'numbers that are not "0" to "1" in this order'),
         ({"00": "tench", "01": "crane"}, 'numbers that are not "0" to "1" in this order'),
         ([["n01", "tench"], ["n01", "crane"]], "n01 twice"),
-        (["tench", " "], "must be JSON"),
+        (["tench", " "], "one line of text that is not blank, not ' '"),
         (["tench", 5], "must be JSON"),
         (
             ["tench", "cra\nne"],

@@ -44,18 +44,45 @@ def test_a_device_that_rounds_is_found_out(
     assert unsaid not in record.getMessage()
 
 
-def test_the_environment_does_not_bring_tf32_back() -> None:
-    """Torch reads it once, when it is imported."""
-    program = (
-        "import torch; from zfnet_explainer.net.device import compute_in_float32; "
-        "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32); compute_in_float32(); "
-        "print(torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)"
-    )
+# Prints what products and convolutions are rounded to and whether cuDNN may choose freely, before and after, first as
+# the environment has it, which torch reads when it is imported, then by each of torch's own settings.
+ASKED_FOR_TF32 = """
+import torch
+from torch.backends import cuda, cudnn, mkldnn
+from zfnet_explainer.net.device import compute_in_float32
+
+def show():
+    kinds = cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv
+    print(*(kind.fp32_precision for kind in kinds), cudnn.deterministic)
+
+def none(*settings):
+    for setting in settings:
+        setting.fp32_precision = "none"
+
+show()
+compute_in_float32()
+show()
+for setting in (torch.backends, cudnn):
+    none(cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv)
+    cudnn.deterministic = False
+    setting.fp32_precision = "tf32"
+    show()
+    compute_in_float32()
+    show()
+    setting.fp32_precision = "none"
+"""
+
+
+def test_nothing_that_asked_for_tf32_before_brings_it_back() -> None:
     found = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
+        [sys.executable, "-c", ASKED_FOR_TF32], env=os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert found.stdout.splitlines() == ["True True", "False False"]
+    lines = found.stdout.splitlines()
+    asked, done = lines[::2], lines[1::2]
+    assert len(asked) == 3
+    assert all(line.startswith("tf32 tf32 tf32") and line.endswith("False") for line in asked)
+    assert done == ["ieee ieee ieee ieee ieee True"] * 3
 
 
 def test_a_card_is_made_the_threads_own_and_a_processor_is_not() -> None:

@@ -56,6 +56,14 @@ def test_it_follows_the_precision_of_what_it_is_given(dtype: torch.dtype) -> Non
     torch.testing.assert_close(found.float(), CrossMapNorm(4)(x), rtol=1e-2, atol=0)
 
 
+def test_half_precision_holds_what_its_squares_would_not() -> None:
+    """Those of values from 256 on are beyond its range."""
+    x = torch.tensor([300.0, -2000.0, 6e4, 0.0]).view(1, 4, 1, 1)
+    found, expected = CrossMapNorm(4)(x.half()), CrossMapNorm(4)(x)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.float(), expected, rtol=2**-10, atol=0)
+
+
 def test_other_beta_is_refused() -> None:
     with pytest.raises(ValueError, match=r"beta 0\.75, got 0\.5"):
         CrossMapNorm(4, beta=0.5)

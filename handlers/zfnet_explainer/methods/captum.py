@@ -21,8 +21,9 @@ CONVENTIONS = {
     "the normalisation passes the signal through unchanged on the way down, as the projections do",
     "occlusion": "captum.attr.Occlusion on the probabilities of the target and of the contrast, or else of the most "
     "probable other class: the mean probability under the squares that cover a pixel, compared where the border rules "
-    "agree (Captum cuts its last square, ours moves it inside): all pixels that no differing square covers; a reduced "
-    "precision is compared with float32",
+    "agree (Captum cuts its last square, ours moves it inside): all pixels that no differing square covers; the "
+    "largest value is that of these means and of the probability with nothing covered; a reduced precision is compared "
+    "with float32",
 }
 # Told of what cannot be compared: JSON has neither an infinity nor a NaN.
 NO_NUMBER = torch.finfo(torch.float32).max
@@ -68,9 +69,9 @@ def check_occlusion(
 
     Captum gives each pixel the mean fall of the probability over the squares that cover it; the
     grid is spread over the pixels in the same way and compared on all pixels that only squares of
-    both border rules cover. Returns the largest difference over the largest mean probability there by
-    Captum: over the largest fall, a picture whose squares change next to nothing would show rounding.
-    It is the largest number there is where a value is none.
+    both border rules cover. Returns the largest difference over the largest probability, mean ones there by
+    Captum and the `unoccluded` one alike: Captum takes each fall from the latter in float32, which leaves nothing of a
+    probability that is a millionth of it. It is the largest number there is where a value is none.
     """
 
     def of_classes(x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ def check_occlusion(
     differences = []
     for theirs, probability, before in zip(maps, covered, unoccluded, strict=True):
         ours = spread(squares, before - probability, image.shape[1], image.shape[2])
-        differences.append(_difference(before - ours[:rows, :cols], before - theirs[:rows, :cols]))
+        differences.append(_difference(before - ours[:rows, :cols], before - theirs[:rows, :cols], before))
     return differences
 
 
@@ -100,8 +101,9 @@ def _agreeing(starts: tuple[int, ...], stride: int, size: int) -> int:
     return size if starts[-1] % stride == 0 else starts[-1]
 
 
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    largest = float(theirs.abs().max())
+def _difference(ours: Tensor, theirs: Tensor, known: float = 0.0) -> float:
+    """The largest difference over the largest value of theirs, or over `known` where that is larger."""
+    largest = max(float(theirs.abs().max()), known)
     apart = float((ours.to(theirs) - theirs).abs().max())
     if not math.isfinite(apart):  # max() above would pass over a NaN
         return NO_NUMBER

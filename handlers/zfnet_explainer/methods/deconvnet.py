@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..net.chain import Activations, Chain
+from ..net.device import without_autocast
 from ..net.geometry import Box
 from ..net.layers import UnsupportedLayer
 from ..net.norm import CrossMapNorm
@@ -27,8 +28,8 @@ CONVENTIONS = {
     "normalisation": "passed through unchanged on the way down",
     "border": "the receptive field is cut to the picture",
     "others": "the same map's largest activations over the pictures that the atlas was built from, one a picture",
-    "units": "activation units per standardised pixel value, signed; pictures show them divided by the 99.5th "
-    "percentile of their size",
+    "units": "activation units squared per standardised pixel value, signed, as the start is the activation: divide by "
+    "`activation` for the value per activation; pictures show them divided by the 99.5th percentile of their size",
 }
 
 
@@ -87,13 +88,13 @@ def _held(chain: Chain, activations: Activations, layer: str) -> int:
     for name in (name for name in chain.below(layer) if name in chain.axes):
         below, (vertical, horizontal) = chain.layer(name), chain.axes[name]
         maps = below.in_channels if isinstance(below, nn.Conv2d) else maps
-        height, width = vertical.span(height), horizontal.span(width)
-        widest = max(widest, maps * height * width)
-        height, width = min(height, vertical.size_in), min(width, horizontal.size_in)
+        widest = max(widest, maps * vertical.span(height) * horizontal.span(width))
+        height, width = vertical.reach(height), horizontal.reach(width)
     own_switches = sum(recorded[0].nbytes for recorded in activations.switches.values() if len(recorded) > 1)
     return COPIES * widest * activations.outputs[layer].element_size() + own_switches
 
 
+@without_autocast()
 def _together(chain: Chain, activations: Activations, layer: str, wanted: Sequence[tuple[int, int]]) -> list[Feature]:
     """`project_each` at once."""
     pictures, features = (list(column) for column in zip(*wanted, strict=True))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..net.chain import Chain
+from ..net.device import without_autocast
 from .squares import Squares, inside
 
 CONVENTIONS = {
@@ -28,17 +29,37 @@ class OcclusionMaps:
     feature_activity: Tensor
 
 
+def check_asked(chain: Chain, image: Tensor, fill: Tensor, squares: Squares, layer: str, feature: int) -> None:
+    """Raise ValueError for what a chain cannot be asked.
+
+    That is anything in training mode, a map that is not there, and pictures and squares for another size.
+    """
+    chain.check_evaluates()
+    chain.check_maps(layer, [feature])
+    for what, picture in (("image", image), ("fill", fill)):
+        if [*picture.shape] != [*chain.input_size]:
+            raise ValueError(f"the {what} is {[*chain.input_size]} for this chain, not {[*picture.shape]}")
+    _, height, width = chain.input_size
+    begins = min(squares.tops), min(squares.lefts)
+    ends = max(squares.tops) + squares.window, max(squares.lefts) + squares.window
+    if min(begins) < 0 or ends[0] > height or ends[1] > width:
+        raise ValueError(
+            f"squares from {begins} to {ends} are not within this chain's pictures of {(height, width)} pixels"
+        )
+
+
 @torch.inference_mode()
+@without_autocast()
 def occlude_full(
     chain: Chain, image: Tensor, fill: Tensor, squares: Squares, layer: str, feature: int, batch: int = 32
 ) -> OcclusionMaps:
     """Paint each square and run the whole net on it, `batch` pictures at a time.
 
     `image` and `fill` are standardised pictures [channels, height, width]: a square shows `fill`
-    where it stands. `layer` names the rectified convolution whose map `feature` is summed. Raises ValueError for one
-    that is not there.
+    where it stands. `layer` names the rectified convolution whose map `feature` is summed. Raises ValueError as
+    `check_asked` does.
     """
-    chain.check_maps(layer, [feature])
+    check_asked(chain, image, fill, squares, layer, feature)
     logits, activity = [], []
     for corners in torch.split(squares.corners, batch):
         tops, lefts = corners.to(image.device).unbind(1)

@@ -61,8 +61,7 @@ class Windows:
     def _zeros_below(self, axes: Axes, maps: int) -> "Windows":
         """Zeros in place of all that these windows read of so many maps: no larger than the maps, moved into them."""
         vertical, horizontal = axes
-        height = min(vertical.span(self.values.shape[2]), vertical.size_in)
-        width = min(horizontal.span(self.values.shape[3]), horizontal.size_in)
+        height, width = vertical.reach(self.values.shape[2]), horizontal.reach(self.values.shape[3])
         return Windows(
             self.values.new_zeros(len(self.values), maps, height, width),
             [min(max(top, 0), vertical.size_in - height) for top in _below(self.tops, vertical)],

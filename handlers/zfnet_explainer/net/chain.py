@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .device import check_device, compute_in_float32
+from .device import check_device, compute_in_float32, without_autocast
 from .geometry import Axes, Box
 from .layers import (
     UnsupportedLayer,
@@ -45,6 +45,9 @@ class Chain(nn.Sequential):
     comes twice is two layers of the same weights. Raises UnsupportedLayer, naming the layer, for anything else, a
     subclass of these and a layer in place included, for a layer that takes another number of channels or values than
     it is given, and for a name that comes twice or that the chain itself has.
+
+    It begins in training mode, as every module; explained is it in eval mode, in which `as_chain`, `load` and `placed`
+    give it.
     """
 
     input_size: tuple[int, int, int]
@@ -101,9 +104,14 @@ class Chain(nn.Sequential):
             if not 0 <= feature < count:
                 raise ValueError(f"layer {layer} has maps 0 to {count - 1}, not {feature}")
 
+    def check_evaluates(self) -> None:
+        """Raise ValueError in training mode."""
+        if self.training:
+            raise ValueError("the chain is in training mode, in which dropout leaves values out at random: .eval() it")
+
     @torch.inference_mode(False)
     def placed(self, device: torch.device) -> Self:
-        """A copy on a CPU or a GPU, channels last; weights that are so already share their memory.
+        """A copy in eval mode on a CPU or a GPU, channels last; weights that are so already share their memory.
 
         float32 is evaluated there as such: torch is told so for the whole process, so that a training in it loses TF32
         and cuDNN's quicker algorithms too until it sets them again. Gradients pass through the copy, whatever mode it
@@ -112,7 +120,7 @@ class Chain(nn.Sequential):
         check_device(device)
         compute_in_float32()
         values = [*self.parameters(), *self.buffers()]
-        return copy.deepcopy(self, {id(value): _placed(value, device) for value in values})
+        return copy.deepcopy(self, {id(value): _placed(value, device) for value in values}).eval()
 
     @property
     def _linear(self) -> list[nn.Linear | ThinLinear]:
@@ -133,11 +141,13 @@ class Chain(nn.Sequential):
         """These layers as a net of torch's own kind in eval mode, each as `rebuild` gives it."""
         return nn.Sequential(OrderedDict((name, rebuild(layer)) for name, layer in self.named_children())).eval()
 
+    @without_autocast()
     def run(self, x: Tensor) -> Activations:
         """Evaluate pictures [batch, channels, height, width] and keep what every layer gave.
 
-        Raises ValueError for pictures of another size than the chain's.
+        Raises ValueError for pictures of another size than the chain's, and in training mode.
         """
+        self.check_evaluates()
         if [*x.shape[1:]] != [*self.input_size]:
             raise ValueError(f"pictures are [batch, {str([*self.input_size])[1:]}, not {[*x.shape]}")
         outputs: dict[str, Tensor] = {}

@@ -59,8 +59,8 @@ def _storable(key: str, value: Tensor, full: bool) -> Tensor:
     dtype = torch.float32 if full or value.ndim < 2 else torch.float16
     stored = value.to(dtype, copy=True, memory_format=torch.contiguous_format)
     if not stored.isfinite().all():
-        wide = "is not finite" if dtype == torch.float32 else "has values that half precision cannot hold: store all"
-        raise BadCheckpoint(f"{key} {wide}" + (" in single precision (--full)" if dtype == torch.float16 else ""))
+        wide = "has values that half precision cannot hold: import it with --full, or train at a lower learning rate"
+        raise BadCheckpoint(f"{key} {wide if dtype == torch.float16 else 'is not finite'}")
     return stored
 
 

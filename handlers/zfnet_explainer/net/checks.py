@@ -5,8 +5,9 @@ import re
 import unicodedata
 from pathlib import Path
 
+from ..messages import QUOTE, UNSHOWN
+
 SERVABLE = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")  # what TorchServe takes as a model's name
-UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of one, and what ends a line
 CHANNELS = 3
 
 
@@ -19,14 +20,24 @@ def check_name(name: object) -> None:
 
 
 def check_weights_path(path: Path) -> None:
-    """Raise ValueError for a name that no file of weights has."""
+    """Raise ValueError for a name that no file of weights has, or that they could not be read by."""
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: weights are written to a .safetensors file")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{path}: safetensors reads weights by names in UTF-8 alone: give another") from error
 
 
 def is_line(text: str) -> bool:
     """Whether it is one line of text, and not blank."""
-    return bool(text.strip()) and not any(unicodedata.category(character) in UNWRITABLE for character in text)
+    return bool(text.strip()) and not any(unicodedata.category(character) in UNSHOWN for character in text)
+
+
+def check_licence(licence: object) -> None:
+    """Raise ValueError for terms that are no line of text."""
+    if not isinstance(licence, str) or not is_line(licence):
+        raise ValueError(f"the licence is one line of text that is not blank, not {QUOTE.repr(licence)}")
 
 
 def is_number(value: object) -> bool:

@@ -1,27 +1,17 @@
 """The file that names a net's classes, in any of its usual forms."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..atomic import read_json
 from .record import ClassName
 
 FORMS = (
     '{"SYNSET": "name", ...} sorted by synset, ["name", ...], {"0": "name", ...} or {"0": ["SYNSET", "name"], ...}, '
     "each a text that is not blank"
 )
-
-
-def read_json(path: Path, expected: str) -> Any:
-    """What the file says. Raises ValueError for one that cannot be read, or is no JSON, which is not as `expected`."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{expected}: {error}") from error
 
 
 def read_class_names(path: Path, count: int) -> tuple[ClassName, ...]:
@@ -31,7 +21,7 @@ def read_class_names(path: Path, count: int) -> tuple[ClassName, ...]:
     """
     expected = f"{path} must be JSON: {FORMS}"
     pairs = _paired(_in_order(read_json(path, expected), path))
-    if not pairs or not all(_is_text(text) for pair in pairs for text in pair):
+    if not pairs or not all(isinstance(text, str) for pair in pairs for text in pair):
         raise ValueError(expected)
     try:
         names = tuple(ClassName(*pair) for pair in pairs)
@@ -72,7 +62,3 @@ def _pair(index: int, entry: Any, often: Counter[str]) -> tuple[Any, Any]:
     if isinstance(entry, list | tuple) and len(entry) == 2:
         return entry[0], entry[1]
     return f"{entry} ({index})" if isinstance(entry, str) and often[entry] > 1 else entry, entry
-
-
-def _is_text(text: Any) -> bool:
-    return isinstance(text, str) and bool(text.strip())

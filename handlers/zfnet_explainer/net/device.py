@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,12 +28,18 @@ def check_device(device: torch.device) -> None:
 def compute_in_float32() -> None:
     """Let no product of float32 be rounded to fewer bits, as TF32 does, nor depend on an order that changes.
 
-    It holds for the whole process and from then on, whatever TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says.
+    It holds for the whole process and from then on, whatever TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says and
+    `torch.backends.fp32_precision` said.
     """
+    cudnn: Any = torch.backends.cudnn  # their types lack what torch adds to them when it is imported
+    mkldnn: Any = torch.backends.mkldnn
     # Torch has these once for all threads: were they given back, one thread's end would round another's products.
     torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
+    cudnn.allow_tf32 = False
+    # These two leave convolutions as `torch.backends.fp32_precision`, or that of cuDNN or oneDNN, has been set.
+    for operation in (cudnn.conv, cudnn.rnn, mkldnn.conv, mkldnn.matmul):
+        operation.fp32_precision = "ieee"
+    cudnn.deterministic = True
 
 
 def keeps_float32(device: torch.device) -> bool:
@@ -50,7 +57,8 @@ def keeps_float32(device: torch.device) -> bool:
     rounded = [f"{name} (relative error {error:.1e})" for name, error in errors.items() if not error < LIMIT]
     if rounded:
         log.error(
-            "%s does not compute in float32: %s. Is NVIDIA_TF32_OVERRIDE or another override set?",
+            "%s does not compute in float32: %s. Is NVIDIA_TF32_OVERRIDE set, or one of torch.backends' "
+            "`fp32_precision` since the net was loaded?",
             device,
             ", ".join(rounded),
         )
@@ -65,6 +73,13 @@ def device_of(module: nn.Module) -> torch.device:
 def current(device: torch.device) -> AbstractContextManager[object]:
     """Makes a GPU the calling thread's own while the context lasts; nothing for a CPU."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """Compute in the precision of the tensors, whatever autocast a caller is in; also a decorator."""
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 def synchronise(device: torch.device) -> None:

@@ -37,6 +37,10 @@ class Axis:
         """How many values so many neighbouring outputs read, padding counted."""
         return (outputs - 1) * self.stride + self.kernel
 
+    def reach(self, outputs: int) -> int:
+        """How many values of the map so many neighbouring outputs read at most."""
+        return min(self.span(outputs), self.size_in)
+
     def touched(self, values: Interval) -> Interval:
         """The outputs [first, last) whose windows meet the input values [first, last)."""
         first, last = values

@@ -27,9 +27,11 @@ class CrossMapNorm(nn.Module):
         self.register_buffer("band", _band(maps, size, alpha / size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = functional.conv2d(x * x, self.band.to(x)).add_(self.k)
+        # Squares from 256 on are beyond float16, though values and quotients are not; bfloat16 has float32's range.
+        wide = x.float() if x.dtype == torch.float16 else x
+        scale = functional.conv2d(wide * wide, self.band.to(wide)).add_(self.k)
         root = scale.rsqrt()
-        return x * (root * root.sqrt())
+        return (wide * (root * root.sqrt())).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.maps}, size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

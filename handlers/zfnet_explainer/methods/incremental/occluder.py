@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ...net.chain import Activations, Chain
-from ..occlusion import OcclusionMaps, as_maps, occlude_full
+from ...net.device import without_autocast
+from ..occlusion import OcclusionMaps, as_maps, check_asked, occlude_full
 from ..squares import Squares
 from .plan import Group, Way, plan
 from .rows import CleanMaps
@@ -63,16 +64,19 @@ class Occluder:
         return Way.ONE_GROUP if len(groups) == 1 else Way.GROUPS
 
     @torch.inference_mode()
+    @without_autocast()
     def __call__(
         self, image: Tensor, clean: Activations, fill: Tensor, squares: Squares, layer: str, feature: int
     ) -> OcclusionMaps:
         """Evaluate every square as `occlude_full` does, equal to it within rounding.
 
         `clean` are the activations of `image` (batch 1), in the precision of the chain. However many
-        squares there are, a layer holds about `memory` bytes at a time. Raises ValueError for a layer or a map that is
-        not there.
+        squares there are, a layer holds about `memory` bytes at a time. Raises ValueError for activations of several
+        pictures, and as `check_asked` does.
         """
-        self.chain.check_maps(layer, [feature])
+        check_asked(self.chain, image, fill, squares, layer, feature)
+        if (pictures := len(clean.outputs[layer])) != 1:
+            raise ValueError(f"activations of one picture are occluded, these are of {pictures}")
         if self.way_for(squares) is Way.FULL:
             held = 2 * max(image.nbytes, *(clean.outputs[name].nbytes for name in self.chain.axes))
             return occlude_full(self.chain, image, fill, squares, layer, feature, max(1, self.memory // held))
