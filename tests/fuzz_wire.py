@@ -32,6 +32,8 @@ RULES = Rules(
     ("float32", "bfloat16"),
     4096,
     1024,
+    keeps_float32=True,
+    max_others=9,
 )
 
 
@@ -210,11 +212,11 @@ def check_picture(data: bytes) -> str:
 def check_options(options: dict[str, Any], accept: str = "") -> str:
     """Check options for both calls: nothing but a RequestError may come out."""
     try:
-        predict_options(options, RULES)
+        predict_options(options, RULES, "plain")
     except RequestError as error:
         refused(error)
     try:
-        found, _ = explain_options(options, accept, RULES)
+        found, _ = explain_options(options, accept, RULES, "plain")
     except RequestError as error:
         return refused(error)
     grid = found.squares(SIZE)

@@ -1,29 +1,20 @@
-"""deploy/openapi.yaml and the code say the same: options, answers, errors, in both directions."""
+"""deploy/openapi.yaml and the code say the same of requests, answers and errors, in both directions."""
 
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from zfnet_explainer.errors import RequestError
-from zfnet_explainer.net.precision import PRECISIONS
-from zfnet_explainer.net.record import ClassName
-from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.options import METHODS
-from zfnet_explainer.pictures.fill import FILLS
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire import options
-from zfnet_explainer.wire.document import MAX_INSTANCES, V2_FIELDS
-from zfnet_explainer.wire.request import HEADER_PREFIX, Incoming
-from zfnet_explainer.wire.rules import MAX_PROJECTIONS, Rules
+from zfnet_explainer.wire.document import MAX_INSTANCES, V1_FIELDS, V2_FIELDS
+from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.v2 import wanted
 from zfnet_explainer.wire.v2.binary import LENGTH_HEADER
 from zfnet_explainer.wire.v2.pictures import SIZE
@@ -32,26 +23,10 @@ from .document import DOCUMENT, SCHEMAS, SERVED, check, response
 from .samples import encoded, noise
 from .served import SMALL, sent, service
 
-PROJECT = Path(__file__).parents[1]
-OPTIONS: dict[str, dict[str, Any]] = {
-    name: SCHEMAS[reference["$ref"].rpartition("/")[2]]
-    for name, reference in SCHEMAS["ExplainOptions"]["properties"].items()
-}
 PNG = encoded(noise())
 B64 = base64.b64encode(PNG).decode()
 TENSORS = [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64]}]
 PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
-
-
-def rules(classes: int, maps: tuple[int, ...], size: int) -> Rules:
-    """A net of this size on a device that computes in every precision, without a bound on squares."""
-    names = (ClassName(*("n02088364", "beagle") if i == 3 else (f"n{i}", f"class {i}")) for i in range(classes))
-    return Rules(tuple(names), maps, size, tuple(PRECISIONS), size**2, size**2)
-
-
-RULES = rules(20, (96, 256, 384, 384, 256), 224)
-VGG16 = rules(1000, (64, 64, 128, 128, *(256,) * 3, *(512,) * 6), 224)
-TINY = rules(4, (3,), 24)
 
 
 @pytest.fixture(scope="module")
@@ -80,143 +55,6 @@ def test_is_openapi() -> None:
     validate(DOCUMENT)
 
 
-# Options
-
-
-def test_every_option_is_documented_in_every_place() -> None:
-    names = set(options.EXPLAIN_OPTIONS)
-    assert set(OPTIONS) == names
-    assert set(SCHEMAS["ExplainForm"]["properties"]) == names | {"data"}
-    assert set(SCHEMAS["PredictOptions"]["properties"]) == set(options.PREDICT_OPTIONS)
-    assert set(SCHEMAS["PredictForm"]["properties"]) == {*options.PREDICT_OPTIONS, "data"}
-    for path, operations in SERVED.items():
-        for method in operations.keys() & {"post", "put"}:
-            known = set(options.EXPLAIN_OPTIONS if "expla" in path else options.PREDICT_OPTIONS)
-            placeless = set(options.WITHOUT_PLACE) if path.startswith("/v2") else set()
-            assert set(headers(operations[method])) == known - placeless, (path, method)
-
-
-def headers(operation: dict[str, Any]) -> Iterator[str]:
-    """Option names of an operation's header parameters, whose schema is that of the option."""
-    for reference in operation["parameters"]:
-        key = reference["$ref"].rpartition("/")[2]
-        parameter = DOCUMENT["components"]["parameters"][key]
-        if parameter["name"] == LENGTH_HEADER:
-            continue
-        assert parameter["schema"] == {"$ref": f"#/components/schemas/{key}"}
-        yield parameter["name"].lower().removeprefix(HEADER_PREFIX).replace("-", "_")
-
-
-def accepted(net: Rules = RULES, **given: Any) -> bool:
-    try:
-        options.explain_options(given, "", net)
-    except RequestError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("name", ["features", "others"])
-def test_integers_have_the_documented_range(name: str) -> None:
-    low, high = OPTIONS[name]["minimum"], OPTIONS[name]["maximum"]
-    in_a_form: Any = str(high)
-    assert accepted(**{name: low})
-    assert accepted(**{name: high})
-    assert accepted(**{name: in_a_form})
-    assert not accepted(**{name: low - 1})
-    assert not accepted(**{name: high + 1})
-
-
-@pytest.mark.parametrize("net", [RULES, VGG16, TINY], ids=["zfnet", "vgg16", "tiny"])
-@pytest.mark.parametrize("name", ["top_k", "target", "contrast", "layer", "feature", "window", "stride"])
-def test_what_the_net_bounds_is_documented_up_to_there(name: str, net: Rules) -> None:
-    high = {
-        "top_k": len(net.classes),
-        "layer": len(net.maps),
-        "feature": net.maps[-1] - 1,
-        "window": net.size,
-        "stride": net.size,
-    }.get(name, len(net.classes) - 1)
-    more = {"window": net.size} if name == "stride" else {}
-    low = OPTIONS[name].get("anyOf", [OPTIONS[name]])[0]["minimum"]
-    for value in (low, high, str(high)):
-        if not (isinstance(value, str) and OPTIONS[name].get("type") == "integer"):
-            check(OPTIONS[name], value)
-        assert accepted(net, **{name: value}, **more), value
-    assert not accepted(net, **{name: low - 1}, **more)
-    assert not accepted(net, **{name: high + 1}, **more)
-
-
-def test_as_many_layers_and_maps_as_projections_may_be_listed() -> None:
-    for name, schema in ((name, OPTIONS[name]["anyOf"]) for name in ("layer", "feature")):
-        assert schema[2]["maxItems"] == MAX_PROJECTIONS, name
-        check(OPTIONS[name], ",".join(["10"] * MAX_PROJECTIONS))
-        with pytest.raises(ValidationError):
-            check(OPTIONS[name], ",".join(["10"] * (MAX_PROJECTIONS + 1)))
-    assert SCHEMAS["Deconv"]["properties"]["layers"]["maxItems"] == MAX_PROJECTIONS
-    every = [layer + 1 for layer in range(len(VGG16.maps))]
-    check(OPTIONS["layer"], every)
-    assert accepted(VGG16, layer=every, features=4)
-    assert accepted(VGG16, layer=",".join(map(str, every)), features=4)
-
-
-def test_enumerations_are_complete() -> None:
-    assert set(OPTIONS["format"]["enum"]) == set(options.FORMATS)
-    assert set(OPTIONS["precision"]["enum"]) == set(PRECISIONS)
-    assert set(OPTIONS["fill"]["anyOf"][0]["enum"]) == set(FILLS)
-    assert {part for value in OPTIONS["methods"]["enum"] for part in value.split(",")} == set(METHODS)
-    for name, schema in OPTIONS.items():
-        assert all(accepted(**{name: value}) for value in schema.get("enum", ())), name
-
-
-@pytest.mark.parametrize("name", list(OPTIONS))
-def test_examples_and_defaults_are_what_they_may_be(name: str) -> None:
-    schema = OPTIONS[name]
-    for value in [*schema.get("examples", ()), *([schema["default"]] if "default" in schema else ())]:
-        check(schema, value)
-        assert accepted(**{name: value}), value
-
-
-def test_defaults_are_those_of_the_code() -> None:
-    documented = {name: schema["default"] for name, schema in OPTIONS.items() if "default" in schema}
-    chosen, shown = options.explain_options({}, "", RULES)
-    assert documented == {
-        "top_k": chosen.top_k,
-        "methods": ",".join(sorted(chosen.methods)),
-        "features": chosen.features,
-        "images": shown.images,
-        "window": chosen.window,
-        "stride": chosen.stride,
-        "fill": chosen.fill,
-        "precision": chosen.precision,
-        "crosscheck": "captum" if chosen.crosscheck else "none",
-        "format": shown.format,
-    }
-    by_format = {name: options.explain_options({"format": name}, "", RULES)[0].others for name in options.FORMATS}
-    assert "Default: 0 in json and npz, 9 in png and html" in OPTIONS["others"]["description"]
-    assert by_format == {"json": 0, "npz": 0, "png": 9, "html": 9}
-
-
-def test_defaults_that_depend_on_the_net_are_as_documented() -> None:
-    for net, last in ((RULES, 5), (VGG16, 13), (TINY, 1)):
-        assert options.explain_options({}, "", net)[0].layers == (last,)
-    assert "Default: the last one" in OPTIONS["layer"]["description"]
-    tiny, _ = options.explain_options({}, "", TINY)
-    assert (tiny.top_k, tiny.window, tiny.stride) == (4, 24, 8)
-    assert "the default where there are fewer than 5" in " ".join(OPTIONS["top_k"]["description"].split())
-    assert "the default where it is below 32" in " ".join(OPTIONS["window"]["description"].split())
-
-
-def test_what_it_says_of_the_shipped_net_is_so() -> None:
-    record = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())
-    told = " ".join(DOCUMENT["info"]["description"].split())
-    said = f"{len(record['classes'])} classes, {len(RULES.maps)} layers, {record['preprocessing']['size']} pixels"
-    assert said in told
-    assert "1,000 classes, 13 layers" in told
-    with torch.device("meta"):
-        *first, last = zfnet(20, {}).map_counts
-    assert f"{', '.join(map(str, first))} and {last}" in OPTIONS["feature"]["description"]
-
-
 # Requests
 
 
@@ -235,6 +73,18 @@ def test_the_documents_examples_are_answered(served: Service, path: str, example
     status, answer = ask(served, path, {"body": json.dumps(example).encode()})
     assert status == 200
     assert "error" not in json.dumps(answer)
+
+
+def test_an_id_is_of_no_effect_in_v1_as_documented(served: Service) -> None:
+    for path in (PREDICT, "/v1/models/zfnet:predict"):
+        body = {"id": "mine", "instances": [{"data": B64}]}
+        schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        check(schema, body)
+        status, answer = ask(served, path, {"body": json.dumps(body).encode()})
+        assert status == 200
+        assert "mine" not in json.dumps(answer)
+    for name in ("PredictV1", "ExplainV1", "PredictOneV1", "ExplainOneV1"):
+        assert set(SCHEMAS[name]["properties"]) == V1_FIELDS
 
 
 def test_the_number_of_instances_is_the_codes() -> None:

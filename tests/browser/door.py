@@ -20,6 +20,7 @@ from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.wire.request import Incoming
 
 ROUTE = re.compile(r"/(predictions|explanations)/zfnet(\?.*)?")
+LOGIN = "/login"
 # How a request without the token is refused: by TorchServe, and by the gateway (deploy/gateway/envoy.yaml).
 NO_KEY = 400, {"code": 400, "type": "InvalidKeyException", "message": "Token Authorization failed."}
 NO_TOKEN = (
@@ -56,6 +57,7 @@ class Door(ThreadingHTTPServer):
             threading.Lock()
         )  # TorchServe's worker answers one request at a time, those that nobody awaits too
         self.closing = False
+        self.wants_login = False  # as a proxy may, which sends browsers to a page of its own
         self.asked: list[dict[str, Any]] = []
         self.pictures: set[bytes] = set()
 
@@ -70,10 +72,16 @@ class Visitor(BaseHTTPRequestHandler):
     server: Door
 
     def do_GET(self) -> None:
-        self._answer({"body": b""})
+        if self.path == LOGIN:
+            self._send(200, "text/html", b"<h1>Log in</h1>")
+        else:
+            self._answer({"body": b""})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.wants_login:
+            self._send(302, "text/html", b"", Location=LOGIN)
+            return
         if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
             status, said = self.server.refusal
             self._send(status, "application/json", json.dumps(said).encode())
@@ -98,8 +106,11 @@ class Visitor(BaseHTTPRequestHandler):
             [answer] = self.server.service.answer([incoming], ["from-a-browser"])
         self._send(answer.status, answer.content_type, answer.body)
 
-    def _send(self, status: int, content_type: str, body: bytes) -> None:
+    def _send(self, status: int, content_type: str, body: bytes, **headers: str) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("X-Request-Id", "from-a-browser")
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Access-Control-Allow-Origin", "*")  # TorchServe's cors_allowed_origin

@@ -164,7 +164,7 @@ def test_errors_are_told_in_the_servers_words(page: Page) -> None:
     expect(page.locator(".prediction")).to_have_count(0)
 
 
-def test_what_is_no_answer_of_the_server_is_not_blamed_on_the_page(page: Page) -> None:
+def test_what_is_no_answer_of_the_server_is_not_blamed_on_the_page(page: Page, door: Door) -> None:
     """The page that a proxy asks for a login with, and an answer of which only the beginning came."""
     login = "The server's answer is no {}: is something between it and this page that wants a login?"
     alert, calls = page.get_by_role("alert"), "**/{predictions,explanations}/zfnet"
@@ -177,8 +177,15 @@ def test_what_is_no_answer_of_the_server_is_not_blamed_on_the_page(page: Page) -
         expect(alert).to_be_hidden()
         page.locator("#take").wait_for()
     page.route(calls, lambda route: route.fulfill(content_type="text/html", body="<h1>Log in</h1>"))
-    page.click("#downloads [value=npz]")
-    expect(page.locator("#download-status")).to_have_text(login.format("npz"))
+    for file_format in ("npz", "html"):
+        page.click(f"#downloads [value={file_format}]")
+        expect(page.locator("#download-status")).to_have_text(login.format(file_format))
+    page.unroute(calls)
+    door.wants_login = True
+    page.click("#downloads [value=json]")
+    expect(page.locator("#download-status")).to_have_text(login.format("json"))
+    page.click("#downloads [value=html]")
+    expect(page.locator("#download-status")).to_have_text(login.format("html"))
     page.evaluate(
         """() => {
             const broken = (stream) => {
@@ -214,7 +221,7 @@ def test_all_layers_of_a_deep_net_are_asked_for_with_as_many_maps_as_the_server_
     set_options(tab)
     tab.click("#all-layers")
     asked = {"layer": ",".join(map(str, range(1, 14))), "features": tab.input_value("[name=features]")}
-    options, _ = explain_options(asked, "", deep)
+    options, _ = explain_options(asked, "", deep, "plain")
     assert (len(options.layers), options.features) == (13, 4)
 
 

@@ -17,6 +17,7 @@ from ..samples import tiff
 from .cases import Case, body
 from .odd_pictures import PICTURE, png_chunk, rle_bmp, saved
 
+SOI = b"\xff\xd8"
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST = 20 * 2**20
 SOUND = {
@@ -116,6 +117,8 @@ def _bombs() -> Iterator[Case]:
     again = {256: [400], 257: [400], 273: [8] * 1000, 278: [399]}
     told = "the picture has strips or tiles of 80,000,000 pixels together"
     yield body("TIFF whose strips are told 500 times", tiff(8, 1, bytes(160_000), again), 413, "too_large", says=told)
+    told = "the picture has strips or tiles of 96,000,000 pixels together"
+    yield body("TIFF of a JPEG that is higher by far", _tiff_of_a_high_jpeg, 413, "too_large", says=told)
     overlap = tiff(8, 1, zlib.compress(bytes(4)), {259: [8], 266: [1], 273: [8] * 4, 278: [1], 279: [100] * 4})
     told = "the TIFF picture's strips or tiles have more bytes than the file"
     yield body("TIFF whose strips are the same bytes", overlap, 422, "undecodable_image", says=told)
@@ -143,7 +146,12 @@ def _bombs() -> Iterator[Case]:
     yield body("TIFF of 100,001 strips", strips, 422, "undecodable_image", says="the TIFF picture has more")
     yield body("PNG without data", _png(9, 9, end), 422, "undecodable_image")
     yield body("PNG of size 0", _png(0, 0, idat, end), 422, "undecodable_image")
-    yield body("JPEG of endless scans", _endless_scans, 422, "undecodable_image")
+    for name, made in {
+        "endless scans": _endless_scans,
+        "endless scans behind an end": lambda: SOI + b"\xff\xd9" + _endless_scans().removeprefix(SOI),
+        "endless scans behind a marker without a length": lambda: _endless_scans(b"\xff\5\xff\xff"),
+    }.items():
+        yield body(f"JPEG of {name}", made, 422, "undecodable_image", says="the JPEG picture has too many scans")
     for name, start in {"PNG": PNG, "JPEG": b"\xff\xd8\xff", "text": b"text", "TIFF": b"II*\0"}.items():
         yield body(f"21 MiB that begin as {name}", partial(_filled, start, 21 * 2**20), 413, "too_large")
     told = "the picture has 20,971,521 bytes; at most 20,971,520 (20 MiB) are read: send a smaller one"
@@ -165,10 +173,20 @@ def _tiff_of_64_megapixels() -> bytes:
     return saved(Image.new("1", (8000, 8000)), "TIFF", compression="group4")
 
 
-def _endless_scans() -> bytes:
+def _tiff_of_a_high_jpeg() -> bytes:
+    """A row, of which libtiff decodes all that the JPEG has below it."""
+    high = bytearray(saved(Image.new("L", (6000, 8)), "JPEG", progressive=True))
+    at = high.index(b"\xff\xc2") + 5
+    high[at : at + 2] = struct.pack(">H", 16_000)
+    return tiff(8, 1, bytes(high), {256: [6000], 257: [1], 259: [7], 279: [len(high)]})
+
+
+def _endless_scans(within: bytes = b"") -> bytes:
+    """A scan again and again; `within` stands in one whose restarts decoders look for."""
     scans = saved(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
     scan = scans[scans.rindex(b"\xff\xda") : -2]
-    return scans[:-2] + scan * 1300 + b"\xff\xd9"
+    first = b"\xff\xdd\0\4\3\xe8" + scan[:10] + within + b"\xff\xdd\0\4\0\0" if within else b""
+    return scans[:-2] + first + scan * 1300 + b"\xff\xd9"
 
 
 def _damaged() -> Iterator[Case]:

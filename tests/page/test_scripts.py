@@ -27,7 +27,9 @@ from zfnet_explainer.wire.values import ClassIndex
 pytestmark = needs("node")
 
 HERE = Path(__file__).parent
-RULES = Rules((ClassName("n01", "tench"),), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9)
+RULES = Rules(
+    (ClassName("n01", "tench"),), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9, keeps_float32=True, max_others=9
+)
 # Sides, windows and strides: one square, squares that fill the side, a margin left over, odd sides, single pixels.
 GRIDS = ((224, 224, 8), (224, 56, 56), (224, 56, 55), (224, 17, 10), (31, 7, 3), (5, 1, 1), (100, 99, 99))
 
@@ -155,10 +157,10 @@ def test_a_class_is_said_as_the_server_reads_it(found: dict[str, Any]) -> None:
 
 def test_a_file_is_asked_for_with_every_option_that_the_server_takes_for_it(found: dict[str, Any]) -> None:
     for form, fitted in zip(FORMATS, found["fitted"], strict=True):
-        explain_options({**fitted, "format": form}, "", RULES)
+        explain_options({**fitted, "format": form}, "", RULES, "plain")
         for left_out in OPTIONS.keys() - fitted.keys():
             with pytest.raises(UnusableOption):
-                explain_options({**fitted, "format": form, left_out: OPTIONS[left_out]}, "", RULES)
+                explain_options({**fitted, "format": form, left_out: OPTIONS[left_out]}, "", RULES, "plain")
 
 
 def test_colours_of_log_odds_reach_as_far_as_the_servers(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 import torch
@@ -20,6 +20,7 @@ from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.service.threads import Priority
+from zfnet_explainer.wire import encoded as encoded_pictures
 from zfnet_explainer.wire.request import Incoming
 
 from .asking import B64, BROKEN, PNG, explain, one, paths, predict
@@ -67,6 +68,40 @@ def test_v1_with_an_instance_on_which_the_net_fails(served: Service, monkeypatch
     assert ["error" in entry for entry in answer["explanations"]] == [False, True, False]
     assert answer["explanations"][1]["error"]["code"] == "internal_error"
     assert "secret" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_v1_with_nothing_but_instances_on_which_the_net_fails(
+    served: Service, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """It looks like the failure that it is, so that whoever watches the status hears of it."""
+
+    def broken(*_: object) -> NoReturn:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(served.explainer, "explain", broken)
+    monkeypatch.setattr(served.explainer, "scores", broken)
+    body = {"instances": [B64] * count, "parameters": {}}
+    answer = one(served, explain({"body": body}, kserve=True), 500)
+    assert [entry["error"]["code"] for entry in answer["explanations"]] == ["internal_error"] * count
+    assert one(served, predict({"body": body}, kserve=True), 500)["error"]["code"] == "internal_error"
+    with_broken = {"instances": [BROKEN, B64], "parameters": {}}
+    assert "explanations" in one(served, explain({"body": with_broken}, kserve=True), 422)
+
+
+@pytest.mark.parametrize("protocol", ["plain", "v1", "v2"])
+def test_a_failure_while_a_request_is_read_is_told_as_its_protocol_says(
+    served: Service, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(encoded_pictures, "decode", broken)
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64["data"]["b64"]]}
+    document = {"plain": PNG, "v1": {"instances": [B64]}, "v2": {"inputs": [tensor]}}[protocol]
+    answer = one(served, predict({"body": document}, kserve=protocol != "plain"), 500)
+    assert "secret" not in json.dumps(answer)
+    assert isinstance(answer["error"], str) is (protocol == "v2")
 
 
 LONE_SURROGATE = json.dumps({"instances": [B64], "parameters": {"\ud800": 1}}).encode()

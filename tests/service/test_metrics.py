@@ -16,6 +16,7 @@ import yaml
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 
 from zfnet_explainer.explanation import Prediction
+from zfnet_explainer.methods import captum
 from zfnet_explainer.service.metrics import (
     METRICS,
     PREDICTIONS,
@@ -113,6 +114,17 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in spent)}
 
 
+def test_the_log_names_the_request_on_which_captum_does_not_agree(
+    observed: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    apart = captum.check_deconv
+    monkeypatch.setattr(captum, "check_deconv", lambda *given: apart(*given) + 1)
+    request = sent({"data": PNG, **SMALL, "crosscheck": "captum"}, explain=True)
+    observed.answer([sent({"body": PNG}, explain=False), request], ["a", "b"])
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warned == ["request b: Captum's deconv is another"]
+
+
 def test_values_are_what_was_observed(observed: Service) -> None:
     """And a disagreement counts where there is one."""
     one = Observation("explain", status=200, predicted=[Prediction(1, 0, 0.75)], drops=[0.25, -0.5])
@@ -193,7 +205,7 @@ def test_torchserves_own_metrics_are_declared_as_it_ships_them() -> None:
 
 
 def test_the_server_reads_the_declarations() -> None:
-    assert f"metrics_config={METRICS_CONFIG}\n" in properties(ServerOptions(), Path("/s"))
+    assert f"metrics_config={METRICS_CONFIG}\n" in properties(ServerOptions(), Path("/s"), 9000)
     config = (PROJECT / "deploy" / "config.properties").read_text()
     assert (PROJECT / re.findall(r"^metrics_config=(.+)$", config, re.MULTILINE)[0]).samefile(METRICS_CONFIG)
 

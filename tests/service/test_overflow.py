@@ -21,11 +21,11 @@ OPTIONS = {"precision": "float16", "window": "18", "stride": "18", "layer": "3"}
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
-    """On a processor that has float16, with activations of thousands."""
+    """On a processor that has float16, with activations beyond it."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_fp16": True})
     chain = like_zfnet(size=(3, SIDE, SIDE))
     for name in ("conv1.weight", "conv1.bias"):
-        chain.get_parameter(name).mul_(1000)
+        chain.get_parameter(name).mul_(1e5)
     return Service(Explainer(Checkpoint(chain, record(5, SIDE)), torch.device("cpu")), "a", "1", Limits())
 
 
@@ -41,4 +41,4 @@ def test_an_instance_is_told_in_its_place(service: Service) -> None:
     body = {"instances": [{"data": {"b64": picture}}], "parameters": OPTIONS}
     [answer] = service.answer([sent({"body": body}, explain=True, kserve=True)], ["one"])
     [found] = json.loads(answer.body)["explanations"]
-    assert (answer.status, found["error"]["code"], found["error"]["option"]) == (200, "invalid_option", "precision")
+    assert (answer.status, found["error"]["code"], found["error"]["option"]) == (400, "invalid_option", "precision")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.served import SMALL, sent, service
 from zfnet_explainer.pictures.decode import decode
-from zfnet_explainer.pictures.drawing.figure import panel
+from zfnet_explainer.pictures.drawing.figure import figure_png
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
@@ -135,7 +135,7 @@ def test_npz(served: Service, whole: Any) -> None:
 
 
 def test_the_npz_of_a_map_that_is_not_exact_says_how_far_it_may_be_off(served: Service) -> None:
-    options, _ = explain_options(SMALL, "", served.rules)
+    options, _ = explain_options(SMALL, "", served.rules, "plain")
     picture = decode(PNG, 224)
     found = served.explainer.explain(picture.pixels, options)
     assert found.occlusion is not None
@@ -145,14 +145,14 @@ def test_the_npz_of_a_map_that_is_not_exact_says_how_far_it_may_be_off(served: S
 
 
 def test_a_crosscheck_is_in_the_npz_and_in_the_figure(served: Service) -> None:
-    options, _ = explain_options({**SMALL, "features": "1", "crosscheck": "captum"}, "", served.rules)
+    options, _ = explain_options({**SMALL, "features": "1", "crosscheck": "captum"}, "", served.rules, "plain")
     picture = decode(PNG, 224)
     found = served.explainer.explain(picture.pixels, options)
     checked = {name: value for name, value in arrays(picture, found).items() if name.startswith("crosscheck.")}
     assert sorted(checked) == [f"crosscheck.{method}.max_relative_difference" for method in ("deconv", "occlusion")]
     assert all(value.dtype == np.float32 and 0 <= value < 1e-4 for value in checked.values())
     record = served.explainer.record
-    assert panel(found, record) != panel(replace(found, crosscheck=None), record)
+    assert figure_png(found, record) != figure_png(replace(found, crosscheck=None), record)
 
 
 def test_png_by_the_accept_header(served: Service) -> None:

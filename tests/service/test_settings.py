@@ -40,6 +40,23 @@ def test_every_setting_is_obeyed() -> None:
     assert WorkerSettings.parse({"explainer": None}) == parsed()
 
 
+@pytest.mark.parametrize("origin", ["", "*", "null", "http://localhost:3000", "https://xn--bcher-kva.example"])
+def test_an_origin_is_one_that_browsers_send(origin: str) -> None:
+    assert parsed(allowed_origin=origin).allowed_origin == origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://a.example/", "HTTPS://a.example", "https://A.example", "a.example", "https://a.example:443",
+     "https://a.example, https://b.example", ["https://a.example"], 1, True],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin: object) -> None:
+    with pytest.raises(
+        BadSettings, match=r"^explainer\.allowed_origin in model-config\.yaml is a web origin as browsers"
+    ):
+        parsed(allowed_origin=origin)
+
+
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1)])
 def test_workers_share_the_cores(workers: int, threads: int) -> None:
     assert parsed(workers).threads == threads
@@ -69,7 +86,6 @@ def test_numbers_that_may_be_auto(name: str, value: object) -> None:
             "explainer.max_square in model-config.yaml is unknown: there are max_squares,",
         ),
         ({"explainer": {"device": "tpu"}}, "explainer.device in model-config.yaml is auto, cpu or cuda, not 'tpu'"),
-        ({"explainer": {"allowed_origin": 1}}, "explainer.allowed_origin in model-config.yaml is a web origin such as"),
         ({"explainer": ["cpu"]}, "explainer in model-config.yaml is a section of settings, not ['cpu']"),
         ({"minWorkers": 0}, "minWorkers in model-config.yaml is a whole number from 1 on, not 0"),
         ({"minWorkers": "2"}, "minWorkers in model-config.yaml is a whole number from 1 on, not '2'"),

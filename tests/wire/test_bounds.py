@@ -66,6 +66,21 @@ def was_computed(answer: Any) -> bool:
     return codes == {"internal_error"}
 
 
+def test_what_would_make_grids_smaller_is_named_by_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """V1 has no npz, and the other route but one picture."""
+    limited = refusing(Limits(max_response_bytes=10_000), monkeypatch)
+    grids = {"methods": "occlusion", "top_k": 3}
+    said = v1(limited, 2, grids)["error"]["message"]
+    assert said.startswith(
+        "2 pictures x 625 squares x 3 classes are an answer over this server's 10,000 bytes: ask for "
+    )
+    assert said.endswith("ask for fewer pictures, a smaller `top_k` or a larger `stride`")
+    [answer] = limited.answer([sent({"data": encoded(noise(16, 16)), "top_k": "3"}, explain=True)], ["id"])
+    assert json.loads(answer.body)["error"]["message"].endswith(
+        "ask for a smaller `top_k`, a larger `stride`, or for npz"
+    )
+
+
 # 25 squares a picture: windows of 56 in 224 at every 42nd pixel; 81 at every 21st.
 SQUARES = {"methods": "occlusion", "window": 56, "stride": 42}
 

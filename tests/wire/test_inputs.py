@@ -15,7 +15,7 @@ from tests.fire.corpus import CASES, MODULES, READ, incoming, judge, judge_insta
 from tests.samples import MODEL_STORE
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.pictures.atlas import FOLDER, load_atlas
+from zfnet_explainer.pictures.atlas import atlas_folder, load_atlas
 from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
@@ -28,8 +28,9 @@ LIMITS = Limits(max_response_bytes=MAX_RESPONSE_BYTES - 2**20)
 @pytest.fixture(scope="module")
 def served() -> Service:
     """The shipped net with its atlas, as the handler serves it."""
-    checkpoint = load(MODEL_STORE / "zfnet.safetensors")
-    others = load_atlas(MODEL_STORE / FOLDER, checkpoint.record.weights_sha256)
+    weights = MODEL_STORE / "zfnet.safetensors"
+    checkpoint = load(weights)
+    others = load_atlas(atlas_folder(weights), checkpoint.record.weights_sha256)
     return Service(Explainer(checkpoint, torch.device("cpu"), others), "zfnet", "1.0.0", LIMITS)
 
 

@@ -20,10 +20,18 @@ from zfnet_explainer.service.answer import Answer
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 from zfnet_explainer.wire.page.page import option_table, page
+from zfnet_explainer.wire.request import Incoming
 from zfnet_explainer.wire.rules import Rules
 
 RULES = Rules(
-    (ClassName("n01", "tench"), ClassName("n02", "beagle")), (96, 256, 384, 384, 256), 224, ("float32",), 99, 9
+    (ClassName("n01", "tench"), ClassName("n02", "beagle")),
+    (96, 256, 384, 384, 256),
+    224,
+    ("float32",),
+    99,
+    9,
+    keeps_float32=True,
+    max_others=9,
 )
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -99,6 +107,26 @@ def test_everyone_else_who_sends_nothing_is_told_so(
     answer = ask(served, body, accept, explain, kserve)
     assert answer.status == HTTPStatus.BAD_REQUEST
     assert json.loads(answer.body)["error"]["code"] == "malformed_body"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Explain-Window": "64"},
+        {"x-explain-format": "html"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"content-type": "image/jpeg"},
+    ],
+)
+def test_an_empty_picture_is_no_browser(served: Service, headers: dict[str, str]) -> None:
+    """A length of 0 says nothing: TorchServe gives one to a browser's request too."""
+    as_browser = {"Accept": BROWSER, "content-length": "0"}
+    [page_, refused] = served.answer(
+        [Incoming({"body": b""}, more, explain=True, kserve=False) for more in (as_browser, as_browser | headers)],
+        ["one", "two"],
+    )
+    assert (page_.status, refused.status) == (HTTPStatus.OK, HTTPStatus.BAD_REQUEST)
+    assert json.loads(refused.body)["error"]["message"].startswith("the picture is empty")
 
 
 def test_a_browser_that_sends_a_picture_does_not_get_the_page(served: Service) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import io
 import json
 import reprlib
 import tracemalloc
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.samples import encoded, noise
 from tests.served import sent, service
@@ -21,10 +23,11 @@ from zfnet_explainer.errors import (
     UnsupportedImage,
     UnusableOption,
 )
+from zfnet_explainer.pictures import work
 from zfnet_explainer.pictures.view import Crop, Picture
 from zfnet_explainer.wire import body
-from zfnet_explainer.wire import encoded as wire_encoded
 from zfnet_explainer.wire.request import Incoming, Request, read
+from zfnet_explainer.wire.v2.binary import LENGTH_HEADER
 from zfnet_explainer.wire.v2.wanted import Wanted
 
 PIXELS = noise(240, 230)
@@ -96,6 +99,21 @@ def test_options_come_from_form_header_and_json() -> None:
         "window": "9",
     }
     assert ask_json({**V1, "parameters": {"stride": 4, "images": False}}).options == {"stride": 4, "images": False}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [("deflate", b"{}"), ("gzip", b"{}"), ("gzip", gzip.compress(bytes(body.MAX_UNPACKED + 1), 1))],
+    ids=["deflate", "broken", "too large"],
+)
+@pytest.mark.parametrize("headers", [{LENGTH_HEADER: "9"}, {}], ids=["v2", "v1"])
+def test_a_body_that_is_not_unpacked_is_refused_as_the_protocol_says(
+    encoding: str, packed: bytes, headers: Mapping[str, str]
+) -> None:
+    for kserve in (True, False):
+        with pytest.raises(RequestError) as caught:
+            ask({"body": packed}, kserve, {"Content-Encoding": encoding, **headers})
+        assert isinstance(caught.value.answer("id")["error"], str) is (kserve and bool(headers))
 
 
 def test_an_option_in_headers_of_two_cases_is_given_twice() -> None:
@@ -199,8 +217,13 @@ def test_v2_without_what_is_optional() -> None:
     assert (request.wanted, request.options) == (Wanted(), {})
 
 
-def test_v2_bytes_of_two_dimensions() -> None:
-    assert len(ask_json({"inputs": [BYTES | {"shape": [2, 1], "data": [B64, B64]}]}).sound) == 2
+@pytest.mark.parametrize("data", [[B64, B64], [[B64], [B64]]], ids=["flat", "nested"])
+def test_v2_bytes_of_two_dimensions(data: list[Any]) -> None:
+    assert len(ask_json({"inputs": [BYTES | {"shape": [2, 1], "data": data}]}).sound) == 2
+
+
+def test_v2_bytes_of_one_dimension_are_not_nested() -> None:
+    assert "it is not a string" in malformed({"inputs": [BYTES | {"data": [[B64]]}]})
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
@@ -310,6 +333,15 @@ def test_json_that_cannot_be_had_back_from_a_form(text: str) -> None:
         assert error.code == "malformed_body"
 
 
+@pytest.mark.parametrize("target", ["C++", "++C", "C++ 20", "C+"])
+def test_an_option_whose_plus_a_form_took_is_refused(target: str) -> None:
+    """Else it may name another class."""
+    document = {"instances": [{"data": B64.rstrip("=")}], "parameters": {"target": target}}
+    assert ask({"body": json.dumps(document).encode()}, kserve=True).options == {"target": target}
+    for kserve in (True, False):
+        assert "`Content-Type: application/json`" in refusal(as_form(json.dumps(document)), kserve).message
+
+
 def test_the_header_to_send_is_named() -> None:
     assert "send the header `Content-Type: application/json`" in refusal(as_form('{"instances": ["a&b"]}')).message
 
@@ -337,7 +369,8 @@ def test_a_long_run_of_blanks_is_an_empty_picture_at_once(blanks: str) -> None:
 
 def test_a_request_has_so_many_megapixels_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pictures it has: the one after those that are too many is not decoded."""
-    monkeypatch.setattr(wire_encoded, "MAX_DECODED_PIXELS", 10)
+    with Image.open(io.BytesIO(PNG)) as image:
+        monkeypatch.setattr(work, "MAX_PIXELS", image.width * image.height / work.MAX_TOGETHER)
     pictures = ask_json({"instances": [{"data": {"b64": B64}}] * 3}).pictures
     assert isinstance(pictures[0], Picture)
     for refused in pictures[1:]:
@@ -351,6 +384,22 @@ def test_a_request_has_so_many_megapixels_together(monkeypatch: pytest.MonkeyPat
     assert refusal({"body": bytearray(json.dumps({"inputs": [tensor]}).encode())}, kserve=True).message.startswith(
         "picture 1, counted from 0: the pictures of a request have"
     )
+
+
+def test_a_requests_jpegs_have_so_many_scans_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them takes a pass over the picture, so that small files may take minutes."""
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "JPEG", progressive=True)
+    progressive = base64.b64encode(buffer.getvalue()).decode()
+    scans = buffer.getvalue().count(b"\xff\xda")
+    assert scans > 4
+    monkeypatch.setattr(work, "MAX_SCANNED_PIXELS", scans * PIXELS[..., 0].size / work.MAX_TOGETHER)
+    instances = [{"data": {"b64": one}} for one in (progressive, progressive, B64)]
+    first, second, third = ask_json({"instances": instances}).pictures
+    assert isinstance(first, Picture)
+    for refused in (second, third):
+        assert isinstance(refused, TooLarge)
+        assert refused.message.startswith("the pictures of a request have too many scans together")
 
 
 def test_names_beyond_counting_are_not_read() -> None:

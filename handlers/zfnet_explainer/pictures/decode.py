@@ -4,20 +4,18 @@ import io
 import re
 import warnings
 
-import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import TooLarge, UndecodableImage, UnsupportedImage
 from .formats import gif, jpeg, png, tiff
 from .formats.rgb import WHITE_IS_ZERO
-from .view import Picture, View, cut
+from .view import Picture, View, of_upright
+from .work import MAX_PIXELS, MAX_SCANNED_PIXELS, Work
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 50_000_000
 MAX_CODED_PIXELS = 75_000_000  # those of a TIFF's tiles, which at its right and below reach out of the picture
 MAX_RLE = 2_000_000  # pixels, and bytes: a BMP's runs are decoded in Python, a million of either in 0.2 s
-MAX_SCANNED_PIXELS = 5_000_000_000  # 100 scans of a progressive JPEG of 50 megapixels, a few seconds' work
 SIGNATURES = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM|II\*\0|MM\0\*|II\+\0|MM\0\+", re.DOTALL
 )
@@ -37,38 +35,35 @@ UPRIGHT = {
 warnings.filterwarnings("ignore", module="PIL")
 
 
-def decode(encoded: bytes, view: View | int) -> Picture:
+def decode(encoded: bytes, view: View | int, work: Work | None = None) -> Picture:
     """Decode a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF of any mode and cut its centre square.
 
     `view` is a record's preprocessing, or the size of the whole square. EXIF orientation is honoured, transparency laid
-    over white, 16 bits a channel reduced to 8, white-is-zero inverted.
+    over white, 16 bits a channel reduced to 8, white-is-zero inverted. What it takes is added to the request's `work`.
     Raises TooLarge, UnsupportedImage or UndecodableImage.
     """
     if len(encoded) > MAX_BYTES:
         raise TooLarge(
             f"the picture has {len(encoded):,} bytes; at most {MAX_BYTES:,} (20 MiB) are read: send a smaller one"
         )
+    for of_format in (jpeg, png, gif, tiff):
+        encoded = of_format.without_metadata(encoded)
     with _open(encoded) as image:
-        _bound(image, encoded)
+        _bound(image, encoded, work or Work())
         _complete_info(image, encoded)
         try:
-            upright = _upright(image)
-            square, crop = cut(upright, view)
+            return of_upright(_upright(image), view)
         except MemoryError:  # the server's, not the bytes'
             raise
         except Exception as error:  # whatever a decoder raises on damaged bytes, the bytes are the cause
-            refused = UndecodableImage(f"the {image.format} picture cannot be decoded ({error}): is it complete?")
-            refused.pixels = image.width * image.height
-            raise refused from error
-        return Picture(np.array(square), upright.width, upright.height, crop)
+            raise UndecodableImage(
+                f"the {image.format} picture cannot be decoded ({error}): is it complete?"
+            ) from error
 
 
 def _open(encoded: bytes) -> ImageFile.ImageFile:
-    pixels = encoded
-    for of_format in (jpeg, png, gif, tiff):
-        pixels = of_format.without_metadata(pixels)
     try:
-        return Image.open(io.BytesIO(pixels), formats=FORMATS)
+        return Image.open(io.BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError as error:
         if SIGNATURES.match(encoded):
             raise UndecodableImage(
@@ -85,28 +80,30 @@ def _open(encoded: bytes) -> ImageFile.ImageFile:
         raise UndecodableImage(f"the picture's header cannot be read ({error}): is it complete?") from error
 
 
-def _bound(image: ImageFile.ImageFile, encoded: bytes) -> None:
+def _bound(image: ImageFile.ImageFile, encoded: bytes, work: Work) -> None:
     """Refuse, by its header, a picture that is too large, too slow to decode, or of a depth that is not read."""
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise _too_many_pixels(f"{image.width} x {image.height} pixels")
-    if image.format == "TIFF":
-        _bound_tiff(image)
-    if image.format == "JPEG" and pixels * jpeg.scans(encoded) > MAX_SCANNED_PIXELS:
+    scans = jpeg.scans(encoded) if image.format == "JPEG" else 1
+    if pixels * scans > MAX_SCANNED_PIXELS:
         raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
     if image.tile and image.tile[0].codec_name == "bmp_rle" and max(pixels, len(encoded)) > MAX_RLE:
         raise TooLarge("a run-length encoded BMP is read up to 2 megapixels and 2 MB: send a smaller one, or a PNG")
     if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):
         raise UnsupportedImage("this depth of pixels (12 or 32 bits a channel) is not read: send 8 or 16 bits")
+    work.add(max(pixels, _coded_pixels(image, encoded)) if image.format == "TIFF" else pixels, scans)
 
 
-def _bound_tiff(image: ImageFile.ImageFile) -> None:
+def _coded_pixels(image: ImageFile.ImageFile, encoded: bytes) -> int:
+    """How many pixels of a TIFF are decoded, which are at most so many."""
     width, height = tiff.tile_size(image)
     if width * height > MAX_PIXELS:
         raise _too_many_pixels(f"tiles of {width} x {height} pixels")
-    coded = tiff.coded_pixels(image)
+    coded = tiff.coded_pixels(image, encoded)
     if coded > MAX_CODED_PIXELS:
         raise _too_many_pixels(f"strips or tiles of {coded:,} pixels together")
+    return coded
 
 
 def _complete_info(image: Image.Image, encoded: bytes) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 from ..explanation import Pixels
@@ -55,6 +56,17 @@ class Picture:
 def as_view(view: View | int) -> View:
     """A number is the whole centre square at so many pixels."""
     return WholeSquare(view) if isinstance(view, int) else view
+
+
+def of_pixels(pixels: Pixels, view: View | int) -> Picture:
+    """What a net sees of an upright picture's pixels, uint8 [height, width, 3]."""
+    return of_upright(Image.fromarray(pixels), view)
+
+
+def of_upright(image: Image.Image, view: View | int) -> Picture:
+    """What a net sees of an upright picture."""
+    square, crop = cut(image, view)
+    return Picture(np.array(square), image.width, image.height, crop)
 
 
 def cut(image: Image.Image, view: View | int) -> tuple[Image.Image, Crop]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..errors import InternalError, RequestError
+from ..errors import InternalError, RequestError, told_in
 from ..wire.accept import MEDIA_TYPES
 from ..wire.response import json_bytes
 from .observation import Observation
@@ -42,23 +42,22 @@ def in_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
 def attempt(request_id: str, observation: Observation, step: Callable[[], T]) -> T | Answer:
     """The step's result, or the answer that says why there is none."""
     try:
-        return step()
-    except Exception as error:
+        with told_in(observation.protocol):
+            return step()
+    except RequestError as error:
         refused = refusal(request_id, observation, error)
-    refused.in_v2 |= observation.protocol == "v2"
     return in_json(refused.answer(request_id), HTTPStatus(refused.status))
 
 
-def refusal(request_id: str, observation: Observation, error: Exception) -> RequestError:
-    """What a client is told of an exception; one that is no refusal is logged under the request's id."""
-    refused = error.detached() if isinstance(error, RequestError) else _internal(request_id, observation, error)
-    observation.errors.append(refused.code)
-    return refused
+def refusal(request_id: str, observation: Observation, error: RequestError) -> RequestError:
+    """The error, counted and detached; the cause of one that is our fault is logged under the request's id."""
+    if isinstance(error, InternalError):
+        log.error("request %s failed", request_id, exc_info=error.__cause__)
+        observation.device_lost |= _is_loss(error.__cause__)
+    observation.errors.append(error.code)
+    return error.detached()
 
 
-def _internal(request_id: str, observation: Observation, error: Exception) -> InternalError:
-    log.error("request %s failed", request_id, exc_info=error)
-    # No memory left passes, whether torch's allocator says so, by another exception, or CUDA itself.
-    failed = isinstance(error, torch.AcceleratorError)
-    observation.device_lost |= failed and getattr(error, "error_code", None) != OUT_OF_MEMORY
-    return InternalError("the server failed on this request; its log has the cause under this request id")
+def _is_loss(cause: BaseException | None) -> bool:
+    """Whether the device is lost. No memory left passes, be it told by torch's allocator, another exception or CUDA."""
+    return isinstance(cause, torch.AcceleratorError) and getattr(cause, "error_code", None) != OUT_OF_MEMORY

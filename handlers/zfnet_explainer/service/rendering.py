@@ -6,7 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from ..errors import RequestError, of_picture
+from ..errors import RequestError, of_picture, told_in
 from ..explanation import Explanation
 from ..options import Options
 from ..pictures.view import Picture
@@ -16,7 +16,7 @@ from ..wire.arrays import npz
 from ..wire.report import report
 from ..wire.request import Request
 from ..wire.rules import Rules
-from ..wire.sizes import bound_json, bound_npz, bound_tensors
+from ..wire.sizes import bound_entries, bound_json, bound_npz, bound_tensors
 from ..wire.v2 import answers as v2
 from ..wire.v2.outputs import check_outputs
 from .answer import Answer, in_json, in_tensors, refusal
@@ -64,20 +64,23 @@ def instances(
 ) -> Answer:
     """V1's list of entries, in which an instance that fails has its error.
 
-    Where no instance can be read the first one's status is the answer's.
+    Where all of them fail the first one's status is the answer's, so that it is not taken for a success.
     """
+    errors: list[RequestError] = []
 
     def attempted(picture: Picture | RequestError) -> dict[str, Any]:
         try:
-            if isinstance(picture, RequestError):
-                raise picture
-            return entry(picture)
-        except Exception as error:
-            return {"error": refusal(request_id, observation, error).payload(request_id)}
+            with told_in("v1"):
+                if isinstance(picture, RequestError):
+                    raise picture
+                return entry(picture)
+        except RequestError as error:
+            errors.append(refusal(request_id, observation, error))
+            return {"error": errors[-1].payload(request_id)}
 
-    first = request.pictures[0]
-    status = HTTPStatus.OK if request.sound or isinstance(first, Picture) else HTTPStatus(first.status)
-    return in_json({key: [attempted(picture) for picture in request.pictures]}, status)
+    entries = [attempted(picture) for picture in request.pictures]
+    status = HTTPStatus.OK if len(errors) < len(entries) else HTTPStatus(errors[0].status)
+    return in_json({key: entries}, status)
 
 
 def _plain(job: Job) -> Answer:
@@ -112,11 +115,10 @@ def _npz(_: Job, picture: Picture, explanation: Explanation) -> bytes:
 
 
 def _png(job: Job, _: Picture, explanation: Explanation) -> bytes:
-    from ..pictures.drawing.figure import (
-        panel,  # draws with matplotlib, which a worker that never draws need not import
-    )
+    # By matplotlib, which a worker that never draws need not import.
+    from ..pictures.drawing.figure import figure_png
 
-    return panel(explanation, job.served.record)
+    return figure_png(explanation, job.served.record)
 
 
 def _html(job: Job, picture: Picture, explanation: Explanation) -> bytes:
@@ -137,6 +139,7 @@ def _unbounded(*_: object) -> None:
 
 MAPS = "fewer `features`, `layer`s or `others`"
 IN_JSON = f"{MAPS}, a smaller `top_k`, or `images`=false"
+IN_ENTRIES = f"fewer pictures, {IN_JSON}"
 IN_TENSORS = "fewer pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need"
 
 RENDERERS: Mapping[tuple[str, str], Renderer] = {
@@ -144,6 +147,6 @@ RENDERERS: Mapping[tuple[str, str], Renderer] = {
     ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), bound_npz, "fewer `features` or `layer`s"),
     ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _unbounded, MAPS),
     ("plain", "html"): Renderer(partial(_file, HTML, _html), _unbounded, MAPS),
-    ("v1", "json"): Renderer(_v1, bound_json, IN_JSON),
+    ("v1", "json"): Renderer(_v1, bound_entries, IN_ENTRIES),
     ("v2", "json"): Renderer(_v2, _check_tensors, IN_TENSORS),
 }

@@ -32,6 +32,13 @@ from .threads import Priority, here
 
 log = logging.getLogger(__name__)
 
+# What to ask for, by protocol, where predictions are too large an answer.
+SMALLER_PREDICTIONS = {
+    "plain": "a smaller `top_k`",
+    "v1": "fewer pictures or a smaller `top_k`",
+    "v2": "fewer pictures",
+}
+
 T = TypeVar("T")
 
 
@@ -96,8 +103,10 @@ class Service:
             r if isinstance(r, Answer) else attempt(i, o, partial(self._respond, r, i, scored, o))
             for r, i, o in zip(requests, ids, observations, strict=True)
         ]
-        for answer, i in zip(answers, ids, strict=True):
+        for answer, i, seen in zip(answers, ids, observations, strict=True):
             log.info("request %s: %d, %d bytes", i, answer.status, len(answer.body))
+            for method in (method for method, agrees in seen.crosschecks if not agrees):
+                log.warning("request %s: Captum's %s is another", i, method)
         self._report(observations, answers, time.perf_counter() - start)
         return answers
 
@@ -142,7 +151,7 @@ class Service:
         if request.explain:
             return self.run(partial(self._explain, request, request_id, observation), Priority.LOW)
         answer = self._predict(request, request_id, scored, observation)
-        return self._bounded(answer, "fewer pictures" + " or a smaller `top_k`" * (request.protocol != "v2"))
+        return self._bounded(answer, SMALLER_PREDICTIONS[request.protocol])
 
     def _predict(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from ..cores import usable_cores
+from ..wire.origin import is_origin
 
 AUTO = "auto"
 POSITIVE = "a whole number from 1 on"
@@ -83,8 +84,9 @@ SETTINGS = {
     "max_response_bytes": Setting(Limits.max_response_bytes, _positive, POSITIVE),
     "allowed_origin": Setting(
         "",
-        lambda value: value is None or isinstance(value, str),
-        "a web origin such as https://a.example, `*` or empty",
+        lambda value: value in (None, "", "*") or (isinstance(value, str) and is_origin(value)),
+        "a web origin as browsers send it, such as https://a.example (in lower case, no slash behind it, no port that "
+        "is the scheme's own), `*` or empty",
     ),
     "occlusion_memory_mib": Setting(AUTO, _positive_or_auto, f"auto or {POSITIVE}"),
     "device": Setting(AUTO, lambda value: value in (AUTO, "cpu", "cuda"), "auto, cpu or cuda"),

@@ -1,6 +1,7 @@
 """A request's body as it was written: unpacked, and found in the form that a client took it for."""
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +13,11 @@ from .document import as_bytes, parse
 MAX_UNPACKED = 32 * 2**20  # as long as a body may be that is not packed
 GZIP = 31  # zlib's window bits for gzip's own header
 JSON_AS_FORM = (
-    "the JSON came as a form, which takes its + and & for its own: send the header `Content-Type: application/json` "
+    "the JSON came as a form, which takes its +, & and % for its own: send the header `Content-Type: application/json` "
     "(curl -H 'Content-Type: application/json' -d @v1.json)"
 )
+# In compact JSON blanks stand in strings alone. Those beside a quote or another blank no option needs: they were +.
+LOST_PLUS = re.compile('" |  | "')
 
 
 def unpacked(body: Any, encoding: str) -> Any:
@@ -40,7 +43,7 @@ def json_of_form(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     """The JSON that a client called a form (curl -d @v1.json does), None where the form is one.
 
     The server before us has split it at the first =, and made blanks of all +. Base64 has no blanks, so that in
-    pictures they are + again; elsewhere they are blanks.
+    pictures they are + again; elsewhere they are blanks, and refused where they are none between two words.
     """
     name = next(iter(fields), "")
     if not name.lstrip("\ufeff \t\r\n").startswith("{"):
@@ -51,11 +54,15 @@ def json_of_form(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     rest = as_bytes(value)
     try:
         document = parse(name.encode(errors="replace") + (b"=" + rest if rest else b"")) or {}
-        return document | {key: _plus(document[key]) for key in ("instances", "inputs") if key in document}
+        pictures = {key: document.pop(key) for key in ("instances", "inputs") if key in document}
+        restored = json.loads(_compact(pictures).replace(" ", "+"))
+        lost = LOST_PLUS.search(_compact(document))
     except (MalformedBody, RecursionError) as error:
         raise MalformedBody(JSON_AS_FORM) from error
+    if lost:
+        raise MalformedBody(JSON_AS_FORM)
+    return {**document, **restored}
 
 
-def _plus(pictures: Any) -> Any:
-    """The same with + for the blanks in its strings."""
-    return json.loads(json.dumps(pictures, separators=(",", ":")).replace(" ", "+"))
+def _compact(document: object) -> str:
+    return json.dumps(document, separators=(",", ":"))

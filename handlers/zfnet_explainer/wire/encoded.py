@@ -4,29 +4,23 @@ import base64
 import re
 from typing import Any
 
-from ..errors import MalformedBody, TooLarge
-from ..pictures.decode import MAX_PIXELS, SIGNATURES, decode
+from ..errors import MalformedBody
+from ..pictures.decode import SIGNATURES, decode
 from ..pictures.view import Picture, View
+from ..pictures.work import Work
 from .document import HOW
 
 DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 PLAIN = str.maketrans("-_", "+/", " \t\r\n")
 NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
-MAX_DECODED_PIXELS = 4 * MAX_PIXELS
 HEAD = 300  # characters of base64 that hold a picture's first bytes, behind a data URL's too
 
 
-def decode_picture(encoded: bytes, view: View | int, decoded: int = 0) -> Picture:
-    """`decode`, with a word for a picture that was left out; `decoded` pixels of its request were decoded before.
-
-    Raises TooLarge for a further picture where these are as many as a request may have.
-    """
+def decode_picture(encoded: bytes, view: View | int, work: Work | None = None) -> Picture:
+    """`decode`, with a word for a picture that was left out."""
     if not encoded:
         raise MalformedBody(f"the picture is empty: {HOW}")
-    if decoded > MAX_DECODED_PIXELS:
-        together = f"{MAX_DECODED_PIXELS / 1e6:.0f} megapixels together"
-        raise TooLarge(f"the pictures of a request have at most {together}: send less at once")
-    return decode(encoded, view)
+    return decode(encoded, view, work)
 
 
 def from_base64(text: Any) -> bytes:

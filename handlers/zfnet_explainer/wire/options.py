@@ -120,16 +120,14 @@ EXPLAIN_OPTIONS = tuple(option.name for option in OPTIONS)
 PREDICT_OPTIONS = tuple(option.name for option in OPTIONS if option.predictions)
 
 
-def predict_options(given: Mapping[str, Any], rules: Rules, protocol: str = "plain") -> int:
+def predict_options(given: Mapping[str, Any], rules: Rules, protocol: str) -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
     _refuse_unknown(given, PREDICT_OPTIONS, "predictions", protocol)
     top_k: int = _check(given, Known(rules, "", {}), [option for option in OPTIONS if option.predictions])["top_k"]
     return top_k
 
 
-def explain_options(
-    given: Mapping[str, Any], accept: str, rules: Rules, protocol: str = "plain"
-) -> tuple[Options, Presentation]:
+def explain_options(given: Mapping[str, Any], accept: str, rules: Rules, protocol: str) -> tuple[Options, Presentation]:
     """Check an explanation's options and fill in the defaults of `OPTIONS`.
 
     Raises UnusableOption for one that is unknown, belongs to a method not asked for or has no place in the answer,

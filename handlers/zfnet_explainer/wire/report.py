@@ -9,11 +9,10 @@ from typing import Any
 from ..messages import number
 from ..net.record import ClassName
 from ..options import Options
+from ..pictures.words import METHODS, evaluation, verdict
 from .layout import layout
 from .names import named
 from .options import as_written
-
-VERDICTS = {True: "agrees", False: "does not agree", None: "a reduced precision"}
 
 Answer = Mapping[str, Any]
 Rows = Sequence[tuple[object, ...]]
@@ -147,9 +146,7 @@ def _classes(classes: Sequence[Answer]) -> Section:
 
 
 def _evaluation(precision: str, deviation: float | None, unit: str = "") -> str:
-    if deviation is None:
-        return f"{precision}, exact"
-    return f"{precision}, at most {deviation:.1e}{unit} from float32 where compared"
+    return evaluation(precision, None if deviation is None else f"{deviation:.1e}{unit}")
 
 
 def _pixels(box: Mapping[str, int]) -> str:
@@ -180,11 +177,10 @@ def _deconv(layers: Sequence[Answer]) -> Iterator[Section]:
 def _disagreement(answer: Answer) -> str:
     """What is told of a cross-check that failed, before anything that it puts in doubt."""
     found = answer.get("crosscheck", {})
-    names = {"deconv": "projections", "occlusion": "occlusion maps"}
     failed = [
         f"the {name} differ from {found['library']}'s by up to {found[method]['max_relative_difference']:.1e} of the "
         "largest value"
-        for method, name in names.items()
+        for method, name in METHODS.items()
         if method in found and found[method]["agrees"] is False
     ]
     return f"The cross-check failed: do not rely on this explanation ({'; '.join(failed)})." if failed else ""
@@ -192,11 +188,10 @@ def _disagreement(answer: Answer) -> str:
 
 def _crosscheck(found: Answer) -> Section:
     rows = [
-        (method, f"{VERDICTS[found[method]['agrees']]}, "
-                 f"largest difference {found[method]['max_relative_difference']:.1e} of the largest value")
-        for method in ("deconv", "occlusion")
+        (name.capitalize(), verdict(found[method]["agrees"], found[method]["max_relative_difference"]))
+        for method, name in METHODS.items()
         if method in found
-    ]  # fmt: skip
+    ]
     return Section(f"Cross-check with {found['library']} {found['version']}", rows)
 
 

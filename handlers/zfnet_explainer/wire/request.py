@@ -51,10 +51,19 @@ class Incoming:
         return sent if SANE_ID.fullmatch(sent) else None
 
     @property
+    def json_length(self) -> str:
+        """The header that says how long the JSON is of an Open Inference Protocol's request; empty elsewhere."""
+        return self.header(LENGTH_HEADER.lower()) if self.kserve else ""
+
+    @property
     def wants_page(self) -> bool:
-        """Whether a browser opened the explanations' address: nothing is sent and HTML is what it likes best."""
-        empty = set(self.fields) <= {"body"} and not self.fields.get("body")
-        return self.explain and not self.kserve and empty and accepted_format(self.header("accept")) == "html"
+        """Whether a browser opened the explanations' address: HTML is what it likes best, and nothing is sent.
+
+        TorchServe says neither the method nor whether a body was announced: a length of 0 it adds itself.
+        """
+        empty = set(self.fields) <= {"body"} and not self.fields.get("body") and not self.header("content-type")
+        asked = empty and not any(name.lower().startswith(HEADER_PREFIX) for name in self.headers)
+        return self.explain and not self.kserve and asked and accepted_format(self.header("accept")) == "html"
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,8 @@ class Body:
 def read(incoming: Incoming, view: View | int) -> Request:
     """Read a request. Raises RequestError where all of it is wrong; a bad V1 instance stands in its place."""
     start = time.perf_counter()
-    body = _read_body(incoming, view)
+    with told_in("v2" if incoming.json_length else "plain"):
+        body = _read_body(incoming, view)
     with told_in(body.protocol):
         options = _header_options(incoming.headers)
         _merge(options, body.options)
@@ -122,11 +132,9 @@ def _read_body(incoming: Incoming, view: View | int) -> Body:
 
 
 def _read_raw(incoming: Incoming, body: Any, view: View | int) -> Body:
-    length = incoming.header(LENGTH_HEADER.lower())
-    if incoming.kserve and length and not isinstance(body, Mapping):
-        with told_in("v2"):
-            text, tail = split(as_bytes(body), length)
-            return _read_v2(parse(text) or {}, view, tail)
+    if incoming.json_length and not isinstance(body, Mapping):
+        text, tail = split(as_bytes(body), incoming.json_length)
+        return _read_v2(parse(text) or {}, view, tail)
     document = parse(body)
     if document is not None:
         return _read_document(document, incoming.kserve, view)

@@ -24,8 +24,8 @@ class Rules:
     precisions: tuple[str, ...]
     max_squares: int
     max_squares_crosscheck: int
-    keeps_float32: bool = True
-    max_others: int = MAX_OTHERS  # 0 without an atlas
+    keeps_float32: bool
+    max_others: int  # 0 without an atlas
 
 
 def square_count(options: Options, rules: Rules) -> int:
@@ -43,18 +43,22 @@ def projection_count(options: Options) -> int:
 def bound_squares(options: Options, rules: Rules) -> None:
     """Raise TooMuchWork for more squares than a picture may have."""
     limit, count = _squares_limit(options, rules), square_count(options, rules)
-    if count > limit:
-        with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
-        given = options.squares(rules.size).window
-        stride = smallest_stride(rules.size, rules.size, given, limit)
-        fits, at_fault = f"the smallest `stride` that fits is {stride}", "stride"
-        if stride is None:
-            wider = range(given, rules.size + 1)
-            window = next((w for w in wider if smallest_stride(rules.size, rules.size, w, limit)), rules.size)
-            fits, at_fault = f"no `stride` fits: choose a `window` of {window} or more", "window"
-        raise TooMuchWork(
-            f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", at_fault
-        )
+    if count <= limit:
+        return
+    with_crosscheck = " with `crosscheck`" if options.crosscheck else ""
+    fits, at_fault = _what_fits(options.squares(rules.size).window, rules.size, limit)
+    raise TooMuchWork(
+        f"{count:,} squares are more than this server's limit of {limit:,}{with_crosscheck}; {fits}", at_fault
+    )
+
+
+def _what_fits(given: int, size: int, limit: int) -> tuple[str, str]:
+    """What to ask for instead where a window's squares are too many, and the option that this changes."""
+    stride = smallest_stride(size, size, given, limit)
+    if stride is not None:
+        return f"the smallest `stride` that fits is {stride}", "stride"
+    window = next((w for w in range(given, size + 1) if smallest_stride(size, size, w, limit)), size)
+    return f"no `stride` fits: choose a `window` of {window} or more", "window"
 
 
 def bound_together(options: Options, pictures: int, rules: Rules) -> None:

@@ -13,16 +13,14 @@ PROBABILITY, NUMBER, PIXEL = len("0.00012345,"), len("0.0,"), len("0,")
 FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compress
 
 
-def bound_json(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    """What the grids of `by_class` take, about."""
-    pictures, count, classes = len(request.sound), square_count(options, rules), options.top_k
-    if pictures * count * classes * PROBABILITY > limit:
-        several = "" if pictures == 1 else f"{pictures} pictures x "
-        raise TooMuchWork(
-            f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
-            "for a smaller `top_k`, a larger `stride`, or for npz",
-            "top_k",
-        )
+def bound_json(_: Request, options: Options, rules: Rules, limit: int) -> None:
+    """What one picture's grids of `by_class` take, about."""
+    _bound_grids(1, options, rules, limit, "a smaller `top_k`, a larger `stride`, or for npz")
+
+
+def bound_entries(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    """What the grids of `by_class` of all V1 instances take, about."""
+    _bound_grids(len(request.sound), options, rules, limit, "a smaller `top_k` or a larger `stride`")
 
 
 def bound_npz(_: Request, options: Options, rules: Rules, limit: int) -> None:
@@ -49,6 +47,17 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
             f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for fewer `features`, `layer`s "
             "or pictures, a larger `stride`, or name the `outputs` you need",
             "features" if projections * values > logits else "stride",
+        )
+
+
+def _bound_grids(pictures: int, options: Options, rules: Rules, limit: int, advice: str) -> None:
+    count, classes = square_count(options, rules), options.top_k
+    if pictures * count * classes * PROBABILITY > limit:
+        several, fewer = ("", "") if pictures == 1 else (f"{pictures} pictures x ", "fewer pictures, ")
+        raise TooMuchWork(
+            f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
+            f"for {fewer}{advice}",
+            "top_k",
         )
 
 

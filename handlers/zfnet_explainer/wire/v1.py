@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import MalformedBody, RequestError, UndecodableImage
+from ..errors import MalformedBody, RequestError
 from ..pictures.view import Picture, View
+from ..pictures.work import Work
 from .document import counted, refuse_unknown
 from .encoded import decode_picture, from_base64
 
@@ -16,15 +17,11 @@ INSTANCE = 'an instance is {"data": {"b64": "<base64 of an encoded picture>"}}'
 def v1_pictures(document: Mapping[str, Any], view: View | int) -> tuple[Picture | RequestError, ...]:
     """V1's pictures, an error in the place of one that cannot be read."""
     pictures: list[Picture | RequestError] = []
-    decoded = 0
+    work = Work()
     for instance in counted(document.get("instances"), "instances"):
         try:
-            picture = decode_picture(from_base64(_text(instance)), view, decoded)
-            decoded += picture.width * picture.height
-            pictures.append(picture)
+            pictures.append(decode_picture(from_base64(_text(instance)), view, work))
         except RequestError as error:
-            if isinstance(error, UndecodableImage):
-                decoded += error.pixels
             pictures.append(error.detached())
     return tuple(pictures)
 

@@ -166,14 +166,8 @@ class ClassIndex:
     def parse(self, name: str, value: Any) -> int | str:
         called = self._called(value) if isinstance(value, str) else []
         if self.word and isinstance(value, str) and _plain(value) == self.word:
-            if called:
-                synset = self.classes[called[0]].synset
-                raise InvalidOption(name, f"clear: for the class of that name say {synset} or its index", value)
-            return self.word
-        if len(called) > 1:
-            synsets = ", ".join(self.classes[i].synset for i in called)
-            raise InvalidOption(name, f"unique: {synsets} share this label", value)
-        return called[0] if called else self._index(name, value)
+            return self._by_word(name, value, called)
+        return self._by_name(name, value, called) if called else self._by_number(name, value)
 
     def written(self, index: int) -> str:
         """How a client says a class: by its label or synset, if it is no other's and not the word, or by its index."""
@@ -181,7 +175,19 @@ class ClassIndex:
         clear = (text for text in (name.label, name.synset) if self._called(text) == [index])
         return next((text for text in clear if _plain(text) != self.word), str(index))
 
-    def _index(self, name: str, value: Any) -> int:
+    def _by_word(self, name: str, value: str, called: list[int]) -> str:
+        if called:
+            synset = self.classes[called[0]].synset
+            raise InvalidOption(name, f"clear: for the class of that name say {synset} or its index", value)
+        return self.word
+
+    def _by_name(self, name: str, value: Any, called: list[int]) -> int:
+        if len(called) > 1:
+            synsets = ", ".join(self.classes[i].synset for i in called)
+            raise InvalidOption(name, f"unique: {synsets} share this label", value)
+        return called[0]
+
+    def _by_number(self, name: str, value: Any) -> int:
         last = len(self.classes) - 1
         if as_integer(value) is None:
             first = self.classes[0]

@@ -21,9 +21,9 @@ from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.net.record import ClassName, Preprocessing, Record
+from zfnet_explainer.pictures.drawing.common import COLUMNS, SECOND_ROW, TOP
 from zfnet_explainer.pictures.drawing.figure import draw
-from zfnet_explainer.pictures.drawing.panels import Page
-from zfnet_explainer.pictures.drawing.parts import COLUMNS, SECOND_ROW, TOP
+from zfnet_explainer.pictures.drawing.page import Page
 
 NAMES = tuple(ClassName(f"n{i:08d}", f"class {i}") for i in range(20))
 RECORD = Record(

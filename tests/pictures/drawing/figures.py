@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from zfnet_explainer.net.geometry import Box
-from zfnet_explainer.pictures.drawing.panels import WIDTH, Page
+from zfnet_explainer.pictures.drawing.page import WIDTH, Page
 
 # What takes a figure's place where none is made.
 FIGURE = b"a figure"

@@ -9,10 +9,10 @@ from tests.occlusions import by_hand
 from tests.pictures.drawing.figures import at, boxes, texts
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.geometry import Box
+from zfnet_explainer.pictures.drawing.common import COLUMNS
 from zfnet_explainer.pictures.drawing.figure import draw
 from zfnet_explainer.pictures.drawing.figure7 import CONTRAST_ROW
-from zfnet_explainer.pictures.drawing.panels import SIDE
-from zfnet_explainer.pictures.drawing.parts import COLUMNS
+from zfnet_explainer.pictures.drawing.page import SIDE
 
 from .drawn import RECORD, cells, contrasted, drawn, explanation, occlusion, projections
 

@@ -19,9 +19,9 @@ from zfnet_explainer.explanation import (
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.net.record import ClassName
-from zfnet_explainer.pictures.drawing.figure import FOOTER, draw, panel
-from zfnet_explainer.pictures.drawing.panels import Page, with_square
-from zfnet_explainer.pictures.drawing.parts import COLUMNS, TOP
+from zfnet_explainer.pictures.drawing.common import COLUMNS, TOP
+from zfnet_explainer.pictures.drawing.figure import FOOTER, draw, figure_png
+from zfnet_explainer.pictures.drawing.page import Page, with_square
 
 from .drawn import ACTIVITY, CLASSES, INPUT, PROBABILITY, RECORD, cells, drawn, explanation, occlusion, projections
 
@@ -175,8 +175,8 @@ def test_maps_of_zeros_and_names_with_dollars_and_underscores_are_drawn() -> Non
 
 def test_the_same_explanation_gives_the_same_bytes_without_date_or_program() -> None:
     picture = explanation((projections(2, 2),), occlusion(112, 112))
-    png = panel(picture, RECORD)
-    assert png == panel(picture, RECORD)
+    png = figure_png(picture, RECORD)
+    assert png == figure_png(picture, RECORD)
     image = Image.open(io.BytesIO(png))
     image.load()
     assert (image.format, image.width) == ("PNG", 1794)

@@ -17,9 +17,9 @@ from zfnet_explainer.explanation import (
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.display import CLASS_COLOURS, PROJECTION_NOTE, legend
+from zfnet_explainer.pictures.drawing.common import COLUMNS, TOP
 from zfnet_explainer.pictures.drawing.figure import draw, footer
 from zfnet_explainer.pictures.drawing.maps import legend_labels
-from zfnet_explainer.pictures.drawing.parts import COLUMNS, TOP
 from zfnet_explainer.pictures.drawing.text import label, share
 
 from .drawn import CLASSES, NAMES, RECORD, cells, contrasted, drawn, explanation, occlusion, projections
@@ -114,8 +114,8 @@ def test_the_footer_says_whether_captum_agrees() -> None:
     checked = replace(explanation((projections(5, 1),), occlusion(17, 10)), crosscheck=check)
     _, said, _ = footer(checked, RECORD)
     assert said == (
-        "captum 0.9.0: projections agree, largest difference 6e-07 of the largest value; "
-        "occlusion maps DISAGREE, largest difference 0.2 of the largest value"
+        "captum 0.9.0: projections agree, largest difference 5.6e-07 of the largest value; "
+        "occlusion maps do not agree, largest difference 2.5e-01 of the largest value"
     )
     assert said in texts(draw(checked, RECORD))
 
@@ -128,7 +128,9 @@ def test_the_footer_does_not_blame_a_reduced_precision() -> None:
     check = CrossCheck("captum", "0.9.0", None, Agreement(0.012, must_agree=False), {}, {})
     reduced = replace(occlusion(17, 10), precision="bfloat16", max_deviation=0.004)
     _, said = footer(replace(explanation(None, reduced), crosscheck=check), RECORD)
-    assert said == ("captum 0.9.0: occlusion maps in a reduced precision, largest difference 0.01 of the largest value")
+    assert said == (
+        "captum 0.9.0: occlusion maps in a reduced precision, largest difference 1.2e-02 of the largest value"
+    )
 
 
 def test_small_probabilities_keep_their_digits_and_the_highest_is_told() -> None:
@@ -150,9 +152,9 @@ def test_maps_that_were_named_are_not_called_the_strongest(found: Occlusion | No
 def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     found = replace(occlusion(32, 32), precision="bfloat16", max_deviation=0.00312)
     [made] = footer(explanation(None, found), RECORD)
-    assert made.endswith("bfloat16, at most 0.003 from float32 where compared")
+    assert made.endswith("bfloat16, at most 3.1e-03 from float32 where compared")
     [made] = footer(explanation(None, replace(found, contrast_class=1, log_odds_deviation=0.0213)), RECORD)
-    assert made.endswith("bfloat16, at most 0.003 (log odds 0.02 nats) from float32 where compared")
+    assert made.endswith("bfloat16, at most 3.1e-03 (log odds 2.1e-02 nats) from float32 where compared")
 
 
 def test_headings_of_long_labels_leave_each_other_room() -> None:

@@ -1,5 +1,6 @@
 """What is left of a file once its metadata are dropped, as Pillow sees it."""
 
+import contextlib
 import io
 import struct
 from typing import Any
@@ -13,6 +14,7 @@ from zfnet_explainer.errors import UndecodableImage
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.formats import gif, jpeg
 from zfnet_explainer.pictures.formats import tiff as cleaned_tiff
+from zfnet_explainer.pictures.work import Work
 
 PICTURE = Image.fromarray(noise(64, 64))
 XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
@@ -96,11 +98,71 @@ def test_a_jpegs_scans_are_counted_to_its_end() -> None:
     ended = progressive[:last] + segment(0xFE, b"\xff\xd9") + progressive[last:]
     assert jpeg.scans(progressive) == jpeg.scans(progressive + 3 * PLAIN) == jpeg.scans(ended) == count
     assert jpeg.scans(with_segments(segment(0xE1, b"Exif\0\0" + progressive))) == 1
+    wide = saved(Image.new("L", (0xFFD9, 1)), "JPEG")
+    assert jpeg.scans(wide) == 1, "its width is no end"
     restarted = saved(PICTURE, "JPEG", restart_marker_rows=1)
     assert b"\xff\xd1" in restarted
     assert jpeg.scans(restarted) == 1
     with pytest.raises(UndecodableImage, match="more than 10,000 segments"):
         jpeg.scans(progressive[:last] + segment(0xFE, b"") * 10_000 + progressive[last:])
+
+
+def _grey(level: int) -> tuple[bytes, bytes, bytes]:
+    """A JPEG of one level of grey: what stands before its first scan, the scan's header, and the whole scan."""
+    whole = saved(Image.new("L", (64, 64), level), "JPEG", progressive=True)
+    start = whole.index(b"\xff\xda")
+    scan = whole[start : whole.index(b"\xff", start + 10)]
+    return whole[:start], scan[:10], scan
+
+
+DARK, LIGHT = _grey(16), _grey(240)
+TABLES = LIGHT[0][LIGHT[0].index(b"\xff\xc4") :]
+END, RESTARTED, UNRESTARTED = b"\xff\xd9", segment(0xDD, b"\0\1"), segment(0xDD, b"\0\0")
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "between"),
+    [
+        (b"", DARK[2], b""),
+        (END, DARK[2], b""),
+        (END + b"\xff\xd8", DARK[2], b""),
+        (b"", DARK[2], b"\xff\xff\xff"),
+        (b"", DARK[2], b"rubbish\xff\0"),
+        (b"", DARK[2], b"\xff\1\xff\xd3"),
+        (b"", DARK[2], segment(0xFE, END) + segment(0xE5, END) + segment(0xDC, END)),
+        (b"", DARK[2], b"\xff\xfe\0\0\xff\xe0\0\1"),
+        (b"", DARK[2], END),
+        (b"", DARK[2], segment(0xFE, LIGHT[2])),
+        (RESTARTED, DARK[1], b"\xff\5\xff\xff"),
+        (RESTARTED, DARK[1], b"\xff\xbf\xff\xff" * 3),
+        (RESTARTED, DARK[1], b"\xff\xd5\xff\xff\xff\xd0\0\0\xff\xd1"),
+        (RESTARTED, DARK[1], segment(0xFE, END)),
+    ],
+)
+def test_every_scan_that_shows_is_counted(before: bytes, first: bytes, between: bytes) -> None:
+    """The second one makes the picture light, where decoders come to it; nothing before it may hide it from us."""
+    data = DARK[0][:2] + before + DARK[0][2:] + first + between + UNRESTARTED + TABLES + LIGHT[2] + END
+    shown = decode(data, 64).pixels.mean() > 200
+    assert jpeg.scans(jpeg.without_metadata(data)) == (2 if shown else 1)
+    assert shown == (not between.startswith((END, b"\xff\xfe\0\x0c")))
+
+
+@pytest.mark.parametrize("more", [{}, {274: [6]}, {278: [48]}], ids=range(3))
+def test_the_rows_of_a_tiffs_jpegs_are_counted(more: dict[int, list[int]]) -> None:
+    """Beyond the picture too, in the last strip of a plane, where libtiff decodes them."""
+    data = saved(Image.new("L", (64, 48)), "JPEG")
+    entries = {256: [64], 257: [8], 259: [7], 278: [8], 279: [len(data)]} | more
+    work = Work()
+    decode(tiff(8, 1, data, entries), 64, work)
+    assert work.pixels == 64 * 48
+
+
+@pytest.mark.parametrize("entry", [{278: b"abc"}, {278: []}, {273: b"abc"}, {277: b"a"}, {273: [60_000]}, {273: [0]}])
+def test_a_tiff_of_a_jpeg_without_sense_is_read_or_refused(entry: dict[int, Any]) -> None:
+    data = saved(Image.new("L", (64, 8)), "JPEG")
+    entries = {256: [64], 257: [8], 259: [7], 278: [8], 279: [len(data)]} | entry
+    with contextlib.suppress(UndecodableImage):
+        assert decode(tiff(8, 1, data, entries), 64).width == 64
 
 
 def test_a_gif_of_too_many_extensions_is_refused() -> None:

@@ -19,16 +19,18 @@ CLASSES = (
     ClassName("n03126707", "crane"),
     ClassName("n03445777", "Golf_Ball"),
 )
-RULES = Rules(CLASSES, (96, 256, 384, 384, 256), 224, ("float32", "bfloat16"), 4096, 1024)
+RULES = Rules(
+    CLASSES, (96, 256, 384, 384, 256), 224, ("float32", "bfloat16"), 4096, 1024, keeps_float32=True, max_others=9
+)
 
 
 def explain(accept: str = "", **given: Any) -> Options:
-    return explain_options(given, accept, RULES)[0]
+    return explain_options(given, accept, RULES, "plain")[0]
 
 
 def refusal(**given: Any) -> RequestError:
     with pytest.raises(RequestError) as caught:
-        explain_options(given, "", RULES)
+        explain_options(given, "", RULES, "plain")
     assert caught.value.status == 400
     assert caught.value.message.isprintable()
     return caught.value

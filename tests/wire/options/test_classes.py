@@ -39,7 +39,7 @@ NUMBERED = tuple(ClassName(name, name) for name in sorted(map(str, range(1, 13))
 
 @pytest.mark.parametrize("written", ["2", " 2 ", "12", "1"])
 def test_what_is_a_class_s_name_is_no_index(written: str) -> None:
-    options, _ = explain_options({"target": written}, "", replace(RULES, classes=NUMBERED))
+    options, _ = explain_options({"target": written}, "", replace(RULES, classes=NUMBERED), "plain")
     assert options.target is not None
     assert NUMBERED[options.target].label == written.strip()
 
@@ -47,21 +47,23 @@ def test_what_is_a_class_s_name_is_no_index(written: str) -> None:
 @pytest.mark.parametrize("written", [2, "02"])
 def test_a_number_that_is_one_class_s_index_and_another_s_name_is_refused(written: Any) -> None:
     with pytest.raises(InvalidOption, match='must be "2" as text for the class of that name'):
-        explain_options({"target": written}, "", replace(RULES, classes=NUMBERED))
+        explain_options({"target": written}, "", replace(RULES, classes=NUMBERED), "plain")
 
 
 def test_a_number_that_is_no_name_is_an_index() -> None:
-    assert explain_options({"target": "0"}, "", replace(RULES, classes=NUMBERED))[0].target == 0
+    assert explain_options({"target": "0"}, "", replace(RULES, classes=NUMBERED), "plain")[0].target == 0
     own_index = (ClassName("n0", "0"), ClassName("n1", "1"))
-    assert [explain_options({"target": n}, "", replace(RULES, classes=own_index))[0].target for n in (1, "1")] == [1, 1]
+    assert [
+        explain_options({"target": n}, "", replace(RULES, classes=own_index), "plain")[0].target for n in (1, "1")
+    ] == [1, 1]
 
 
 def test_a_class_called_second_is_not_exchanged_for_the_second_in_silence() -> None:
     rules = replace(RULES, classes=(*CLASSES, ClassName("n7", "Second")))
     with pytest.raises(InvalidOption, match="for the class of that name say n7 or its index"):
-        explain_options({"contrast": "second"}, "", rules)
-    assert explain_options({"contrast": "n7"}, "", rules)[0].contrast == len(CLASSES)
-    assert explain_options({"target": "second"}, "", rules)[0].target == len(CLASSES)
+        explain_options({"contrast": "second"}, "", rules, "plain")
+    assert explain_options({"contrast": "n7"}, "", rules, "plain")[0].contrast == len(CLASSES)
+    assert explain_options({"target": "second"}, "", rules, "plain")[0].target == len(CLASSES)
 
 
 def test_classes_are_written_as_what_the_server_reads_as_that_class() -> None:
@@ -73,7 +75,7 @@ def test_classes_are_written_as_what_the_server_reads_as_that_class() -> None:
     for index in range(len(classes)):
         asked = replace(explain(contrast="second"), target=index, contrast=(index + 1) % len(classes))
         written = dict(as_written(asked, classes))
-        assert explain_options(written, "", rules)[0] == asked
+        assert explain_options(written, "", rules, "plain")[0] == asked
         said.append(written["target"])
     assert said == ["1", "2", "0", "n03", "n04", "n05", "n06"]
 

@@ -24,7 +24,7 @@ from .asking import CLASSES, INTEGERS, RULES, explain, refusal
 
 
 def shown(accept: str = "", **given: Any) -> Presentation:
-    return explain_options(given, accept, RULES)[1]
+    return explain_options(given, accept, RULES, "plain")[1]
 
 
 def test_defaults_are_the_contracts() -> None:
@@ -43,7 +43,7 @@ def test_defaults_are_the_contracts() -> None:
         crosscheck=False,
     )
     assert shown() == Presentation("json", True)
-    assert predict_options({}, RULES) == 5
+    assert predict_options({}, RULES, "plain") == 5
 
 
 README = Path(__file__).parents[3] / "README.md"
@@ -77,8 +77,8 @@ def test_the_readmes_table_has_every_option_with_its_default() -> None:
 
 @pytest.mark.parametrize(("window", "stride"), [(1, 1), (7, 7), (8, 8), (9, 8), (224, 8)])
 def test_the_stride_is_the_smaller_of_eight_and_the_window(window: int, stride: int) -> None:
-    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 224**2, 1024)
-    assert explain_options({"window": window}, "", rules)[0].stride == stride
+    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 224**2, 1024, keeps_float32=True, max_others=9)
+    assert explain_options({"window": window}, "", rules, "plain")[0].stride == stride
 
 
 @pytest.mark.parametrize(("file_format", "others"), [("json", 0), ("npz", 0), ("png", 9), ("html", 9)])
@@ -97,7 +97,7 @@ LOOSE = replace(RULES, max_squares=224**2, max_squares_crosscheck=224**2)
 def test_integers_at_their_bounds(name: str) -> None:
     for value in INTEGERS[name]:
         for written in (value, str(value), f" {value} "):
-            assert getattr(explain_options({name: written}, "", LOOSE)[0], name) == value
+            assert getattr(explain_options({name: written}, "", LOOSE, "plain")[0], name) == value
 
 
 @pytest.mark.parametrize(("written", "value"), [(True, True), (False, False), ("true", True), (" FALSE ", False)])
@@ -121,9 +121,9 @@ def test_methods(written: Any, methods: list[str]) -> None:
 
 
 def test_predictions_top_k() -> None:
-    assert [predict_options({"top_k": value}, RULES) for value in (1, "5")] == [1, 5]
+    assert [predict_options({"top_k": value}, RULES, "plain") for value in (1, "5")] == [1, 5]
     with pytest.raises(InvalidOption):
-        predict_options({"top_k": "6"}, RULES)
+        predict_options({"top_k": "6"}, RULES, "plain")
 
 
 @pytest.mark.parametrize("fill", ["gray", "mean", "black", "white", "blur", "#12ab9f"])
@@ -170,10 +170,10 @@ def test_layers_times_features_are_at_most_64() -> None:
 
 
 def test_squares_are_not_counted_where_none_are_asked_for() -> None:
-    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 1, 1)
-    assert explain_options({"methods": "deconv"}, "", rules)[0].methods == {"deconv"}
+    rules = Rules(CLASSES, RULES.maps, 224, RULES.precisions, 1, 1, keeps_float32=True, max_others=9)
+    assert explain_options({"methods": "deconv"}, "", rules, "plain")[0].methods == {"deconv"}
     with pytest.raises(TooMuchWork):
-        explain_options({}, "", rules)
+        explain_options({}, "", rules, "plain")
 
 
 @pytest.mark.parametrize(

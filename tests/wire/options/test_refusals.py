@@ -113,7 +113,7 @@ def test_an_unknown_option_is_named_printably(name: str) -> None:
 @pytest.mark.parametrize("name", ["layer", "format", "target", "stride"])
 def test_predictions_take_top_k_alone(name: str) -> None:
     with pytest.raises(UnusableOption, match=rf"unknown option `{name}` \(it is an option of expl"):
-        predict_options({name: 1}, RULES)
+        predict_options({name: 1}, RULES, "plain")
 
 
 @pytest.mark.parametrize(("window", "stride"), [(32, 3), (32, 1), (8, 6), (100, 1), (224, 1), (161, 1), (160, 1)])

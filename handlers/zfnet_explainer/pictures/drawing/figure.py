@@ -6,9 +6,10 @@ from functools import partial
 from ...explanation import CrossCheck, Explanation, Occlusion
 from ...net.record import Record
 from ..display import PROJECTION_NOTE
+from ..words import METHODS, evaluation, verdict
+from .common import COLUMNS
 from .figure7 import figure7, figure7_height
-from .panels import GREY, SMALL, Page
-from .parts import COLUMNS
+from .page import GREY, SMALL, Page
 from .projections import hierarchy, hierarchy_height, one_layer, one_layer_height
 from .text import legible
 
@@ -17,7 +18,7 @@ FOOTER = 0.7
 Block = tuple[float, Callable[[Page, float, Explanation, Record], None]]
 
 
-def panel(explanation: Explanation, record: Record) -> bytes:
+def figure_png(explanation: Explanation, record: Record) -> bytes:
     """What was asked for as one PNG, 1,794 pixels wide."""
     return draw(explanation, record).png()
 
@@ -57,10 +58,8 @@ def _accuracy(record: Record) -> str:
 
 
 def _checked(check: CrossCheck) -> str:
-    verdicts = {True: "agree", False: "DISAGREE", None: "in a reduced precision"}
     found = [
-        f"{'projections' if method == 'deconv' else 'occlusion maps'} {verdicts[one.agrees]}, "
-        f"largest difference {one.max_relative_difference:.1g} of the largest value"
+        f"{METHODS[method]} {verdict(one.agrees, one.max_relative_difference)}"
         for method, one in check.agreements.items()
     ]
     return f"{check.library} {check.version}: {'; '.join(found)}"
@@ -68,11 +67,11 @@ def _checked(check: CrossCheck) -> str:
 
 def _precision(occlusion: Occlusion) -> str:
     if occlusion.max_deviation is None:
-        return f"{occlusion.precision}, exact"
-    apart = f"{occlusion.max_deviation:.1g}"
+        return evaluation(occlusion.precision, None)
+    apart = f"{occlusion.max_deviation:.1e}"
     if occlusion.log_odds_deviation is not None:
-        apart += f" (log odds {occlusion.log_odds_deviation:.1g} nats)"
-    return f"{occlusion.precision}, at most {apart} from float32 where compared"
+        apart += f" (log odds {occlusion.log_odds_deviation:.1e} nats)"
+    return evaluation(occlusion.precision, apart)
 
 
 def _blocks(explanation: Explanation) -> list[Block]:

@@ -3,9 +3,7 @@
 from ...explanation import Contrast, Explanation, LayerProjections, Occlusion
 from ...messages import number
 from ...net.record import Record
-from .maps import Quantity, draw_classes, draw_map
-from .panels import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
-from .parts import (
+from .common import (
     COLUMNS,
     SECOND_ROW,
     TILES,
@@ -20,6 +18,8 @@ from .parts import (
     projected,
     projection,
 )
+from .maps import Quantity, draw_classes, draw_map
+from .page import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
 from .text import label, share
 
 CONTRAST_ROW = SECOND_ROW + SIDE + 1.9  # below the legend of (e)

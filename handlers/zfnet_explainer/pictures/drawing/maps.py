@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from ...explanation import FloatArray, IntArray, Occlusion, Pixels
 from ...net.record import ClassName
 from ..display import LegendEntry, cell_edges, class_counts, legend, upper
-from .panels import DETAIL, SIDE, SMALL, Page, pixel_axes
+from .page import DETAIL, SIDE, SMALL, Page, pixel_axes
 from .text import label
 
 LEAST_REACH = 0.1  # nats: rounding alone is not drawn in full colour

@@ -10,8 +10,7 @@ from matplotlib.colors import to_hex
 
 from ...explanation import Explanation, LayerProjections
 from ...net.record import Record
-from .panels import DETAIL, GREY, HEADING, SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles
-from .parts import (
+from .common import (
     COLUMNS,
     PITCH,
     SECOND_ROW,
@@ -29,6 +28,7 @@ from .parts import (
     side,
     with_patches,
 )
+from .page import DETAIL, GREY, HEADING, SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles
 
 LAYERS_LEFT = 4.85  # of a row of projections, inches
 THIRD_ROW = 0.65 + PITCH  # one row of tiles, its heading above

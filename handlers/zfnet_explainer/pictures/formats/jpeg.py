@@ -9,10 +9,13 @@ SIGNATURE, START = b"\xff\xd8\xff", b"\xff\xd8"
 MARKER = re.compile(rb"\xff([\x01-\xfe])")  # after rubbish and fill bytes, which decoders pass over too
 MAX_SEGMENTS = 10_000  # 20 MiB of full ones are 320
 START_OF_SCAN = 0xDA
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # what says how large the picture is
 METADATA = {*range(0xE0, 0xF0), 0xFE}  # what applications say, and comments
 END_OF_IMAGE = 0xD9
-AFTER_SCAN = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # compressed bytes are no markers, nor are restarts of theirs
+# What may stand behind a scan: the end, or what has a length. All else decoders pass over, or refuse the file for.
+BEHIND_SCAN = re.compile(rb"\xff([\xc4\xcc\xd9-\xdd\xe0-\xef\xfe])")
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
+NO_HEADER = "the JPEG picture's header cannot be read: is it complete?"
 # What colours and orientation are read from all the same, the first of each.
 KEPT = {0xE0: b"JFIF", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
 
@@ -36,13 +39,14 @@ def without_metadata(encoded: bytes) -> bytes:
 
 
 def scans(encoded: bytes) -> int:
-    """How many scans are decoded: those up to the picture's end, behind which phones put films and other pictures.
+    """How many scans are decoded of a file without metadata: those up to its end, behind which phones put films.
 
     Raises UndecodableImage for too many segments.
     """
-    count, at = 0, len(START)
+    *_, (_, at, _) = _segments(encoded)
+    count = 0
     for _ in range(MAX_SEGMENTS):
-        found = AFTER_SCAN.search(encoded, at)
+        found = BEHIND_SCAN.search(encoded, at)
         if found is None or found[1][0] == END_OF_IMAGE:
             return count
         count += found[1][0] == START_OF_SCAN
@@ -50,9 +54,16 @@ def scans(encoded: bytes) -> int:
     raise _too_many_segments()
 
 
-def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
+def height_at(encoded: bytes, at: int) -> int:
+    """How many rows a JPEG has that begins there. Raises UndecodableImage where it does not say so."""
+    for marker, start, _ in _segments(encoded, at + len(START)):
+        if marker in FRAMES:
+            return int.from_bytes(encoded[start + 5 : start + 7], "big")
+    raise UndecodableImage(NO_HEADER)
+
+
+def _segments(encoded: bytes, at: int = len(START)) -> Iterator[tuple[int, int, int]]:
     """Marker, beginning and end of every whole segment before the scans, then the scans to the file's end as one."""
-    at = len(START)
     for _ in range(MAX_SEGMENTS):
         found = MARKER.search(encoded, at)
         if found is None:
@@ -69,7 +80,7 @@ def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
             yield marker, start, at
     else:
         raise _too_many_segments()
-    raise UndecodableImage("the JPEG picture's header cannot be read: is it complete?")
+    raise UndecodableImage(NO_HEADER)
 
 
 def _too_many_segments() -> UndecodableImage:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 from PIL import ExifTags, ImageFile
 
 from ...errors import UndecodableImage
+from . import jpeg
 
 Tag = ExifTags.Base
+JPEG = 7  # a compression
 MAX_VALUES = 100_000  # of an entry: the strips or tiles of a picture
 LAST_TYPE = 16  # of an entry's values, that Pillow knows; libtiff knows more
 COUNTS = {Tag.StripByteCounts, Tag.TileByteCounts}
@@ -109,10 +111,25 @@ def tile_size(image: ImageFile.ImageFile) -> tuple[int, int]:
     return sides
 
 
-def coded_pixels(image: ImageFile.ImageFile) -> int:
-    """How many pixels are decoded: with the margins of tiles, and as often as Pillow is told of a strip."""
+def coded_pixels(image: ImageFile.ImageFile, encoded: bytes) -> int:
+    """How many pixels are decoded: with the margins of tiles and strips, and as often as Pillow is told of a strip."""
     width, height = tile_size(image)
-    return sum(
+    return _pixels_below(image, encoded) + sum(
         ceil((right - left) / width) * width * ceil((bottom - top) / height) * height
         for left, top, right, bottom in (tile.extents for tile in image.tile if tile.extents)
     )
+
+
+def _pixels_below(image: ImageFile.ImageFile, encoded: bytes) -> int:
+    """How many pixels JPEGs have below the picture: libtiff lets them in each plane's last strip, and decodes all."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(Tag.Compression) != JPEG or Tag.StripOffsets not in tags:
+        return 0
+    width, height, offsets = tags[Tag.ImageWidth], tags[Tag.ImageLength], tags[Tag.StripOffsets]
+    rows, planes = tags.get(Tag.RowsPerStrip, height), tags.get(Tag.SamplesPerPixel, 1)
+    if not all(isinstance(number, int) and number > 0 for number in (width, height, rows, planes, *offsets)):
+        raise UndecodableImage("the TIFF picture's strips cannot be read: save it again")
+    rows = min(rows, height)
+    strips = ceil(height / rows)
+    last = offsets[strips - 1 :: strips][:planes]
+    return sum(width * max(0, jpeg.height_at(encoded, offset) - rows) for offset in last)

@@ -57,7 +57,9 @@ async function ask(call, picture, options, signal) {
 /** The answer itself: parsed, or as a file where a `format` was asked for. */
 async function content(response, format) {
   const refused = new Refusal(`The server's answer is no ${format ?? "JSON"}: is something between it and this page that wants a login?`);
-  if (format !== "html" && response.headers.get("Content-Type")?.startsWith("text/html")) throw refused;
+  const isPage = response.headers.get("Content-Type")?.startsWith("text/html");
+  const isReport = format === "html" && (!served || response.headers.has("X-Request-Id")); // other origins may not see it
+  if (response.redirected || (isPage && !isReport)) throw refused;
   return (format ? response.blob() : response.json()).catch((cause) => {
     if (cause.name === "AbortError") throw cause;
     throw cause instanceof SyntaxError ? refused : new Refusal("The connection was lost while the answer came. Try again.");

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...errors import MalformedBody, of_picture
-from ...explanation import Pixels
 from ...messages import QUOTE
-from ...pictures.decode import MAX_PIXELS
-from ...pictures.view import Picture, View, cut
+from ...pictures.view import Picture, View, of_pixels
+from ...pictures.work import MAX_PIXELS, Work
 from ..document import MAX_INSTANCES, counted, parameters_of, refuse_unknown
 from ..encoded import decode_picture, from_base64, from_binary
 from .binary import LENGTH_HEADER, elements
@@ -68,14 +66,18 @@ def _data(tensor: Mapping[str, Any], size: Any, tail: bytes) -> bytes | list[Any
 def _encoded_pictures(shape: list[int], data: Sequence[Any], view: View | int) -> tuple[Picture, ...]:
     if shape not in ([len(data)], [len(data), 1]):
         raise MalformedBody(f"`shape` {QUOTE.repr(shape)[:60]} does not fit the {len(data)} entries of `data`")
-    entries = counted(data, "data")
-    pictures: list[Picture] = []
+    entries = counted(_flat(data) if len(shape) == 2 else data, "data")
+    pictures, work = list[Picture](), Work()
     for number, entry in enumerate(entries):
         with of_picture(number, len(entries)):
             encoded = from_binary(entry) if isinstance(entry, bytes) else from_base64(entry)
-            decoded = sum(picture.width * picture.height for picture in pictures)
-            pictures.append(decode_picture(encoded, view, decoded))
+            pictures.append(decode_picture(encoded, view, work))
     return tuple(pictures)
+
+
+def _flat(rows: Sequence[Any]) -> list[Any]:
+    """The entries of [n, 1], each by itself or in a list as numpy's `tolist` nests them."""
+    return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in rows]
 
 
 def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -> tuple[Picture, ...]:
@@ -86,7 +88,7 @@ def _raw_pictures(shape: list[int], data: bytes | list[Any], view: View | int) -
         values = np.frombuffer(data, np.uint8).reshape(shape) if isinstance(data, bytes) else _bytes_of(data, shape)
     except ValueError as error:
         raise MalformedBody(f"`data` does not have the values of its shape {shown}") from error
-    return tuple(_raw_picture(pixels, view) for pixels in values)
+    return tuple(of_pixels(pixels, view) for pixels in values)
 
 
 def _bytes_of(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
@@ -95,8 +97,3 @@ def _bytes_of(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
     if set(map(type, values.flat)) != {int} or values.min() < 0 or values.max() > 255:
         raise MalformedBody("`data` of a UINT8 tensor holds integers from 0 to 255")
     return values.astype(np.uint8)
-
-
-def _raw_picture(pixels: Pixels, view: View | int) -> Picture:
-    square, crop = cut(Image.fromarray(pixels), view)
-    return Picture(np.array(square), pixels.shape[1], pixels.shape[0], crop)

@@ -1,11 +1,11 @@
-"""What several figures are made of: their columns, headings and tiles."""
+"""What Figure 7 and the projections have in common: their columns, headings and tiles."""
 
 from ...explanation import Explanation, LayerProjections
 from ...messages import number
 from ...methods.deconvnet import Feature
 from ...net.record import Record
 from ..display import patch_pixels, projection_pixels
-from .panels import PREDICTIONS, SIDE, Page, Tile, draw_predictions, draw_tiles
+from .page import PREDICTIONS, SIDE, Page, Tile, draw_predictions, draw_tiles
 
 COLUMNS = 0.55, 5.4, 10.1  # left edges, inches
 TOP = 0.8  # of a block's first picture, its heading above

@@ -1,4 +1,4 @@
-"""The parts of the figure; each is placed in inches from the page's top left corner."""
+"""A page, and what is drawn on it: pictures, tiles and bars, placed in inches from its top left corner."""
 
 import io
 from dataclasses import dataclass
