@@ -16,20 +16,20 @@ def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     Torch does not look at the limit: as many threads as the machine has cores then wait for each other.
     """
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return math.ceil(min(cores, *map(_quota, _groups(cgroups, membership))))
+    return math.ceil(min(cores, *map(_quota, control_groups("cpu", cgroups, membership))))
 
 
-def _groups(cgroups: Path, membership: Path) -> Iterator[Path]:
-    """The folders of the process's groups and of all above them, each of which may have a limit.
+def control_groups(controller: str, cgroups: Path, membership: Path) -> Iterator[Path]:
+    """The folders of the process's groups and of all above them, each of which may have a controller's limit.
 
     A container sees its own group at the root, whatever the membership says.
     """
-    yield from (cgroups, cgroups / "cpu")
+    yield from (cgroups, cgroups / controller)
     for line in membership.read_text().splitlines() if membership.exists() else ():
         _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        folder = (cgroups / "cpu" if controllers else cgroups) / group.lstrip("/")
+        folder = (cgroups / controller if controllers else cgroups) / group.lstrip("/")
         yield from (folder, *(above for above in folder.parents if above.is_relative_to(cgroups)))
 
 

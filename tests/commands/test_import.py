@@ -65,6 +65,7 @@ def run(architecture: str, file: Path, labels: object, *options: str) -> Result:
         ("resnet50", ["a"] * 7, (), "'resnet50' is none of alexnet, vgg11"),
         ("resnet50", ["a"] * 7, (), "a net with branches, such as ResNet, is none"),
         ("alexnet", ["a"] * 7, ("--name", "my net"), "'my net' cannot stand in URLs: letters, digits"),
+        ("alexnet", ["a"] * 7, ("--licence", "CC\udcff"), "the licence is one line of text that is not blank"),
     ],
 )
 def test_what_cannot_be_imported_is_refused(
@@ -93,6 +94,7 @@ def test_pictures_of_other_classes_are_told_before_anything_is_written(state: Pa
         ("deeper/../state.safetensors", "would overwrite .*state.safetensors, which is read"),
         ("labels.safetensors", "would overwrite .*labels.json, which is read"),
         ("net.pth", r"weights are written to a \.safetensors file"),
+        ("net\udcff.safetensors", "safetensors reads weights by names in UTF-8 alone: give another"),
     ],
 )
 def test_what_is_read_is_never_overwritten(tmp_path: Path, out: str, message: str) -> None:

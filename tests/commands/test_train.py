@@ -57,6 +57,25 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 @pytest.mark.parametrize(
+    ("name", "licence", "message"),
+    [
+        ("run", "", "the licence is one line of text that is not blank, not ''"),
+        ("run", "two\nlines", r"the licence is one line of text that is not blank, not 'two\nlines'"),
+        ("run", "CC\udcff", r"the licence is one line of text that is not blank, not 'CC\udcff'"),
+        ("run\udcff", "CC0-1.0", r"run\udcff/zfnet.safetensors: safetensors reads weights by names in UTF-8 alone"),
+    ],
+)
+def test_what_weights_could_not_be_stored_with_is_refused_before_any_work(
+    tmp_path: Path, name: str, licence: str, message: str
+) -> None:
+    arguments = ["train", str(tmp_path / "nowhere"), "--out", str(tmp_path / name), "--licence", licence]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
     ("options", "expected"),
     [((), ALL_LONG), (("--recipe", "fast"), ALL_FAST), (("--recipe", "paper"), ALL_PAPER)],
     ids=["long, the default", "fast", "paper"],

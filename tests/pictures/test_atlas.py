@@ -77,7 +77,9 @@ def test_without_an_index_there_is_no_atlas(tmp_path: Path) -> None:
 
 
 def test_the_atlas_of_other_weights_is_refused(written: Path) -> None:
-    with pytest.raises(BadAtlas, match=r"belongs to other weights \(ab.*, not cd.*gallery DATA --weights .*or delete"):
+    with pytest.raises(
+        BadAtlas, match=r"belongs to other weights \(ab.*, not cd.*delete the folder .*gallery DATA --weights"
+    ):
         load_atlas(written, "cd" * 32)
 
 
@@ -96,7 +98,7 @@ def changed(**fields: Any) -> str:
 def test_a_damaged_index_is_refused(written: Path, tmp_path: Path, index: str) -> None:
     folder = shutil.copytree(written, tmp_path / "copy")
     (folder / INDEX).write_text(index)
-    with pytest.raises(BadAtlas, match=r"copy (is damaged|has format 2, not 1).*: build it again"):
+    with pytest.raises(BadAtlas, match=r"copy (is damaged|has format 2, not 1).*: delete the folder"):
         load_atlas(folder, SHA)
 
 
@@ -113,7 +115,7 @@ def test_a_damaged_or_missing_sheet_is_refused(written: Path, tmp_path: Path) ->
 
 def test_the_shipped_atlas_is_that_of_the_shipped_weights_and_small() -> None:
     checkpoint = load_checkpoint(MODEL_STORE / "zfnet.safetensors")
-    folder = MODEL_STORE / "atlas"
+    folder = MODEL_STORE / "zfnet.atlas"
     atlas = load_atlas(folder, checkpoint.record.weights_sha256)
     assert atlas is not None
     assert {layer: len(found.maps) for layer, found in atlas.layers.items()} == {1: 32, 2: 32, 3: 32, 4: 32, 5: 256}

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import shutil
 import socket
 import tarfile
 from collections.abc import Callable, Iterator
@@ -135,6 +136,25 @@ def test_a_shard_that_cannot_be_read_is_named(folder: Path, tmp_path: Path, dama
     shard.write_bytes(damage(shard.read_bytes()))
     with pytest.raises(ValueError, match=r"shard-0\.tar is no tar that can be read, whole and not compressed"):
         list(split_files(tmp_path / "shards", "val"))
+
+
+@pytest.mark.parametrize("other", ["folder", "shard", "same shard"])
+def test_a_picture_that_comes_twice_is_refused(folder: Path, other: str) -> None:
+    """It would count as two, and be trained on and held back."""
+    shard = folder / "a.tar"
+    with tarfile.open(shard, "w") as archive:
+        archive.add(folder / NAMES[1], NAMES[1])
+        if other == "same shard":
+            archive.add(folder / NAMES[1], f"again/{NAMES[1]}")
+    first = {"folder": folder / NAMES[1], "shard": shard, "same shard": shard}[other]
+    second = folder / "b.tar" if other == "shard" else shard
+    if other == "shard":
+        shutil.copyfile(shard, second)
+    if other != "folder":
+        (folder / NAMES[1]).unlink()
+    with pytest.raises(ValueError, match=f"^{NAMES[1]} is there twice, in {first} and {second}: remove or rename one"):
+        list(split_files(folder, "val"))
+    assert len(list(split_files(folder, "train"))) == 1, "the other split"
 
 
 def test_links_of_a_folder_are_followed_and_not_around(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pictures decoded as a stream: when, as what, and what becomes of those that cannot be."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zfnet_explainer.pictures import files
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.files import PictureFile, listing, picture_files
 from zfnet_explainer.pictures.stream import Tolerance, Unreadable, decoded_batches, pixels, sampled
@@ -80,6 +82,31 @@ def test_what_is_no_file_is_named(folder: Path) -> None:
     ):
         with pytest.raises(Unreadable, match=f"^{name}: it cannot be read: {why}$"):
             pixels(PictureFile(name, "", folder / name), 16)
+
+
+@pytest.mark.parametrize(
+    ("failures", "code", "read"), [(3, errno.ESTALE, True), (4, errno.EIO, False), (1, errno.EACCES, False)]
+)
+def test_a_file_system_that_fails_for_a_moment_is_asked_again(
+    failures: int, code: int, read: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [file, *_] = picture_files(folder, "val")
+    expected, left, opened = pixels(file, 16), [failures], os.open
+
+    def failing(path: str, flags: int, *more: object, **options: object) -> int:
+        if path == str(file.path) and left[0]:
+            left[0] -= 1
+            raise OSError(code, os.strerror(code))
+        return opened(path, flags, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", failing)
+    monkeypatch.setattr(files, "PAUSES_S", (0, 0, 0))
+    if read:
+        assert np.array_equal(pixels(file, 16), expected)
+    else:
+        with pytest.raises(Unreadable, match=f"^{NAMES[0]}: it cannot be read: {os.strerror(code)}$"):
+            pixels(file, 16)
+    assert left == [0], "asked no more often than that"
 
 
 @pytest.mark.parametrize(

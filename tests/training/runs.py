@@ -2,12 +2,12 @@
 
 import csv
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
@@ -61,15 +61,40 @@ def log(out: Path) -> list[dict[str, str]]:
 
 
 def scalars(out: Path) -> dict[tuple[str, int], float]:
-    """What TensorBoard's newest file holds, by name and epoch."""
-    content, at = max((out / "tensorboard").iterdir()).read_bytes(), 0
+    """What TensorBoard shows of its files, by name and epoch: each told once, but for what a later file supersedes."""
     found: dict[tuple[str, int], float] = {}
+    for path in sorted((out / "tensorboard").iterdir()):
+        for event in events(path.read_bytes()):
+            if event.session_log.status == SessionLog.START:
+                found = {key: value for key, value in found.items() if key[1] < event.step}
+            for value in event.summary.value:
+                assert (value.tag, event.step) not in found, "told twice"
+                found[value.tag, event.step] = value.simple_value
+    return found
+
+
+def events(content: bytes) -> Iterator[Event]:
+    """Those of a file of TFRecords: length, checksum, event, checksum. Half a record ends it, as for TensorBoard."""
+    at = 0
     while at < len(content):
         (length,) = struct.unpack_from("<Q", content, at)
-        event = Event.FromString(content[at + 12 : at + 12 + length])
-        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        body = content[at + 12 : at + 12 + length]
+        if len(content) < at + 12 + length + 4:
+            return
+        for part, place in ((content[at : at + 8], at + 8), (body, at + 12 + length)):
+            assert struct.unpack_from("<I", content, place) == (masked(part),)
+        yield Event.FromString(body)
         at += 12 + length + 4
-    return found
+
+
+def masked(part: bytes) -> int:
+    """CRC-32C, bit by bit, and what TensorFlow makes of it."""
+    crc = 0xFFFFFFFF
+    for bit in range(8 * len(part)):
+        crc ^= part[bit // 8] if bit % 8 == 0 else 0
+        crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def told(rows: list[dict[str, str]]) -> dict[tuple[str, int], float]:

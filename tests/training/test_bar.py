@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from zfnet_explainer.training.bar import Bar
@@ -23,3 +24,16 @@ def test_steps_count_as_many_units_as_a_crop_has_pixels() -> None:
     bar.begin(2)
     bar.end("epoch 3")
     assert task.completed == task.total
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 120])
+def test_the_time_left_is_shown_on_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    bar = Bar(RECIPE, 0, 2, console)
+    bar.begin(0)
+    bar.show(1, 1.5, 0.25)
+    console.print(bar.progress.get_renderable())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.startswith("epoch 1/3, 29 px ")
+    assert "-:--:-- left" in shown, "no step tells the time yet"
+    assert {"loss", "1.500,", "top-1", "25.0%,", "images/s"} <= set(shown.split())

@@ -31,7 +31,7 @@ RECORD = Record(
     preprocessing=Preprocessing(16, (0.5,) * 3, (0.25,) * 3),
     training={"recipe": {"ranks": RANKS}},
     validation={},
-    licence="",
+    licence="CC0-1.0",
 )
 
 

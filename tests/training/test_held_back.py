@@ -1,17 +1,26 @@
 """Which pictures are held back, and that nothing is learnt from them."""
 
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
-from zfnet_explainer.accuracy.logits import top1
+from zfnet_explainer.accuracy.logits import logits, top1
+from zfnet_explainer.pictures import stream
+from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.labelled import StoredPictures, split_listing
+from zfnet_explainer.pictures.view import Picture
 from zfnet_explainer.training.held_back import hold_back
 from zfnet_explainer.training.loop import Trainer
 
 from ..chains import like_zfnet
+from ..pictures.splits import STRICT, read_split
+from ..samples import noise
+from ..waiting import PATIENCE_S
 from .runs import HERE, PREPROCESSING, RECIPE, SIDE, log, pictures
 
 
@@ -72,3 +81,28 @@ def test_a_run_measures_what_it_holds_back_and_learns_nothing_from_it(tmp_path: 
         assert float(rows[-1]["held_back_top1"]) == pytest.approx(share, abs=1e-3)
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), name
+
+
+def test_pictures_on_disk_are_measured_as_those_in_memory_are_and_decoded_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits until another one is being decoded."""
+    for i in range(8):
+        file = tmp_path / f"train/n{i % 2}/{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(SIDE, SIDE, seed=i)).save(file)
+    _, expected = hold_back(read_split(tmp_path, "train", SIDE), 0.5)
+    _, held = hold_back(StoredPictures(split_listing(tmp_path, "train", STRICT), SIDE), 0.5)
+    two = threading.Barrier(2)
+
+    def met(encoded: bytes, side: int) -> Picture:
+        two.wait(PATIENCE_S)
+        return decode(encoded, side)
+
+    monkeypatch.setattr(stream, "usable_cores", lambda: 2)
+    monkeypatch.setattr(stream, "decode", met)
+    chain = like_zfnet(size=(3, SIDE, SIDE))
+    found, wanted = (logits(chain, part, PREPROCESSING, SIDE, 2) for part in (held, expected))
+    assert held.names == expected.names
+    assert len(found) == 4
+    assert torch.equal(found, wanted)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from zfnet_explainer.accuracy.logits import top1
 from zfnet_explainer.training.loop import Trainer
-from zfnet_explainer.training.process import Process
+from zfnet_explainer.training.process import Process, T
 from zfnet_explainer.training.recipe import Phase, Precision
 
 from .runs import HERE, PREPROCESSING, RECIPE, SIDE, after_each_step, log, pictures, scalars, told, trainer
@@ -72,6 +72,9 @@ class Lone(Process):
 
     def total(self, counts: Tensor) -> list[float]:
         return counts.tolist()
+
+    def gathered(self, value: T) -> list[T]:
+        return [value]
 
     def align(self, net: nn.Module) -> None:
         pass

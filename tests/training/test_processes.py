@@ -89,6 +89,14 @@ def test_what_several_began_one_can_go_on_with(out: Path) -> None:
     assert trainer(out / "plain", PLAIN, count=COUNT).epoch == 3
 
 
+def test_machines_that_share_no_folder_are_refused(out: Path) -> None:
+    """The files before they are opened, then pictures and state."""
+    remedy = "give all machines the same command, and folders that they share"
+    for rank in range(2):
+        refused = json.loads((out / f"refused{rank}.json").read_text())
+        assert refused == [f"the processes differ in DATA: {remedy}", f"the processes differ in OUT, DATA: {remedy}"]
+
+
 def test_when_one_fails_all_end(launched: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
     out, done = launched
     assert done.returncode != 0

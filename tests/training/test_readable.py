@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from zfnet_explainer.pictures import stream
+from zfnet_explainer.pictures import labelled, stream
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.labelled import StoredPictures, open_split
 from zfnet_explainer.pictures.stream import Tolerance
@@ -15,6 +15,7 @@ from zfnet_explainer.pictures.view import Picture
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.readable import readable
 
+from ..pictures.splits import STRICT
 from ..samples import noise
 from .runs import HERE
 
@@ -46,7 +47,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def stored(data: Path) -> StoredPictures:
-    pictures = open_split(data, "train", 16, limit=0)
+    pictures = open_split(data, "train", 16, limit=0, tolerance=STRICT)
     assert isinstance(pictures, StoredPictures)
     return pictures
 
@@ -81,6 +82,16 @@ def test_too_many_are_an_error(data: Path, tmp_path: Path) -> None:
     (data / NAMES[5]).unlink()
     with pytest.raises(ValueError, match=r"^1 of 5 pictures cannot be read"):
         readable(stored(data), tmp_path / "run", HERE, Tolerance.of(True, lambda _: None))
+
+
+def test_no_more_are_looked_at_than_show_that_they_are_too_many(
+    data: Path, tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelled, "BATCH", 2)
+    (data / NAMES[1]).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"^1 of 6 pictures cannot be read"):
+        readable(stored(data), tmp_path / "run", HERE, Tolerance.of(True, lambda _: None))
+    assert len(decoded) == 2
 
 
 def test_the_first_process_alone_takes_the_note(data: Path, tmp_path: Path) -> None:

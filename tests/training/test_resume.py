@@ -58,6 +58,8 @@ def test_a_killed_run_goes_on_to_the_same_end(
         with pytest.raises(KeyboardInterrupt):
             trainer(tmp_path).run()
     assert len(log(tmp_path)) == 2
+    [told_before] = (tmp_path / "tensorboard").iterdir()
+    told_before.rename(told_before.with_name("events.out.tfevents.1000000000.killed"))  # an older second
     resumed = trainer(tmp_path)
     assert resumed.epoch == (2 if saved else 1)
     resumed.run()

@@ -26,7 +26,8 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.pictures.labelled import MEMORY_LIMIT, Pictures, StoredPictures, channel_statistics, read_split
+from zfnet_explainer.pictures import stream
+from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.model_card import training_tables
 from zfnet_explainer.studies.tables import percent
@@ -39,6 +40,7 @@ from zfnet_explainer.training.resume import held_back_at_least
 
 from .. import narrow
 from ..door import ask, worker
+from ..pictures.splits import read_split
 from ..samples import noise
 from .runs import HERE, SIDE, pictures
 
@@ -187,6 +189,8 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
     [
         ("--recipe slow", "is not one of"),
         ("--start nowhere", "nowhere holds no run"),
+        ("--start RUN --no-batch-norm", "is another one (classes, ranks or BatchNorm differ)"),
+        ("--labels few.json", "the labels have none for class n01, n02"),
         ("--phases 224", "is not SIDE:EPOCHS"),
         ("--phases 64:1,128:1", "the last side is ZFNet's 224"),
         ("--phases 32:1,224:1", "sides from 64"),
@@ -201,11 +205,13 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--batch 25", "24 pictures do not fill a batch of 25: choose a smaller --batch"),
     ],
 )
-def test_what_cannot_be_trained(
+def test_what_cannot_be_trained_is_said_before_any_picture_is_decoded(
     data: Path, trained: Path, tmp_path: Path, options: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "500")
-    result = train(data, trained if "--seed" in options else tmp_path, *options.split())
+    monkeypatch.setattr(stream, "decode", lambda *_: pytest.fail("a picture is decoded"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.json").write_text('{"n00": "tench"}')
+    result = train(data, trained if "--seed" in options else tmp_path, *options.replace("RUN", str(trained)).split())
     assert result.exit_code == 2
     assert message in result.output
 
@@ -276,7 +282,7 @@ def test_inputs_are_scaled_or_grey_levels(scale: bool) -> None:
 def test_the_processes_of_a_machine_share_its_memory(
     data: Path, tmp_path: Path, neighbours: int, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "MEMORY_LIMIT", 24 * 3 * 16 * 16)
+    monkeypatch.setattr(run, "memory_limit", lambda: 24 * 3 * 16 * 16)
     train, _ = run.read_splits(data, 16, tmp_path, replace(HERE, neighbours=neighbours), Tolerance.of(True, print))
     assert isinstance(train, kind)
     assert len(train) == 24
@@ -315,11 +321,11 @@ def test_labels_that_are_none_are_refused_before_any_picture_is_read(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("memory", [MEMORY_LIMIT, 0], ids=["in memory", "too many for memory"])
+@pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "too many for memory"])
 def test_an_unreadable_picture_is_left_out_or_with_strict_refused(
     data: Path, tmp_path: Path, memory: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "MEMORY_LIMIT", memory)
+    monkeypatch.setattr(run, "memory_limit", lambda: memory)
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/train/n00/0.png").write_bytes(b"no picture")
     short = ("--phases", "224:1", "--norm-epochs", "1")

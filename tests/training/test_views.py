@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
-from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, split_listing
 from zfnet_explainer.training import views
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Augmentation, Phase, Recipe
-from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory
+from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory, drawn
 
 from ..needs import hardware
+from ..pictures.splits import STRICT
 
 FreeSpace = namedtuple("FreeSpace", "free")
 RECIPE = Recipe((Phase(32, 50),), batch=4, learning_rate=0.1, dropout=0.5)
@@ -131,3 +133,18 @@ def test_loaders_read_the_pictures_that_are_in_memory_where_they_lie() -> None:
     finally:
         multiprocessing.set_start_method(before, force=True)
     assert not pictures.images.is_shared()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_picture_that_can_be_read_no_more_is_told_in_a_line(loaders: int, tmp_path: Path) -> None:
+    for i in range(4):
+        (tmp_path / "train/n1").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (50, 50)).save(tmp_path / f"train/n1/{i}.png")
+    stored = StoredPictures(split_listing(tmp_path, "train", STRICT), 50)
+    (tmp_path / "train/n1/2.png").unlink()
+    told = (
+        "train/n1/2.png: it cannot be read: No such file or directory; it could be read when the run began: see to it "
+    )
+    with pytest.raises(ValueError, match=f"^{told}and give the same command again, which goes on where it was$"):
+        list(drawn(batches(stored, RECIPE, 0, Process(torch.device("cpu"), Console(quiet=True), loaders))))

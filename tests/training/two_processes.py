@@ -1,6 +1,8 @@
 """What `test_processes.py` runs in two processes: OUT is where the runs and each process's weights go."""
 
+import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,14 @@ from rich.console import Console
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from zfnet_explainer.pictures.labelled import StoredPictures, open_split
+from zfnet_explainer.pictures.labelled import StoredPictures, open_split, split_listing
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.training.process import joined
 from zfnet_explainer.training.readable import readable
 from zfnet_explainer.training.recipe import Augmentation
+from zfnet_explainer.training.run import open_splits
 
+from ..pictures.splits import STRICT
 from .runs import RECIPE, trainer
 
 PLAIN = replace(
@@ -34,7 +38,7 @@ COUNT = 61
 def train(out: Path) -> None:
     """One process's part in both runs; the second one fails in the end, while the first waits for it."""
     with joined(torch.device("cpu"), Console(width=200), loaders=0) as process:
-        stored = open_split(out / "data", "train", 16, limit=0)
+        stored = open_split(out / "data", "train", 16, limit=0, tolerance=STRICT)
         assert isinstance(stored, StoredPictures)
         names = readable(stored, out / "stored", process, Tolerance.of(False, lambda _: None)).names
         torch.save(names, out / f"names{process.rank}.pt")
@@ -43,10 +47,24 @@ def train(out: Path) -> None:
             run.run()
             torch.save(run.net.state_dict(), out / name / f"rank{process.rank}.pt")
         process.total(torch.zeros(1))  # both have saved
+        files, mine = split_listing(out / "data", "train", STRICT), "plain" if process.first else "unshared"
+        refused = [
+            refusal(lambda: open_splits((files[process.rank :], files), out / "data", 16, out, process, STRICT)),
+            refusal(lambda: trainer(out / mine, PLAIN, count=COUNT + process.rank, process=process)),
+        ]
+        (out / f"refused{process.rank}.json").write_text(json.dumps(refused))
         if process.rank == 1:
             raise RuntimeError("the second process fails")
         process.total(torch.zeros(1))  # waits for the other
         (out / "went-on").touch()
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    try:
+        attempt()
+    except ValueError as error:
+        return str(error)
+    return "it is none"
 
 
 def launch(out: Path) -> None:

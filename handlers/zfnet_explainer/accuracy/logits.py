@@ -35,7 +35,7 @@ def inputs(
     pictures: Source, indices: Sequence[int], preprocessing: Preprocessing, side: int, device: torch.device
 ) -> Tensor:
     """What a net is given of some pictures [n, 3, side, side]: one view, the whole square at `side` pixels."""
-    x = torch.stack([pictures.picture(i) for i in indices]).to(device).float()  # CUDA resizes no bytes
+    x = pictures.batch(indices).to(device).float()  # CUDA resizes no bytes
     if side != x.shape[-1]:
         x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True)
     return preprocessing.standardise(x).contiguous(memory_format=torch.channels_last)

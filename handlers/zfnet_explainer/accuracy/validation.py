@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..messages import some
 from ..net.record import Record
-from ..pictures.labelled import MEMORY_LIMIT, Source, StoredPictures, open_split
+from ..pictures.labelled import Source, StoredPictures, open_split
+from ..pictures.memory import memory_limit
 from ..pictures.stream import Tolerance
 
 
@@ -17,7 +18,7 @@ def validation_pictures(data: Path, record: Record, tolerance: Tolerance) -> tup
     Raises ValueError for a folder that is none of the net's classes, for fewer than two pictures, and for
     more that cannot be read than are tolerated.
     """
-    source = open_split(data, "val", record.preprocessing, MEMORY_LIMIT, tolerance)
+    source = open_split(data, "val", record.preprocessing, memory_limit(), tolerance)
     if isinstance(source, StoredPictures):
         source = source.readable(tolerance)
     if len(source) < 2:

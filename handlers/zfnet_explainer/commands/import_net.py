@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from ..messages import shown
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
+from .printing import tell
 from .reading import Strict, tolerance
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
@@ -71,7 +70,7 @@ def import_net(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     for line in _summary(checkpoint, out):
-        Console(soft_wrap=True).print(Text(shown(line)))
+        tell(Console(), line)
 
 
 def _check_out(out: Path, file: Path, labels: Path) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from ..net.checks import check_name
+from ..net.checks import check_licence, check_name, check_weights_path
 from ..torchserve.devices import Device
 from ..training.recipe import CROPS, RECIPES, Augmentation, Initialisation, Phase, Precision, RecipeName, with_options
 from .device import Where, picked
@@ -106,13 +105,14 @@ def train(
     )  # fmt: skip
     try:
         check_name(name)
+        check_licence(licence)
+        check_weights_path(out / "zfnet.safetensors")
         about = About(name, licence, read_labels(labels) if labels else None)
         writable(out)
         with joined(picked(device), Console(), loaders) as process:
             suitable = chosen if precision else suited(chosen, process)
             weights = run(data, out, suitable, about, process, start, tolerance(strict, process.console))
-            told = f"next: zfnet-explainer serve --weights {shlex.quote(str(weights))}"
-            process.console.print(Text(told), soft_wrap=True)
+            process.tell(f"next: zfnet-explainer serve --weights {shlex.quote(str(weights))}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -6,13 +6,21 @@ import os
 import posixpath
 import stat
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 LINKS = 40  # from link to link, as the kernel goes
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # Windows has none
+# What makes a file unreadable for good; another OSError is the file system's, and may pass.
+UNREADABLE = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
+    errno.ENAMETOOLONG,
+}  # fmt: skip
+PAUSES_S = (0.1, 1.0, 5.0)  # before it is read again
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,14 @@ class PictureFile:
     size: int = -1
 
     def read(self) -> bytes:
-        """Its bytes. Raises OSError."""
+        """Its bytes, after some seconds where a file system (NFS) fails for a moment. Raises OSError."""
+        for pause in PAUSES_S:
+            try:
+                return read_file(self.path, self.offset, self.size)
+            except OSError as error:
+                if error.errno in UNREADABLE:
+                    raise
+            time.sleep(pause)
         return read_file(self.path, self.offset, self.size)
 
 
@@ -67,14 +82,13 @@ def pictures_under(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
 def split_files(data: Path, split: str) -> Iterator[PictureFile]:
     """`data/split/CLASS/*`, then what `data/*.tar` hold of such paths.
 
-    Folders by name, a tar in its own order; in memory are the names of one folder, and of one tar.
-    Raises ValueError for a folder that cannot be listed and a tar that cannot be read.
+    Folders by name, a tar in its own order; in memory are the names of one folder, and of all where there are tars.
+    Raises ValueError for a folder that cannot be listed, a tar that cannot be read and a picture that comes twice.
     """
-    for folder in class_folders(data, split):
-        for path in _pictures(folder):
-            yield PictureFile(f"{split}/{folder.name}/{path.name}", folder.name, path)
-    for shard in _shards(data):
-        yield from _in_shard(shard, split)
+    if shards := _shards(data):
+        yield from _once(chain(_in_folders(data, split), *(_in_shard(shard, split) for shard in shards)))
+    else:
+        yield from _in_folders(data, split)
 
 
 def class_folders(data: Path, split: str) -> list[Path]:
@@ -145,6 +159,25 @@ def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     for inner in _visible(folder):
         if is_folder(inner) and inner not in pictures:
             yield from _below(inner, (*above, here))
+
+
+def _in_folders(data: Path, split: str) -> Iterator[PictureFile]:
+    for folder in class_folders(data, split):
+        for path in _pictures(folder):
+            yield PictureFile(f"{split}/{folder.name}/{path.name}", folder.name, path)
+
+
+def _once(files: Iterable[PictureFile]) -> Iterator[PictureFile]:
+    """The same files. Raises ValueError where two have one name, as in a tar and beside it, unpacked."""
+    sources: dict[str, Path] = {}
+    for file in files:
+        if file.name in sources:
+            raise ValueError(
+                f"{file.name} is there twice, in {sources[file.name]} and {file.path}: remove or rename one, "
+                "or it counts as two pictures"
+            )
+        sources[file.name] = file.path
+        yield file
 
 
 def _shards(data: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Labelled pictures from a `split/CLASS/*` tree, in a folder or in tar shards: in memory, or decoded when drawn."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,11 +15,9 @@ from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, decoders, pixels
 from .view import View, as_view
 
-MEMORY_LIMIT = 8 * 2**30
 SAMPLE = 4096
 BATCH = 256
 ENDINGS = ", ".join(sorted(SUFFIXES))
-STRICT = Tolerance(0, lambda _: None)
 
 
 class Source(Protocol):
@@ -35,6 +33,9 @@ class Source(Protocol):
 
     def picture(self, index: int) -> Tensor:
         """One picture, uint8 [3, side, side]."""
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Several pictures, uint8 [n, 3, side, side]."""
 
     def sample(self) -> Tensor:
         """Enough pictures to take statistics of, uint8 [n, 3, side, side]."""
@@ -54,6 +55,9 @@ class Pictures:
 
     def picture(self, index: int) -> Tensor:
         return self.images[index]
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        return self.images[list(indices)]
 
     def sample(self) -> Tensor:
         return self.images
@@ -95,16 +99,26 @@ class StoredPictures:
         """One picture, uint8 [3, side, side]. Raises Unreadable."""
         return torch.from_numpy(pixels(self.file(index), self.view)).permute(2, 0, 1)
 
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """The same, decoded side by side. Raises Unreadable."""
+        with decoders() as pool:
+            return torch.stack(list(pool.map(self.picture, indices)))
+
     def readable(self, tolerance: Tolerance) -> "StoredPictures":
         """Those that can be read, each decoded once to see. Raises ValueError where too many cannot."""
-        reasons: dict[str, str] = {}
-        files = ((index, self.file(index)) for index in range(len(self)))
-        for _ in decoded_batches(files, self.view, BATCH, lambda file, why: reasons.update({file.name: why})):
-            if reasons:
-                tolerance.check(len(reasons), len(self), min(reasons.values()))
+        reasons = self.unreadable(range(len(self)), tolerance)
         for reason in reasons.values():
             tolerance.leave_out(reason)
         return self.without(reasons)
+
+    def unreadable(self, indices: Sequence[int], tolerance: Tolerance) -> dict[str, str]:
+        """Which of them cannot be read, by name, and why. Raises ValueError once these are too many of all pictures."""
+        reasons: dict[str, str] = {}
+        files = ((index, self.file(index)) for index in indices)
+        for _ in decoded_batches(files, self.view, BATCH, lambda file, why: reasons.update({file.name: why})):
+            if reasons:
+                tolerance.check(len(reasons), len(self), min(reasons.values()))
+        return reasons
 
     def without(self, names: Collection[str]) -> "StoredPictures":
         """The others."""
@@ -112,41 +126,41 @@ class StoredPictures:
 
     def sample(self) -> Tensor:
         """At most 4,096 pictures, evenly from all. Raises Unreadable."""
-        chosen = np.linspace(0, len(self) - 1, min(SAMPLE, len(self))).round().astype(int).tolist()
-        with decoders() as pool:
-            return torch.stack(list(pool.map(self.picture, chosen)))
+        return self.batch(np.linspace(0, len(self) - 1, min(SAMPLE, len(self))).round().astype(int).tolist())
 
 
-def read_split(data: Path, split: str, view: View | int, tolerance: Tolerance = STRICT) -> Pictures:
-    """Decode `data/split/CLASS/*` and every `data/*.tar` that holds such paths into memory, as a net sees them.
+def open_split(data: Path, split: str, view: View | int, limit: int, tolerance: Tolerance) -> Pictures | StoredPictures:
+    """The pictures of `split_listing`, as `opened`."""
+    return opened(split_listing(data, split, tolerance), view, limit, tolerance)
 
-    Raises ValueError where the split holds no picture, or more that cannot be read than are tolerated.
+
+def split_listing(data: Path, split: str, tolerance: Tolerance) -> list[PictureFile]:
+    """`data/split/CLASS/*` and what every `data/*.tar` holds of such paths, by class and name.
+
+    Raises ValueError where there is no picture, or a class folder has none and nothing is tolerated.
     """
-    return _in_memory(_files(data, split, tolerance), view, tolerance)
+    found = split_files(data, split) if is_folder(data) else ()
+    files = sorted(found, key=lambda file: (file.folder, file.name))
+    if not files:
+        raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")
+    classes = {file.folder for file in files}
+    if empty := [folder.name for folder in class_folders(data, split) if folder.name not in classes]:
+        tolerance.remark(f"{data}/{split} has no picture in {some(empty)}: what is not {ENDINGS} is not read")
+    return files
 
 
-def open_split(
-    data: Path, split: str, view: View | int, limit: int, tolerance: Tolerance = STRICT
-) -> Pictures | StoredPictures:
-    """The same, in memory where its 3 * size * size bytes a picture (224: 150 kB) are at most `limit` together."""
-    files, side = _files(data, split, tolerance), as_view(view).size
+def opened(files: list[PictureFile], view: View | int, limit: int, tolerance: Tolerance) -> Pictures | StoredPictures:
+    """As a net sees them; in memory where 3 * size * size bytes a picture (224: 150 kB) are at most `limit` together.
+
+    Raises ValueError where more that cannot be read are met than are tolerated.
+    """
+    side = as_view(view).size
     fits = len(files) * 3 * side * side <= limit
-    return _in_memory(files, view, tolerance) if fits else StoredPictures(files, view)
+    return in_memory(files, view, tolerance) if fits else StoredPictures(files, view)
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each colour channel over images uint8 [n, 3, h, w], in 0..1."""
-    counts = torch.zeros(3, 256, dtype=torch.float64)
-    for batch in torch.split(images, BATCH):  # a channel's values are copied
-        counts += torch.stack([torch.bincount(batch[:, channel].flatten(), minlength=256) for channel in range(3)])
-    values = torch.arange(256).double() / 255
-    share = counts / counts.sum(1, keepdim=True)
-    mean = (share * values).sum(1)
-    std = ((share * values**2).sum(1) - mean**2).sqrt()
-    return tuple(round(m, 4) for m in mean.tolist()), tuple(round(s, 4) for s in std.tolist())
-
-
-def _in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance) -> Pictures:
+def in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance) -> Pictures:
+    """All of them decoded, as a net sees them. Raises ValueError where more cannot be than are tolerated."""
     side = as_view(view).size
     images = np.empty((len(files), 3, side, side), np.uint8)
     kept: list[PictureFile] = []
@@ -163,18 +177,19 @@ def _in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance)
     return Pictures(torch.from_numpy(images[: len(kept)]), labels, tuple(file.name for file in kept), classes)
 
 
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each colour channel over images uint8 [n, 3, h, w], in 0..1."""
+    counts = torch.zeros(3, 256, dtype=torch.float64)
+    for batch in torch.split(images, BATCH):  # a channel's values are copied
+        counts += torch.stack([torch.bincount(batch[:, channel].flatten(), minlength=256) for channel in range(3)])
+    values = torch.arange(256).double() / 255
+    share = counts / counts.sum(1, keepdim=True)
+    mean = (share * values).sum(1)
+    std = ((share * values**2).sum(1) - mean**2).sqrt()
+    return tuple(round(m, 4) for m in mean.tolist()), tuple(round(s, 4) for s in std.tolist())
+
+
 def _classes_and_labels(files: list[PictureFile]) -> tuple[tuple[str, ...], Tensor]:
     classes = tuple(sorted({file.folder for file in files}))
     index = {folder: i for i, folder in enumerate(classes)}
     return classes, torch.tensor([index[file.folder] for file in files])
-
-
-def _files(data: Path, split: str, tolerance: Tolerance) -> list[PictureFile]:
-    found = split_files(data, split) if is_folder(data) else ()
-    files = sorted(found, key=lambda file: (file.folder, file.name))
-    if not files:
-        raise ValueError(f"no pictures under {data}/{split}/CLASS/ nor in {data}/*.tar")
-    classes = {file.folder for file in files}
-    if empty := [folder.name for folder in class_folders(data, split) if folder.name not in classes]:
-        tolerance.remark(f"{data}/{split} has no picture in {some(empty)}: what is not {ENDINGS} is not read")
-    return files

@@ -6,6 +6,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from .recipe import Recipe
 
@@ -21,10 +22,13 @@ class Bar:
     def __init__(self, recipe: Recipe, done: int, steps: int, console: Console) -> None:
         self.recipe, self.steps = recipe, steps
         columns = (
-            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[found]}"),
-            TimeRemainingColumn(), TextColumn("left"),
-        )  # fmt: skip
-        self.progress = Progress(*columns, console=console)
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[found]}", table_column=Column()),  # in two lines where there is no room for one
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        self.progress = Progress(*columns, console=console, expand=True)
         self.task = self.progress.add_task("", total=self._units(recipe.epochs), completed=self._units(done), found="")
         self.epoch, self.begun, self.shown = done, 0.0, 0.0
 

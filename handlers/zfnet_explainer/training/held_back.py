@@ -1,6 +1,7 @@
 """Pictures of the training split that are not trained on, so that a run is steered without the validation split."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -36,6 +37,9 @@ class Part:
 
     def picture(self, index: int) -> Tensor:
         return self.source.picture(int(self.indices[index]))
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        return self.source.batch(self.indices[list(indices)].tolist())
 
     def sample(self) -> Tensor:
         """Of the whole source: the mean of its pixels tells nothing about a class."""

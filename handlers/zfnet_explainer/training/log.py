@@ -1,12 +1,11 @@
 """The learning curve of a run: `log.csv` and TensorBoard's events."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from ..atomic import whole
+from .events import Events
 
 Row = dict[str, float]
 ACCURACIES = {"val_top1": "validation top-1", "held_back_top1": "held-back top-1"}  # a run has one of the two
@@ -28,15 +27,13 @@ def accuracies(rows: Sequence[Row]) -> dict[str, str]:
 
 
 class Log:
-    """The rows of the first `epochs` epochs, and those that are added to them."""
+    """The rows of the first `epochs` epochs, and those that are added to them; `tell` hears where TensorBoard's end."""
 
-    def __init__(self, out: Path, epochs: int) -> None:
+    def __init__(self, out: Path, epochs: int, tell: Callable[[str], None]) -> None:
         self.path = out / "log.csv"
         self.rows = read_log(out)[:epochs]
-        # Each process tells the whole curve, which supersedes what a killed one told, or had not written yet.
-        self._events = SummaryWriter(str(out / "tensorboard"), purge_step=1, flush_secs=1)
-        for row in self.rows:
-            self._tell(row)
+        self._events = Events(out / "tensorboard", tell)
+        self._events.add(self.rows)
 
     def add(self, row: Row) -> None:
         """Log an epoch; `log.csv` is replaced as a whole, so that a kill leaves no half of a row."""
@@ -45,15 +42,7 @@ class Log:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerows(self.rows)
-        self._tell(row)
-
-    def close(self) -> None:
-        self._events.close()
-
-    def _tell(self, row: Row) -> None:
-        for name, value in row.items():
-            if name != "epoch":
-                self._events.add_scalar(name, value, int(row["epoch"]))
+        self._events.add([row])
 
 
 def _number(text: str) -> float:

@@ -1,15 +1,14 @@
 """The training loop: epochs with a checkpoint after each, resumed where a run was killed."""
 
-import json
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader
 
 from ..accuracy.logits import top1
 from ..net.chain import Chain
@@ -23,10 +22,10 @@ from .log import Log, Row
 from .mixing import Mixing, majority
 from .process import Process
 from .recipe import Precision, Recipe
-from .resume import epochs_done, fingerprint, started
+from .resume import as_stored, check_same, epochs_done, fingerprint, started
 from .state import STATE, Metadata, load_average, load_momentum, load_result, load_weights, save_state
 from .trainable import Switch, clip_filters, training_form
-from .views import batches, seed_of
+from .views import batches, drawn, seed_of
 
 
 class Trainer:
@@ -34,43 +33,59 @@ class Trainer:
 
     `val`: what is measured after each epoch: the part held back where the recipe has one.
     `start`: the folder of another run, whose weights this one begins with. Raises ValueError where `out`
-    holds the state of another run, `start` another net, or the pictures do not fill a batch.
+    holds the state of another run, `start` another net, the pictures do not fill a batch, or processes differ in these.
     """
 
     def __init__(
         self, chain: Chain, recipe: Recipe, train: Source, val: Pictures | Part, preprocessing: Preprocessing,
         out: Path, process: Process, start: Path | None = None,
     ) -> None:  # fmt: skip
-        _check_batch(len(train), len(val), recipe.batch, process.world)
+        check_batch(len(train), recipe.batch, process.world)
+        if len(val) < process.world:
+            raise ValueError(f"{len(val)} validation pictures are too few for {process.world} processes")
         torch.manual_seed(recipe.seed)
         compute_in_float32()
         self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
         self.out, self.process = out, process
         self.val, self.val_count = val.shard(process.rank, process.world), len(val)
-        self.net = self._form().to(process.device)
         self.mix = Mixing(recipe.mixing, len(train.classes))
         self.shift = recipe.class_balance * log_shares(train).to(process.device)
         self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"
-        self.metadata: Metadata = {
-            "epoch": 0, "recipe": json.loads(json.dumps(asdict(recipe))), "data": fingerprint(train.names),
-            "start": started(start) if start else None,
-        }  # fmt: skip
-        resumed = (out / STATE).exists()
-        if resumed:
-            self.metadata |= {"epoch": epochs_done(out, self.metadata)}
-            load_weights(out, self.net, process.device)
-        elif start:
-            load_result(start, self.net, process.device)
+        self.metadata = self._metadata(start)
+        self.net = self._first_net(start).to(process.device)
         self.average = running_average(self.net, recipe.averaging)
-        if self.average and resumed:
-            load_average(out, self.average, process.device)
         self.distributed = process.distributed(self.net)
         self.optimiser = torch.optim.SGD(
             _parameter_groups(self.net, recipe),
             lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov,
         )  # fmt: skip
-        if resumed:
-            load_momentum(out, self.net, self.optimiser, process.device)
+        if self.epoch:
+            self._resume()
+
+    def _metadata(self, start: Path | None) -> Metadata:
+        """Which run this is, and how many epochs of it `out` holds: the same in all processes."""
+        metadata: Metadata = {
+            "epoch": 0, "recipe": as_stored(self.recipe), "data": fingerprint(self.train.names),
+            "start": started(start) if start else None,
+        }  # fmt: skip
+        if (self.out / STATE).exists():
+            metadata["epoch"] = epochs_done(self.out, metadata)
+        check_same(self.process.gathered(metadata))
+        return metadata
+
+    def _first_net(self, start: Path | None) -> nn.Sequential:
+        """What the first epoch begins with."""
+        net = self._form()
+        if start:
+            load_result(start, net, torch.device("cpu"))
+        return net
+
+    def _resume(self) -> None:
+        """Go on from what `out` holds."""
+        load_weights(self.out, self.net, self.process.device)
+        if self.average:
+            load_average(self.out, self.average, self.process.device)
+        load_momentum(self.out, self.net, self.optimiser, self.process.device)
 
     @property
     def epoch(self) -> int:
@@ -81,7 +96,7 @@ class Trainer:
         """Train to the last epoch; after each one, log it and save the state."""
         if self.epoch == self.recipe.epochs:
             return
-        log = Log(self.out, self.epoch) if self.process.first else None
+        log = Log(self.out, self.epoch, self.process.tell) if self.process.first else None
         with Bar(self.recipe, self.epoch, len(self.train) // self.recipe.batch, self.process.console) as bar:
             while self.epoch < self.recipe.epochs:
                 row = self._epoch(bar)
@@ -91,8 +106,6 @@ class Trainer:
                 measured = "held-back" if self.recipe.hold_back else "val"
                 bar.end(f"epoch {row['epoch']}: loss {row['loss']:.3f}, {measured} top-1 "
                         f"{row[self.validated_as]:.1%}, {row['images_per_s']:.0f} images/s")  # fmt: skip
-        if log:
-            log.close()
 
     def _save(self, log: Log, row: Row) -> None:
         """The row first: what a log has beyond its state is cut off when the run goes on."""
@@ -113,30 +126,38 @@ class Trainer:
     def _form(self) -> nn.Sequential:
         return training_form(self.chain, self.recipe)
 
-    def _epoch(self, bar: Bar) -> dict[str, float]:
+    def _epoch(self, bar: Bar) -> Row:
         """One pass over the pictures, then the validation: the epoch's row of the log."""
         begin = time.perf_counter()
-        torch.manual_seed(seed_of(self.recipe.seed, self.epoch, self.process.rank))
-        self._set_norms(self.recipe.cross_map_norm(self.epoch))
-        if self.epoch and self.recipe.cross_map_norm(self.epoch) != self.recipe.cross_map_norm(self.epoch - 1):
-            self.average = running_average(self.net, self.recipe.averaging)
-        self.distributed.train()
+        self._begin_epoch()
         loader = batches(self.train, self.recipe, self.epoch, self.process)
-        sums = torch.zeros(3, dtype=torch.float64, device=self.process.device)  # losses, right answers, pictures
         bar.begin(self.epoch)
-        for step, (images, labels) in enumerate(loader):
-            self._set_rate(self.epoch + step / len(loader))
-            sums += self._step(images, labels)
-            if bar.due():  # reading the sums makes a GPU wait
-                bar.show(step + 1, *(self._finite(sums.tolist())))
-        loss, right = self._finite(self.process.total(sums))
-        pictures = len(loader) * self.recipe.batch
+        loss, right = self._learn(loader, bar)
         seconds = time.perf_counter() - begin
         return {
             "epoch": self.epoch + 1, "side": self.recipe.side(self.epoch), "loss": round(loss, 4),
             "train_top1": round(right, 4), self.validated_as: round(self._validated(), 4),
-            "images_per_s": round(pictures / seconds, 1),
+            "images_per_s": round(len(loader) * self.recipe.batch / seconds, 1),
         }  # fmt: skip
+
+    def _begin_epoch(self) -> None:
+        """Draw from the epoch's own seed; where its normalisation is another than the last one's, average anew."""
+        torch.manual_seed(seed_of(self.recipe.seed, self.epoch, self.process.rank))
+        on = self.recipe.cross_map_norm(self.epoch)
+        self._set_norms(on)
+        if self.epoch and on != self.recipe.cross_map_norm(self.epoch - 1):
+            self.average = running_average(self.net, self.recipe.averaging)
+        self.distributed.train()
+
+    def _learn(self, loader: DataLoader[tuple[Tensor, int]], bar: Bar) -> tuple[float, float]:
+        """Mean loss and share of right answers over the epoch's batches, in all processes."""
+        sums = torch.zeros(3, dtype=torch.float64, device=self.process.device)  # losses, right answers, pictures
+        for step, (images, labels) in enumerate(drawn(loader)):
+            self._set_rate(self.epoch + step / len(loader))
+            sums += self._step(images, labels)
+            if bar.due():  # reading the sums makes a GPU wait
+                bar.show(step + 1, *(self._finite(sums.tolist())))
+        return self._finite(self.process.total(sums))
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step of the optimiser: the batch's summed loss, how many were right, how many there were."""
@@ -211,10 +232,9 @@ def _parameter_groups(net: nn.Sequential, recipe: Recipe) -> list[dict[str, obje
     ]
 
 
-def _check_batch(train: int, val: int, batch: int, world: int) -> None:
+def check_batch(train: int, batch: int, world: int) -> None:
+    """Raise ValueError where so many pictures do not fill a batch, or it cannot be shared among the processes."""
     if train < batch:
         raise ValueError(f"{train} pictures do not fill a batch of {batch}: choose a smaller --batch")
     if batch % world:
         raise ValueError(f"a batch of {batch} cannot be shared evenly among {world} processes: choose a multiple")
-    if val < world:
-        raise ValueError(f"{val} validation pictures are too few for {world} processes")

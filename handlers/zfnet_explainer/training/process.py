@@ -5,14 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..messages import shown
+
 TIMEOUT = timedelta(minutes=10)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,10 @@ class Process:
     def first(self) -> bool:
         return self.rank == 0
 
+    def tell(self, line: str) -> None:
+        """Print a line, whatever names are in it."""
+        self.console.print(Text(shown(line)), soft_wrap=True)
+
     def distributed(self, net: nn.Module) -> nn.Module:
         """The net whose gradients are averaged over all processes; BatchNorm sees all of a batch on GPUs only."""
         if self.world == 1:
@@ -46,6 +56,13 @@ class Process:
         if self.world > 1:
             dist.all_reduce(counts)
         return counts.tolist()
+
+    def gathered(self, value: T) -> list[T]:
+        """Those of all processes, by rank."""
+        values = [value] * self.world
+        if self.world > 1:
+            dist.all_gather_object(values, value)
+        return values
 
     def align(self, net: nn.Module) -> None:
         """Give all processes the first one's running statistics."""

@@ -1,33 +1,62 @@
 """Whether a run's folder holds this run, and what a run begins with."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
 from ..messages import QUOTE
 from .log import read_log
+from .recipe import Recipe
 from .state import Metadata, digest, read_metadata
 
 DIFFERENT = 3  # entries of a recipe that a message names
+PLACES = {  # where the parts of a run's metadata come from
+    "epoch": "OUT", "recipe": "the options or the processors' precisions", "data": "DATA", "start": "--start",
+}  # fmt: skip
+
+
+def as_stored(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as a state's JSON has it."""
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(recipe))))
 
 
 def epochs_done(out: Path, metadata: Metadata) -> int:
     """How many epochs the run in `out` has done, where it is this one. Raises ValueError for another."""
+    check_recipe(out, metadata["recipe"])
     found = read_metadata(out)
-    elsewhere = f"choose another folder, which may begin with its weights (--start {out}), or remove it"
-    if found["recipe"].keys() != metadata["recipe"].keys():
-        raise ValueError(
-            f"{out} holds a run that another version began, whose recipe has other entries: finish it with that "
-            f"version, or {elsewhere}"
-        )
-    if found["recipe"] != metadata["recipe"]:
-        differences = "; ".join(_differences(found["recipe"], metadata["recipe"]))
-        raise ValueError(f"{out} holds the run of another recipe ({differences}): {elsewhere}")
     for part, what in (("data", "other pictures"), ("start", "another --start")):
         if found.get(part) != metadata[part]:
-            raise ValueError(f"{out} holds the run of {what}: {elsewhere}")
+            raise ValueError(f"{out} holds the run of {what}: {_elsewhere(out)}")
     return cast(int, found["epoch"])
+
+
+def check_same(runs: Sequence[Metadata]) -> None:
+    """Raise ValueError where what processes see of a run differs, as on machines that share no folder."""
+    if different := [PLACES[part] for part in runs[0] if any(run[part] != runs[0][part] for run in runs)]:
+        raise ValueError(
+            f"the processes differ in {', '.join(different)}: give all machines the same command, and folders that "
+            "they share"
+        )
+
+
+def check_recipe(out: Path, recipe: Mapping[str, Any]) -> None:
+    """Raise ValueError where the run in `out` has another one than this, as JSON has it."""
+    found = read_metadata(out)["recipe"]
+    if found.keys() != recipe.keys():
+        raise ValueError(
+            f"{out} holds a run that another version began, whose recipe has other entries: finish it with that "
+            f"version, or {_elsewhere(out)}"
+        )
+    if found != recipe:
+        differences = "; ".join(_differences(found, recipe))
+        raise ValueError(f"{out} holds the run of another recipe ({differences}): {_elsewhere(out)}")
+
+
+def _elsewhere(out: Path) -> str:
+    return f"choose another folder, which may begin with its weights (--start {out}), or remove it"
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

@@ -1,38 +1,44 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
+import torch
 
+from ..atomic import read_json
 from ..messages import QUOTE, some
-from ..net.class_names import read_json
 from ..net.precision import supported_precisions
 from ..net.record import ClassName, Preprocessing, Record
 from ..net.zfnet import zfnet
+from ..pictures.files import PictureFile
 from ..pictures.labelled import (
-    MEMORY_LIMIT,
     Pictures,
     Source,
     StoredPictures,
     channel_statistics,
-    open_split,
-    read_split,
+    in_memory,
+    opened,
+    split_listing,
 )
+from ..pictures.memory import memory_limit
 from ..pictures.stream import Tolerance
 from .export import export
 from .held_back import hold_back
 from .log import RECORDED, read_log
-from .loop import Trainer
+from .loop import Trainer, check_batch
 from .process import Process
 from .readable import readable
 from .recipe import Precision, Recipe
-from .resume import held_back_at_least
+from .resume import as_stored, check_recipe, check_same, fingerprint, held_back_at_least
+from .state import STATE, load_result
+from .trainable import training_form
 from .views import check_shared_memory
 
 GREY_LEVEL = 1 / 255
+
+Files = tuple[list[PictureFile], list[PictureFile]]  # to train on, to validate on
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ def run(
     Raises ValueError for data, labels that lack a class, a start or a folder that cannot be used.
     """
     check_shared_memory(recipe, process)
-    train, val = read_splits(data, recipe.phases[-1].side, out, process, tolerance)
+    files = list_splits(data, tolerance)
+    _check_command(files[0], out, recipe, about, process, start)
+    train, val = open_splits(files, data, recipe.phases[-1].side, out, process, tolerance)
     names = class_names(train.classes, about.labels)
     preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
@@ -70,9 +78,20 @@ def run(
             training=_training(trainer, out), validation=None, licence=about.licence,
         )  # fmt: skip
         share = export(trainer.trained(), record, weights, val, process.device)
-        told = f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}"
-        process.console.print(Text(told), soft_wrap=True)
+        process.tell(f"top-1 {share:.2%} on {len(val)} pictures, as stored in {weights}")
     return weights
+
+
+def _check_command(
+    train: list[PictureFile], out: Path, recipe: Recipe, about: About, process: Process, start: Path | None
+) -> None:
+    """Raise ValueError for what can be wrong before the pictures are decoded, which takes minutes."""
+    check_batch(len(train), recipe.batch, process.world)
+    names = class_names(tuple(sorted(_classes(train))), about.labels)
+    if (out / STATE).exists():
+        check_recipe(out, as_stored(recipe))
+    if start:
+        load_result(start, training_form(zfnet(len(names), recipe.ranks), recipe), torch.device("cpu"))
 
 
 def _tell_of_start(trainer: Trainer) -> None:
@@ -96,19 +115,44 @@ def suited(recipe: Recipe, process: Process) -> Recipe:
 
 
 def read_splits(data: Path, size: int, out: Path, process: Process, tolerance: Tolerance) -> tuple[Source, Pictures]:
-    """The pictures to train on in the folder `out`, in memory where there is room, and those to validate on.
+    """The pictures to train on in the folder `out`, and those to validate on: listed, then opened."""
+    return open_splits(list_splits(data, tolerance), data, size, out, process, tolerance)
 
-    Raises ValueError for splits that hold different classes, or with more that cannot be read than are tolerated.
+
+def list_splits(data: Path, tolerance: Tolerance) -> Files:
+    """The files to train on and to validate on. Raises ValueError for splits that hold different classes."""
+    train, val = (split_listing(data, split, tolerance) for split in ("train", "val"))
+    _check_classes(data, _classes(train), _classes(val))
+    return train, val
+
+
+def open_splits(
+    files: Files, data: Path, size: int, out: Path, process: Process, tolerance: Tolerance
+) -> tuple[Source, Pictures]:
+    """The pictures to train on, in memory where there is room in all processes, and those to validate on.
+
+    Raises ValueError for splits of which different classes can be read, or more cannot be read than are tolerated, and
+    for processes that see different files.
     """
+    check_same(process.gathered({"data": fingerprint(tuple(file.name for file in files[0]))}))
+    room = min(process.gathered(memory_limit() // process.neighbours))
     with process.console.status("reading the pictures"):
-        train = open_split(data, "train", size, MEMORY_LIMIT // process.neighbours, tolerance)
+        train = opened(files[0], size, room, tolerance)
         if isinstance(train, StoredPictures):
             train = readable(train, out, process, tolerance)
-        val = read_split(data, "val", size, tolerance)
-    for split, lacking in (("train", {*val.classes} - {*train.classes}), ("val", {*train.classes} - {*val.classes})):
+        val = in_memory(files[1], size, tolerance)
+    _check_classes(data, {*train.classes}, {*val.classes})
+    return train, val
+
+
+def _classes(files: list[PictureFile]) -> set[str]:
+    return {file.folder for file in files}
+
+
+def _check_classes(data: Path, train: Set[str], val: Set[str]) -> None:
+    for split, lacking in (("train", val - train), ("val", train - val)):
         if lacking:
             raise ValueError(f"{data}/{split} has no picture of {some(sorted(lacking))}, which the other split has")
-    return train, val
 
 
 def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from torchvision.transforms import v2
 
 from ..pictures.labelled import Source
+from ..pictures.stream import Unreadable
 from .process import Process
 from .recipe import Augmentation, Recipe
 
@@ -67,6 +69,18 @@ def batches(source: Source, recipe: Recipe, epoch: int, process: Process) -> Dat
         prefetch_factor=AHEAD if process.loaders else None, pin_memory=process.device.type == "cuda",
         multiprocessing_context=forked,
     )  # fmt: skip
+
+
+def drawn(loader: DataLoader[tuple[Tensor, int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """A loader's batches. Raises ValueError for a picture that cannot be read now, without its process's traceback."""
+    try:
+        yield from loader
+    except Unreadable as error:
+        told = str(error).rpartition(f"{Unreadable.__name__}: ")[2].strip()
+        raise ValueError(
+            f"{told}; it could be read when the run began: see to it and give the same command again, which goes on "
+            "where it was"
+        ) from error
 
 
 def check_shared_memory(recipe: Recipe, process: Process) -> None:
