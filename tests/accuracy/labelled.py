@@ -17,7 +17,7 @@ RECORD = Record(
     preprocessing=Preprocessing(SIDE, (0.5,) * 3, (0.5,) * 3),
     training={},
     validation={"top1": 0.5, "images": 4},
-    licence="",
+    licence="CC0-1.0",
 )
 
 

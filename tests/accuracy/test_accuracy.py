@@ -43,14 +43,21 @@ def test_confusion_by_hand() -> None:
 
 def test_everything_together() -> None:
     found = accuracy(LOGITS, LABELS)
-    assert (found.images, found.top1, found.top5) == (5, 0.6, 1)
+    assert (found.images, found.top1, found.top5) == (5, 0.6, None)
     assert found.confusion[1] == (1, 1, 1, 0)
     assert found.by_class == by_class(confusion(LOGITS, LABELS))
     assert found.reliability == reliability(LOGITS, LABELS)
     served = accuracy(LOGITS, LABELS, served_temperature=2)
     assert served.reliability == reliability(LOGITS / 2, LABELS) != found.reliability
-    assert (served.top1, served.top5, served.calibration.ece) == (0.6, 1, found.calibration.ece)
+    assert (served.top1, served.calibration.ece) == (0.6, found.calibration.ece)
     assert served.calibration.served_ece == calibration_error(served.reliability)
+
+
+@pytest.mark.parametrize(("classes", "top5"), [(5, None), (6, 0.75)])
+def test_five_classes_are_always_among_the_five_most_probable(classes: int, top5: float | None) -> None:
+    """Of six, one picture's class is the least probable one."""
+    logits = torch.arange(float(classes)).expand(4, -1)
+    assert accuracy(logits, torch.tensor([1, 2, 0, 3])).top5 == top5
 
 
 def test_what_the_record_gets() -> None:
@@ -64,7 +71,7 @@ def test_what_the_record_gets() -> None:
     )  # fmt: skip
     assert as_validation(found, [ClassName(name, name.upper()) for name in "abcd"]) == {
         "top1": 0.6667,
-        "top5": 1.0,
+        "top5": None,
         "images": 5,
         "view": "centre square, one view",
         "ece": 0.0124,

@@ -56,7 +56,7 @@ def test_temperature_of_drawn_labels(temperature: float) -> None:
     logits = torch.randn(10000, 5, generator=generator) * 2
     labels = (logits / temperature).softmax(1).multinomial(1, generator=generator)[:, 0]
     assert best_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
-    found = calibration(logits, labels, temperature)
+    found = calibration(logits, labels, temperature, 0)
     assert found.temperature == best_temperature(logits, labels)
     assert found.held_out_after < 0.02
     assert (found.served_temperature, found.served_ece < 0.02) == (temperature, True)
@@ -67,7 +67,7 @@ def test_temperature_of_drawn_labels(temperature: float) -> None:
 
 def test_what_is_served_over_a_temperature_is_as_confident_as_its_probabilities() -> None:
     """Odds of 9 to 1 become 3 to 1, of which three quarters are right."""
-    found = calibration(with_confidence(*[0.9] * 4), torch.tensor([0, 0, 0, 1]), served_temperature=2)
+    found = calibration(with_confidence(*[0.9] * 4), torch.tensor([0, 0, 0, 1]), 2, 0)
     assert found.ece == pytest.approx(0.15)
     assert found.served_ece == pytest.approx(0, abs=1e-9)
 
@@ -91,7 +91,7 @@ def test_sixty_pictures_say_whether_a_temperature_helps(temperature: float, help
         generator = torch.Generator().manual_seed(seed)
         logits = torch.randn(60, 10, generator=generator) * 3
         labels = (logits / temperature).softmax(1).multinomial(1, generator=generator)[:, 0]
-        found.append(calibration(logits, labels).helps)
+        found.append(calibration(logits, labels, 1, 0).helps)
     assert found.count(helps) >= 15
 
 
@@ -107,7 +107,7 @@ def test_each_half_is_judged_by_the_temperature_of_the_other() -> None:
         for half, other in ((order[:20], order[20:]), (order[20:], order[:20])):
             over = logits[half] / best_temperature(logits[other], labels[other])
             losses.append(float(cross_entropy(over, labels[half]) - cross_entropy(logits[half], labels[half])))
-        assert calibration(logits, labels).helps == (sum(losses) < 0)
+        assert calibration(logits, labels, 1, 0).helps == (sum(losses) < 0)
         apart += losses[0] * losses[1] < 0
     assert apart > 5
 
@@ -116,21 +116,21 @@ def test_the_held_out_half_has_no_say_in_its_temperature() -> None:
     generator = torch.Generator().manual_seed(1)
     logits, labels = torch.randn(9, 3, generator=generator), torch.randint(3, (9,), generator=generator)
     answers = logits.argmax(1)
-    before = calibration(logits, labels, seed=4)
+    before = calibration(logits, labels, 1, 4)
     fitted = 0
     for i in range(len(labels)):
         changed = labels.clone()
         changed[i] = (labels[i] + 1) % 3 if labels[i] == answers[i] else answers[i]
-        after = calibration(logits, changed, seed=4)
+        after = calibration(logits, changed, 1, 4)
         moved = after.held_out_temperature != before.held_out_temperature
         fitted += moved
         assert moved or (after.held_out_before, after.held_out_after) != (before.held_out_before, before.held_out_after)
     assert fitted == 4
     assert before.held_out_images == 5
-    assert calibration(logits, labels, seed=5).held_out_temperature != before.held_out_temperature
+    assert calibration(logits, labels, 1, 5).held_out_temperature != before.held_out_temperature
 
 
 def test_one_picture_has_none_to_fit_a_temperature_to() -> None:
-    found = calibration(with_confidence(0.8), torch.tensor([0]))
+    found = calibration(with_confidence(0.8), torch.tensor([0]), 1, 0)
     assert (found.held_out_images, found.held_out_temperature) == (1, 1)
     assert found.held_out_before == found.held_out_after == found.ece == pytest.approx(0.2)

@@ -40,6 +40,7 @@ def test_an_unmeasured_accuracy_is_said_to_be(record: Record) -> None:
     rows = said(accuracy_tables(accuracy(logits, labels), record)[0])
     assert rows["top-1 in the record"] == "not measured"
     assert rows["top-1"].startswith("75.0 %")
+    assert "top-5" not in rows, "of two classes"
 
 
 def test_every_number_of_an_accuracy_is_in_its_place(record: Record) -> None:

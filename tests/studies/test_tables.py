@@ -1,5 +1,6 @@
 """Tables and their sections in a page."""
 
+import json
 import re
 from itertools import takewhile
 from operator import attrgetter
@@ -94,8 +95,12 @@ def test_every_table_of_a_published_page_has_rows_or_says_why_not(page: Path) ->
     assert empty == []
 
 
-def test_the_readmes_calibration_errors_are_those_of_the_model_card() -> None:
+def test_the_calibration_errors_of_readme_and_record_are_those_of_the_model_card() -> None:
     card = (PROJECT / "model_store" / "README.md").read_text()
     before, after = (float(error) for error in re.findall(r"\| [\d,]+ held out \|.*\| ([\d.]+) % \|", card))
+    record = json.loads((PROJECT / "model_store" / "zfnet.json").read_text())["validation"]
+    assert f"{100 * record['ece_with_temperature']:.2f}" == f"{after:.2f}", "of the record, too"
+    assert f"| all | 1 | {100 * record['ece']:.2f} % |" in card
+    assert f"| all | {record['temperature']:.3f} (as served) |" in card
     told = " ".join((PROJECT / "README.md").read_text().split())
     assert f"was not fitted to, is {after:.1f} %; without the temperature it is {before:.0f} %" in told

@@ -29,12 +29,13 @@ class ClassAccuracy:
 class Accuracy:
     """`confusion[true][predicted]` counts pictures; `by_class` has the net's order of classes.
 
-    `reliability` is that of the probabilities as served.
+    `top5` is None for a net of five classes or fewer, of which it would be 1 whatever the net answers. `reliability` is
+    that of the probabilities as served.
     """
 
     images: int
     top1: float
-    top5: float
+    top5: float | None
     by_class: tuple[ClassAccuracy, ...]
     confusion: tuple[tuple[int, ...], ...]
     calibration: Calibration
@@ -50,7 +51,7 @@ def accuracy(logits: Tensor, labels: Tensor, served_temperature: float = 1, seed
     return Accuracy(
         images=len(labels),
         top1=top_k(logits, labels, 1),
-        top5=top_k(logits, labels, 5),
+        top5=top_k(logits, labels, 5) if logits.shape[1] > 5 else None,
         by_class=by_class(counts),
         confusion=tuple(tuple(row) for row in counts.tolist()),
         calibration=calibration(logits, labels, served_temperature, seed),
@@ -84,7 +85,7 @@ def as_validation(measured: Accuracy, classes: Sequence[ClassName]) -> dict[str,
     found = measured.calibration
     return {
         "top1": round(measured.top1, 4),
-        "top5": round(measured.top5, 4),
+        "top5": _rounded(measured.top5),
         "images": measured.images,
         "view": VIEW,
         "ece": round(found.ece, 4),

@@ -50,7 +50,7 @@ class Calibration:
     helps: bool
 
 
-def calibration(logits: Tensor, labels: Tensor, served_temperature: float = 1, seed: int = 0) -> Calibration:
+def calibration(logits: Tensor, labels: Tensor, served_temperature: float, seed: int) -> Calibration:
     """Calibration of logits [n, classes] against labels [n]; `seed` draws the halves."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     fit, rest = order[: len(order) // 2], order[len(order) // 2 :]

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..atomic import read_json
 from ..messages import QUOTE, some
-from ..net.class_names import read_json
 from ..net.record import ClassName
 
 Groups = Mapping[str, tuple[int, ...]]

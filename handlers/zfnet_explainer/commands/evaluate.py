@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.tables import Table
 
 
+PICTURES, FILL = 200, "gray"
+
+
 class Study(StrEnum):
     """What a person may want alone."""
 
@@ -40,7 +43,10 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with val/CLASS/*, or tar shards of it.")],
     weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
     only: Annotated[Study | None, typer.Option(help="One of the three studies. Default: all.")] = None,
-    pictures: Annotated[int, typer.Option(min=2, help="Pictures to study the explanations on, drawn at random.")] = 200,
+    pictures: Annotated[
+        int | None,
+        typer.Option(min=2, help=f"Pictures to study the explanations on, drawn at random. Default: {PICTURES}."),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(help="Classes to study contrasts on, by folder; commas between several. Default: all."),
@@ -50,8 +56,9 @@ def evaluate(
         typer.Option(help='JSON {"GROUP": ["CLASS", ...]}: how well each group\'s classes are told from each other.'),
     ] = None,
     fill: Annotated[
-        str, typer.Option(help=f"What covers a picture: {', '.join(FILLS)}; commas between several.")
-    ] = "gray",
+        str | None,
+        typer.Option(help=f"What covers a picture: {', '.join(FILLS)}; commas between several. Default: {FILL}."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")] = 0,
     out: Annotated[
         Path | None,
@@ -64,14 +71,13 @@ def evaluate(
     """Measure the accuracy of the stored weights, and what their explanations are worth."""
     from ..accuracy.groups import read_groups
     from ..accuracy.validation import validation_pictures
-    from ..explainer import Explainer
     from ..net.checkpoint import load
     from ..net.record import BadCheckpoint
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample
 
-    _check_used(only, classes, groups)
-    fills = _fills(fill)
+    _check_used(only, pictures, classes, groups, fill)
+    count, fills = pictures or PICTURES, _fills(fill or FILL)
     place = picked(device)
     if out is not None:
         writable(out)
@@ -85,24 +91,31 @@ def evaluate(
             alike = places_of(None if classes is None else _parts(classes), labels, record)
     except (BadCheckpoint, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    chain = Explainer(checkpoint, place).chain  # the net as it is served
+    chain = checkpoint.chain.placed(place)
     served = calibrated(chain, record.temperature)
     tables: list[Table] = []
     if only in (None, Study.ACCURACY):
         tables += _accuracy(chain, record, weights, source, labels, grouped, seed, out)
     if only in (None, Study.EXPLANATIONS):
-        tables += _explanations(served, record, sample(source, pictures, seed), fills, seed, out)
+        tables += _explanations(served, record, sample(source, count, seed), fills, seed, out)
     if only in (None, Study.CONTRAST):
         if len(record.classes) > 1:
-            contrasted = labelled_sample(source, labels, alike, pictures, seed)
+            contrasted = labelled_sample(source, labels, alike, count, seed)
             tables += _contrasts(served, record, *contrasted, fills, seed, out)
         else:
             console.print("no contrasts: this net knows one class, and a contrast is between two")
     put(into, tables)
 
 
-def _check_used(only: Study | None, classes: str | None, groups: Path | None) -> None:
+def _check_used(
+    only: Study | None, pictures: int | None, classes: str | None, groups: Path | None, fill: str | None
+) -> None:
     """Raise typer.BadParameter for an option of a study that is not asked for."""
+    if only is Study.ACCURACY and (pictures is not None or fill is not None):
+        raise typer.BadParameter(
+            "--pictures and --fill are of the explanations and contrasts; accuracy takes all pictures as they are: "
+            "leave them out, or ask for more than --only accuracy"
+        )
     if classes is not None and only not in (None, Study.CONTRAST):
         raise typer.BadParameter(
             "--classes are those of the contrast study: leave them out, or ask for --only contrast"
@@ -214,8 +227,6 @@ def _progress() -> Progress:
 
 
 def _fills(text: str) -> list[str]:
-    from ..pictures.fill import FILLS
-
     fills = _parts(text.lower())
     if not set(fills) <= set(FILLS) or len(set(fills)) < len(fills):
         raise typer.BadParameter(f"--fill {text!r}: some of {', '.join(FILLS)}, separated by commas, each once")

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from ..atomic import json_text, whole, write_whole
-from ..messages import shown
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
@@ -77,7 +75,7 @@ def figure6(
     write_whole(out / "figure6.json", json_text(_numbers(studied, asdict(recipe))))
     with whole(picture) as staged:
         Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
-    process.console.print(Text(shown(f"{picture}, {out / 'figure6.json'}")), soft_wrap=True)
+    process.tell(f"{picture}, {out / 'figure6.json'}")
     put(into, tables)
 
 

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from ..atomic import write_whole
-from ..messages import shown
-from ..pictures.atlas import FOLDER
+from ..pictures.atlas import atlas_folder
 from .figure6 import figure6
 from .paths import WEIGHTS, writable
+from .printing import tell
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True, rich_markup_mode=None)
 app.command("6", short_help="Train three nets and draw their first two layers.")(figure6)
@@ -22,7 +21,8 @@ app.command("6", short_help="Train three nets and draw their first two layers.")
 def figure_2(
     weights: Annotated[Path, typer.Option(help="The trained weights; beside them lies their record.")] = WEIGHTS,
     atlas: Annotated[
-        Path | None, typer.Option(help="Folder of their atlas. Default: atlas, beside the weights.", show_default=False)
+        Path | None,
+        typer.Option(help="Folder of their atlas. Default: NAME.atlas, beside the weights.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, WebP.")] = Path("figure2.webp"),
     seed: Annotated[int, typer.Option(min=0, help="Of the maps that are shown.")] = 0,
@@ -35,7 +35,7 @@ def figure_2(
 
     if out.suffix != ".webp":
         raise typer.BadParameter(f"--out {out}: name a picture that ends in .webp")
-    folder = atlas or weights.parent / FOLDER
+    folder = atlas or atlas_folder(weights)
     try:
         record = load(weights).record
         found = load_atlas(folder, record.weights_sha256)
@@ -49,4 +49,4 @@ def figure_2(
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
     write_whole(out, picture)
-    Console().print(Text(shown(f"{out}: {len(picture) / 1000:,.0f} kB")), soft_wrap=True)
+    tell(Console(), f"{out}: {len(picture) / 1000:,.0f} kB")

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
-from ..messages import shown
-from ..pictures.atlas import FOLDER
+from ..pictures.atlas import atlas_folder
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
+from .printing import tell
 from .reading import Strict, tolerance
 from .tables import Pages, put, show
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..pictures.atlas import Atlas
 
 console = Console()
+MAPS, SAMPLE = 32, 128
 
 
 def gallery(
@@ -34,19 +34,27 @@ def gallery(
         Path | None,
         typer.Option(
             file_okay=False,
-            help="Folder of the atlas. Default: atlas, beside the weights, where it is served from.",
+            help="Folder of the atlas. Default: NAME.atlas, beside NAME.safetensors: there it is served from.",
             show_default=False,
         ),
     ] = None,
-    maps: Annotated[int, typer.Option(min=1, help="Maps of each layer but the last, drawn at random.")] = 32,
+    maps: Annotated[
+        int | None, typer.Option(min=1, help=f"Maps of each layer but the last, drawn at random. Default: {MAPS}.")
+    ] = None,
     all_maps: Annotated[bool, typer.Option("--all-maps", help="All maps of all layers.")] = False,
     patches: Annotated[
         bool, typer.Option("--patches", help="Sheets of what the maps saw, too: parts of the pictures.")
     ] = False,
     notes: Annotated[
-        bool, typer.Option("--notes", help="Measure grouping, invariance and exaggeration, into notes.json.")
+        bool,
+        typer.Option(
+            "--notes",
+            help="Measure grouping, invariance and exaggeration, into notes.json; of the atlas that is there, if any.",
+        ),
     ] = False,
-    sample: Annotated[int, typer.Option(min=2, help="Pictures to take the notes on, drawn at random.")] = 128,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help=f"Pictures to take the notes on, drawn at random. Default: {SAMPLE}.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn at random.")] = 0,
     strict: Strict = False,
     into: Pages = None,
@@ -54,28 +62,45 @@ def gallery(
 ) -> None:
     """Build the atlas of these weights: each map's nine strongest activations over the pictures, projected.
 
-    A killed run goes on where it was. Explanations show the atlas as `others`, `figures 2` as a picture.
+    A killed run goes on where it was; an atlas that is there is not replaced by another. Explanations show the atlas
+    as `others`, `figures 2` as a picture.
     """  # fmt: skip
     from ..net.checkpoint import load
     from ..net.record import BadCheckpoint
-    from ..studies.gallery.build import Plan, build, check_outside
+    from ..pictures.atlas import load_atlas
+    from ..studies.gallery.build import build, check_outside
+    from ..studies.gallery.plan import Plan
 
-    place, folder = picked(device), out or weights.parent / FOLDER
+    _check_used(maps, all_maps, notes, sample, into)
+    place, folder = picked(device), out or atlas_folder(weights)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         checkpoint = load(weights)
         check_outside(folder, data, split)
         writable(folder)
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-            plan = Plan(None if all_maps else maps, seed, patches)
-            atlas = build(checkpoint, data, split, folder, plan, place, progress, tolerance(strict, progress.console))
+        asked = maps is not None or all_maps or patches  # of what an atlas holds; notes alone are of any
+        atlas = load_atlas(folder, checkpoint.record.weights_sha256) if notes and not asked else None
+        if atlas is None:
+            plan = Plan(None if all_maps else maps or MAPS, seed, patches)
+            with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+                noted = tolerance(strict, progress.console)
+                atlas = build(checkpoint, data, split, folder, plan, place, progress, noted)
         size = sum(len(content) for content in atlas.files.values()) / 2**20
-        pictures = atlas.index["made"]["count"]
-        console.print(Text(shown(f"{folder}: {pictures:,} pictures, {size:.2f} MiB")), soft_wrap=True)
+        tell(console, f"{folder}: {atlas.pictures:,} pictures, {size:.2f} MiB")
         if notes:
-            _notes(atlas, checkpoint, data, split, folder, sample, seed, into, place)
+            _notes(atlas, checkpoint, data, split, folder, sample or SAMPLE, seed, into, place)
     except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _check_used(maps: int | None, all_maps: bool, notes: bool, sample: int | None, pages: list[Path] | None) -> None:
+    """Raise typer.BadParameter for an option that would do nothing."""
+    if all_maps and maps is not None:
+        raise typer.BadParameter("--maps are some of each layer, --all-maps all: leave one of the two out")
+    if not notes and sample is not None:
+        raise typer.BadParameter("--sample is of the pictures for the notes: leave it out, or ask for --notes")
+    if not notes and pages:
+        raise typer.BadParameter("--into is for the tables of the notes: leave it out, or ask for --notes")
 
 
 def _notes(

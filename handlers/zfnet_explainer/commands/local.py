@@ -7,7 +7,7 @@ import typer
 from ..explainer import Explainer
 from ..net.checkpoint import load
 from ..net.record import BadCheckpoint
-from ..pictures.atlas import FOLDER, BadAtlas, load_atlas
+from ..pictures.atlas import BadAtlas, atlas_folder, load_atlas
 from ..service.answer import Answer
 from ..service.service import Service
 from ..service.settings import Limits
@@ -22,7 +22,7 @@ def local_service(weights: Path, device: Device) -> Service:
     """A service without a bound on the size of an answer."""
     try:
         checkpoint = load(weights)
-        atlas = load_atlas(weights.parent / FOLDER, checkpoint.record.weights_sha256)
+        atlas = load_atlas(atlas_folder(weights), checkpoint.record.weights_sha256)
     except (BadCheckpoint, BadAtlas) as error:
         raise typer.BadParameter(str(error)) from error
     limits = Limits(max_response_bytes=2**40)

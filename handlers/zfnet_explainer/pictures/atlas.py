@@ -1,7 +1,8 @@
 """The atlas, as it is served: each map's projections from the pictures that excite it most.
 
-A folder beside the weights, built by `zfnet-explainer gallery`. A layer is one contact sheet, `layer5.webp`, with a
-block of three by three tiles a map; `atlas.json` says which map, picture and receptive field every tile has.
+A folder beside the weights and named after them, `zfnet.atlas` beside `zfnet.safetensors`, built by `zfnet-explainer
+gallery`. A layer is one contact sheet, `layer5.webp`, with a block of three by three tiles a map; `atlas.json` says
+which map, picture and receptive field every tile has.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from PIL import Image
 from ..explanation import Other, Pixels
 from ..net.geometry import Box
 
-FOLDER, INDEX, FORMAT = "atlas", "atlas.json", 1
+INDEX, FORMAT = "atlas.json", 1
 ROW = 3
 NINE = ROW * ROW
 LINE, GAP = 4, 16  # pixels between tiles and between blocks
@@ -144,9 +145,19 @@ class Atlas:
     index: Mapping[str, Any]
     files: Mapping[str, bytes]
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures were searched for it; those that could not be read are not among them."""
+        return sum(self.index["classes"].values())
+
     def others(self, layer: int, feature: int, count: int) -> tuple[Other, ...]:
         """Up to `count` projections of a map from other pictures; none where the atlas has no such layer or map."""
         return self.layers[layer].others(feature, count) if layer in self.layers else ()
+
+
+def atlas_folder(weights: Path) -> Path:
+    """Where the atlas of a file of weights lies."""
+    return weights.with_suffix(".atlas")
 
 
 def load_atlas(folder: Path, weights_sha256: str) -> Atlas | None:
@@ -206,6 +217,6 @@ def _strongest(found: Mapping[str, Any]) -> Strongest:
 
 def _bad(folder: Path, what: str) -> BadAtlas:
     return BadAtlas(
-        f"the atlas {folder} {what}: build it again with `zfnet-explainer gallery DATA --weights WEIGHTS`, or delete "
-        "the folder to serve without one"
+        f"the atlas {folder} {what}: delete the folder to go on without one; `zfnet-explainer gallery DATA --weights "
+        "WEIGHTS` builds it anew, with --out in another folder"
     )

@@ -55,7 +55,7 @@ def _learning_curve(epochs: Sequence[Row]) -> Table:
         for row in epochs
     )
     columns = ("epoch", "pixels", "loss", *measured.values())
-    note = "The loss is the mean over the epoch, label smoothing and dropout included."
+    note = "The loss is the mean over the epoch; label smoothing, dropout, mixing and class balance are part of it."
     return Table("learning-curve", "Learning curve", columns, rows, note)
 
 
@@ -113,11 +113,11 @@ def _of(right: int, images: int) -> str:
 def _headline(measured: Accuracy, record: Record) -> Table:
     recorded = record.validation
     said = f"{percent(recorded['top1'], 2)} of {recorded['images']:,} pictures" if recorded else "not measured"
+    shares = {"top-1": measured.top1} | ({} if measured.top5 is None else {"top-5": measured.top5})
     rows = (
         ("pictures", f"{measured.images:,}"),
         ("view", VIEW),
-        ("top-1", _of(round(measured.top1 * measured.images), measured.images)),
-        ("top-5", _of(round(measured.top5 * measured.images), measured.images)),
+        *((name, _of(round(share * measured.images), measured.images)) for name, share in shares.items()),
         ("top-1 in the record", said),
     )
     return Table("accuracy", "Accuracy", ("", "measured"), rows, "In brackets: Wilson's 95 % interval.")

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from zfnet_explainer.accuracy import validation
-from zfnet_explainer.pictures.labelled import MEMORY_LIMIT
 
 from ...samples import noise
 from .evaluating import SIDE, evaluate
@@ -28,6 +27,8 @@ from .evaluating import SIDE, evaluate
         (["--classes", "n01,beagle"], "'beagle' is no class of this net, which knows n02, n01, n03"),
         (["--classes", ""], "'' is no class of this net"),
         (["--classes", "n01", "--only", "accuracy"], "--classes are those of the contrast study"),
+        (["--only", "accuracy", "--fill", "blur"], "--pictures and --fill are of the explanations and contrasts"),
+        (["--only", "accuracy", "--pictures", "200"], "leave them out, or ask for more than --only accuracy"),
         (["--groups", "nowhere.json"], "cannot read nowhere.json: No such file"),
         (["--groups", "x.json", "--only", "contrast"], "--groups are of the accuracy study"),
         (["--classes", "n03"], "at least two pictures: these classes have 0"),
@@ -63,11 +64,11 @@ def test_pages_that_cannot_be_written(
     assert message in result.output
 
 
-@pytest.mark.parametrize("memory", [MEMORY_LIMIT, 0], ids=["in memory", "too many for memory"])
+@pytest.mark.parametrize("memory", [2**30, 0], ids=["in memory", "too many for memory"])
 def test_an_unreadable_picture_is_left_out_or_with_strict_refused(
     data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
-    monkeypatch.setattr(validation, "MEMORY_LIMIT", memory)
+    monkeypatch.setattr(validation, "memory_limit", lambda: memory)
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data/val/n01/2.png").write_bytes(b"no picture")
     arguments = (tmp_path / "data", "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out")

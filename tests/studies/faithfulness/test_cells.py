@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zfnet_explainer.studies.faithfulness import cells
 from zfnet_explainer.studies.faithfulness.cells import (
     cell_means,
     closeness,
@@ -22,11 +23,11 @@ SIDE, GRID = 4, (6, 5)
 SIZE = (3, 22, 19)  # the last row of cells has two rows of pixels, the last column three columns
 
 
-def painted(image: Tensor, fill: Tensor, cells: list[int]) -> Tensor:
+def painted(image: Tensor, fill: Tensor, places: list[int]) -> Tensor:
     """The picture with these cells of it filled, one by one."""
     result = image.clone()
-    for cell in cells:
-        top, left = (SIDE * place for place in divmod(cell, GRID[1]))
+    for cell in places:
+        top, left = (SIDE * step for step in divmod(cell, GRID[1]))
         result[:, top : top + SIDE, left : left + SIDE] = fill[:, top : top + SIDE, left : left + SIDE]
     return result
 
@@ -73,12 +74,13 @@ def test_the_largest_share_has_at_least_one_cell_and_draws_among_equals() -> Non
 
 
 @pytest.mark.parametrize(("steps", "batch"), [(7, 64), (3, 2), (15, 11)])
-def test_curves_equal_painting_by_hand(steps: int, batch: int) -> None:
+def test_curves_equal_painting_by_hand(steps: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "BATCH", batch)
     chain = like_zfnet(size=SIZE)
     image, fill = picture(chain, 1), picture(chain, 2)
     generator = torch.Generator().manual_seed(0)
     orders = torch.stack([torch.randperm(30, generator=generator) for _ in range(2)])
-    found = deletion_curves(chain, image, fill, 3, orders, SIDE, steps, batch)
+    found = deletion_curves(chain, image, fill, 3, orders, SIDE, steps)
     assert found.shape == (2, steps + 1)
     for order, curve in zip(orders.tolist(), found.tolist(), strict=True):
         for step, probability in enumerate(curve):

@@ -42,8 +42,14 @@ def test_every_number_is_in_its_place() -> None:
         falls={"gray": {OWN: fall(), MIDDLE: fall()}},
         randomised_images=3,
         randomisation=(
-            Stage("fc8", projection=next(drawn), projection_ranks=next(drawn), occlusion_ranks=next(drawn)),
-            Stage("fc7", projection=next(drawn), projection_ranks=next(drawn), occlusion_ranks=next(drawn)),
+            Stage(
+                "fc8", projection=next(drawn), projection_ranks=next(drawn),
+                occlusion_ranks=next(drawn), occlusion_ranks_alone=next(drawn),
+            ),
+            Stage(
+                "fc7", projection=next(drawn), projection_ranks=next(drawn),
+                occlusion_ranks=next(drawn), occlusion_ranks_alone=next(drawn),
+            ),
         ),
     )  # fmt: skip
     tables = {table.name: table for table in explanation_tables(found)}
@@ -63,10 +69,12 @@ def test_every_number_is_in_its_place() -> None:
         ("gray", OWN, "7.0 % (6.5 to 7.3)", "8.0 % (7.5 to 8.3)", "9.0 % (8.5 to 9.3)"),
         ("gray", MIDDLE, "10.0 % (9.5 to 10.3)", "11.0 % (10.5 to 11.3)", "12.0 % (11.5 to 12.3)"),
     )
-    assert tables["randomisation"].columns == ("shuffled", "projection", "projection, ranks", "occlusion map, ranks")
+    assert tables["randomisation"].columns == (
+        "shuffled", "projection", "projection, ranks", "occlusion map, ranks", "the row's layer alone"
+    )  # fmt: skip
     assert tables["randomisation"].rows == (
-        ("fc8", "0.13 (0.12 to 0.13)", "0.14 (0.14 to 0.14)", "0.15 (0.14 to 0.15)"),
-        ("and fc7", "0.16 (0.15 to 0.16)", "0.17 (0.17 to 0.17)", "0.18 (0.17 to 0.18)"),
+        ("fc8", "0.13 (0.12 to 0.13)", "0.14 (0.14 to 0.14)", "0.15 (0.14 to 0.15)", "0.16 (0.15 to 0.16)"),
+        ("and fc7", "0.17 (0.17 to 0.17)", "0.18 (0.17 to 0.18)", "0.19 (0.18 to 0.19)", "0.20 (0.20 to 0.20)"),
     )
     assert "3 pictures" in tables["randomisation"].note
     assert tables["curves-gray"].columns == ("share", "occlusion map", "random")

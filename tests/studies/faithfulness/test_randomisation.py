@@ -32,6 +32,10 @@ def pictures() -> list[Tensor]:
     return list(torch.randint(256, (4, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8))
 
 
+def unheard(_: int) -> None:
+    """Progress that nobody follows."""
+
+
 @pytest.fixture(scope="module")
 def chain() -> Chain:
     return like_zfnet(size=(3, SIDE, SIDE))
@@ -39,7 +43,7 @@ def chain() -> Chain:
 
 @pytest.fixture(scope="module")
 def stages(chain: Chain) -> tuple[Stage, ...]:
-    return randomisation(chain, PREPROCESSING, pictures(), seed=0)
+    return randomisation(chain, PREPROCESSING, pictures(), 0, unheard)
 
 
 def test_layers_go_from_the_classes_to_the_pixels(stages: tuple[Stage, ...]) -> None:
@@ -92,26 +96,33 @@ def test_occlusion_maps_are_compared_by_rank_for_the_trained_nets_class() -> Non
     """Against squares painted by hand: 49 cells of 9 x 9, as wide as the map's squares."""
     chain, side = like_zfnet(size=(3, 63, 63)), 63
     some = [pixels[:, :side, :side] for pixels in pictures()[:2]]
-    shuffled = copy.deepcopy(chain)
-    shuffle(shuffled, "fc2", torch.Generator().manual_seed(0))
-    expected, classes = [], []
+    generator = torch.Generator().manual_seed(0)
+    without_classes, without_hidden = copy.deepcopy(chain), copy.deepcopy(chain)
+    shuffle(without_classes, "fc2", generator)
+    shuffle(without_hidden, "fc1", generator)  # and no other layer
+    expected: list[tuple[float, ...]] = []
+    classes = []
     for pixels in some:
         painted = pixels.repeat(50, 1, 1, 1)  # the first one stays as it is
         for one, (row, col) in zip(painted[1:], product(range(0, side, 9), repeat=2), strict=True):
             one[:, row : row + 9, col : col + 9] = 128
-        trained, after = (plain(net)(preprocessing(side).standardise(painted)).softmax(1) for net in (chain, shuffled))
-        classes.append((int(trained[0].argmax()), int(after[0].argmax())))
-        drops = ((found[0] - found[1:])[:, classes[-1][0]] for found in (trained, after))
-        expected.append(pearson(*map(ranks, drops)))
+        x = preprocessing(side).standardise(painted)
+        found = [plain(net)(x).softmax(1) for net in (chain, without_classes, without_hidden)]
+        target = int(found[0][0].argmax())
+        classes.append((target, int(found[1][0].argmax())))
+        trained, *shuffled = (ranks((one[0] - one[1:])[:, target]) for one in found)
+        expected.append(tuple(pearson(trained, one) for one in shuffled))
     assert any(own != theirs for own, theirs in classes)
-    first = randomisation(chain, preprocessing(side), some, seed=0)[0]
-    assert first.layer == "fc2"
-    assert first.occlusion_ranks.mean == pytest.approx(fmean(expected), abs=1e-3)
+    first, second, *_ = randomisation(chain, preprocessing(side), some, 0, unheard)
+    assert (first.layer, second.layer) == ("fc2", "fc1")
+    assert first.occlusion_ranks.mean == pytest.approx(fmean(one for one, _ in expected), abs=1e-3)
+    assert first.occlusion_ranks_alone == first.occlusion_ranks, "nothing is above the classes"
+    assert second.occlusion_ranks_alone.mean == pytest.approx(fmean(one for _, one in expected), abs=1e-3)
 
 
 def test_the_net_keeps_its_weights(chain: Chain) -> None:
     before = {key: value.clone() for key, value in chain.state_dict().items()}
-    randomisation(chain, PREPROCESSING, pictures()[:2], seed=0)
+    randomisation(chain, PREPROCESSING, pictures()[:2], 0, unheard)
     assert all(torch.equal(value, before[key]) for key, value in chain.state_dict().items())
 
 
@@ -119,12 +130,13 @@ def test_progress_and_seed(chain: Chain) -> None:
     told: list[int] = []
     first = means(randomisation(chain, PREPROCESSING, pictures()[:2], 0, told.append))
     assert sum(told) == 5 * 2
-    assert means(randomisation(chain, PREPROCESSING, pictures()[:2], 0)) == pytest.approx(first, abs=1e-4)
-    assert means(randomisation(chain, PREPROCESSING, pictures()[:2], 1)) != pytest.approx(first, abs=1e-2)
+    assert means(randomisation(chain, PREPROCESSING, pictures()[:2], 0, unheard)) == pytest.approx(first, abs=1e-4)
+    assert means(randomisation(chain, PREPROCESSING, pictures()[:2], 1, unheard)) != pytest.approx(first, abs=1e-2)
 
 
 def means(stages: tuple[Stage, ...]) -> list[float]:
-    return [e.mean for one in stages for e in (one.projection, one.projection_ranks, one.occlusion_ranks)]
+    measured = ((s.projection, s.projection_ranks, s.occlusion_ranks, s.occlusion_ranks_alone) for s in stages)
+    return [estimate.mean for stage in measured for estimate in stage]
 
 
 def test_shuffling_moves_the_weights_of_one_layer(chain: Chain) -> None:

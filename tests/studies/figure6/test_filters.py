@@ -7,6 +7,7 @@ import torch
 
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
+from zfnet_explainer.studies.figure6 import filters
 from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, numbers, project_peaks, seen
 from zfnet_explainer.studies.first_layer import high_share
 
@@ -29,9 +30,10 @@ def test_dead_maps_stay_below_a_hundredth_of_the_median() -> None:
 
 
 @pytest.mark.parametrize("batch", [2, 64])
-def test_peaks_are_the_largest_values_over_all_pictures(batch: int) -> None:
+def test_peaks_are_the_largest_values_over_all_pictures(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "BATCH", batch)
     chain, val = like_zfnet(), pictures(5)
-    found = find_peaks(chain, val, PREPROCESSING, batch)
+    found = find_peaks(chain, val, PREPROCESSING)
     for layer, peaks in enumerate(found):
         for feature in range(len(peaks.values)):
             values = []

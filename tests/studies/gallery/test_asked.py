@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from tests.pictures.atlases import write_atlas
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.studies.gallery.build import Plan
+from zfnet_explainer.studies.gallery.plan import Plan
 
 from . import tiny
 
@@ -46,7 +46,7 @@ def test_what_is_built(
 def test_what_the_notes_are_taken_on(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny.write_pictures(tmp_path / "data", 6)
     (data / "val").rename(data / "test")
-    atlas = SimpleNamespace(files={}, index={"made": {"count": 6}})
+    atlas = SimpleNamespace(files={}, pictures=6)
     found: list[tuple[int, int]] = []
 
     def kept(_: object, __: object, ___: object, pictures: list[object], seed: int) -> Any:

@@ -1,11 +1,12 @@
-"""A whole atlas against brute force, also after its making was killed; who gets a new one and who does not."""
+"""A whole atlas against brute force, also after its making was killed; none is replaced by another."""
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from torch import Tensor
 from tests.chains import plain
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.pictures import stream
-from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, load_atlas, read_sheet
+from zfnet_explainer.pictures.atlas import INDEX, NINE, Atlas, BadAtlas, load_atlas, read_sheet
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.display import patch_pixels, projection_pixels
 from zfnet_explainer.studies.gallery import search
-from zfnet_explainer.studies.gallery.build import UNFINISHED, Plan, chosen_maps
+from zfnet_explainer.studies.gallery.build import UNFINISHED, chosen_maps
+from zfnet_explainer.studies.gallery.plan import Plan
+from zfnet_explainer.studies.gallery.sheets import DrawnSheet
 from zfnet_explainer.studies.gallery.tiles import ChangedPictures
 
 from . import tiny
@@ -167,26 +170,76 @@ def test_what_is_finished_is_not_built_again(
     assert contents(whole) == before
 
 
-@pytest.mark.parametrize("change", ["plan", "pictures", "weights", "damage"])
-def test_what_has_changed_is_built_anew(weights: Path, tmp_path: Path, change: str) -> None:
-    data = tiny.write_pictures(tmp_path / "data", 10)
-    out, plan = tmp_path / "atlas", Plan(sample=1, seed=0, patches=False)
-    before = tiny.built(weights, data, out, Plan(sample=1, seed=0, patches=True))
-    assert "layer1-patches.webp" in contents(out)
-    if change == "plan":
-        plan = Plan(sample=None, seed=0, patches=False)
-    elif change == "pictures":
-        tiny.write_pictures(data, 12)
-    elif change == "weights":
-        index = json.loads((out / INDEX).read_text())
-        (out / INDEX).write_text(json.dumps(index | {"weights_sha256": "ab" * 32}))
-    else:
-        (out / "layer2.webp").write_bytes(b"RIFF")
-    after = tiny.built(weights, data, out, plan)
-    assert after.index["made"] != before.index["made"]
-    assert load_atlas(out, tiny.checkpoint(weights).record.weights_sha256) is not None
-    assert set(contents(out)) == {INDEX, "layer1.webp", "layer2.webp", "layer3.webp"}, "nothing of the old one is left"
-    assert len(after.layers[1].maps) == (6 if change == "plan" else 1)
+OTHERS = {
+    "all maps": (Plan(sample=None, seed=0, patches=True), "4 maps a layer, not all maps"),
+    "seed": (Plan(sample=4, seed=1, patches=True), "seed 0, not seed 1"),
+    "two": (Plan(sample=3, seed=0, patches=False), "4 maps a layer, not 3 maps a layer; patches, not no patches"),
+}
+
+
+@pytest.mark.parametrize(("plan", "message"), OTHERS.values(), ids=OTHERS)
+def test_an_atlas_is_not_replaced_by_that_of_another_plan(
+    weights: Path, data: Path, whole: Path, plan: Plan, message: str
+) -> None:
+    before = contents(whole)
+    with pytest.raises(BadAtlas, match=f"of {message}: ask for the same, delete it, or name another folder with --out"):
+        tiny.built(weights, data, whole, plan)
+    assert contents(whole) == before
+
+
+def test_an_atlas_is_not_replaced_by_that_of_other_pictures_or_weights(
+    weights: Path, whole: Path, tmp_path: Path
+) -> None:
+    before, more = contents(whole), tiny.write_pictures(tmp_path / "data", PICTURES + 1)
+    with pytest.raises(BadAtlas, match=rf"of {PICTURES} pictures \(.*\), not {PICTURES + 1} pictures \(.*\): ask"):
+        tiny.built(weights, more, whole)
+    trained = tiny.write_weights(tmp_path, seed=4)
+    with pytest.raises(BadAtlas, match=r"belongs to other weights \(.*\): delete the folder"):
+        tiny.built(trained, more, whole)
+    assert contents(whole) == before
+
+
+def test_a_damaged_atlas_is_not_replaced(weights: Path, data: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(whole, out)
+    (out / "layer2.webp").write_bytes(b"RIFF")
+    before = contents(out)
+    with pytest.raises(BadAtlas, match=r"is damaged \(layer2\.webp is not the file .*\): delete the folder"):
+        tiny.built(weights, data, out)
+    assert contents(out) == before
+
+
+def test_what_has_been_found_is_not_lost_to_another_plan(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that broke off after the search, given again with one option less."""
+    data, out = tiny.write_pictures(tmp_path / "data", 10), tmp_path / "atlas"
+    with monkeypatch.context() as broken:
+        broken.setattr(DrawnSheet, "save", Mock(side_effect=OSError("no room")))
+        with pytest.raises(OSError, match="no room"):
+            tiny.built(weights, data, out)
+    before = contents(out / UNFINISHED)
+    with pytest.raises(BadAtlas, match=r"already an atlas in .*/unfinished, of patches, not no patches: ask for the"):
+        tiny.built(weights, data, out, Plan(sample=4, seed=0, patches=False))
+    assert contents(out / UNFINISHED) == before
+    decoded = counted(monkeypatch)
+    atlas = tiny.built(weights, data, out)
+    sources = [{one.source for nine in layer.maps.values() for one in nine} for layer in atlas.layers.values()]
+    assert decoded() == sum(map(len, sources)), "the search not again"
+
+
+def test_names_that_are_no_text_are_told_as_python_has_them(weights: Path, tmp_path: Path) -> None:
+    """As of a file that was written where names were Latin-1."""
+    data = tiny.write_pictures(tmp_path / "data", 6)
+    strange = os.fsdecode(b"caf\xe9")
+    (data / "val/n2/02.png").rename(data / f"val/n2/{strange}.png")
+    (data / "val/n3").rename(data / f"val/{strange}")
+    atlas = tiny.built(weights, data, tmp_path / "atlas")
+    assert atlas.index["classes"] == {"n0": 2, "n1": 1, "n2": 1, "n4": 1, r"caf\udce9": 1}
+    found = {
+        (one.source, one.folder) for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine
+    }
+    assert {(r"val/n2/caf\udce9.png", "n2"), (r"val/caf\udce9/03.png", r"caf\udce9")} < found
 
 
 def test_a_damaged_picture_is_left_out(weights: Path, tmp_path: Path) -> None:
@@ -194,6 +247,7 @@ def test_a_damaged_picture_is_left_out(weights: Path, tmp_path: Path) -> None:
     (pictures / "val/n2/02.png").write_bytes(b"no picture")
     atlas = tiny.built(weights, pictures, tmp_path / "atlas")
     assert atlas.index["classes"] == {"n0": 2, "n1": 1, "n3": 1, "n4": 1}
+    assert (atlas.pictures, atlas.index["made"]["count"]) == (5, 6)
     sources = {one.source for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine}
     assert sources == {"val/n0/00.png", "val/n0/05.png", "val/n1/01.png", "val/n3/03.png", "val/n4/04.png"}
     assert all(len(nine) <= 5 for layer in atlas.layers.values() for nine in layer.maps.values())

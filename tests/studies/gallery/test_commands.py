@@ -14,11 +14,13 @@ from typer.testing import CliRunner, Result
 
 from tests.pictures.atlases import write_atlas
 from tests.room import room_for
+from zfnet_explainer.commands.local import local_service
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.pictures.atlas import INDEX, BadAtlas, load_atlas
-from zfnet_explainer.pictures.drawing.panels import Page
+from zfnet_explainer.pictures.drawing.page import Page
 from zfnet_explainer.studies.gallery.figure2 import figure_2
+from zfnet_explainer.torchserve.devices import Device
 
 from . import tiny
 
@@ -44,14 +46,14 @@ def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data:
     result = run(*arguments, "--notes", "--sample", "4", "--into", page)
     assert result.exit_code == 0, result.output
     sha256 = tiny.checkpoint(weights).record.weights_sha256
-    atlas = load_atlas(weights.parent / "atlas", sha256)
+    atlas = load_atlas(weights.parent / "tiny.atlas", sha256)
     assert atlas is not None
-    assert not any("patches" in path.name for path in (weights.parent / "atlas").iterdir())
-    assert f"{weights.parent / 'atlas'}: 12 pictures" in result.output
+    assert not any("patches" in path.name for path in (weights.parent / "tiny.atlas").iterdir())
+    assert f"{weights.parent / 'tiny.atlas'}: 12 pictures" in result.output
     assert "Grouping: do a map's nine strongest pictures belong together?" in result.output
     assert "| 1 | 3 |" in page.read_text()
     assert "old" not in page.read_text()
-    notes = json.loads((weights.parent / "atlas" / "notes.json").read_text())
+    notes = json.loads((weights.parent / "tiny.atlas" / "notes.json").read_text())
     assert notes["weights_sha256"] == sha256
     assert [one["layer"] for one in notes["grouping"]] == [1, 2, 3]
     out = tmp_path / "new" / "figure.webp"
@@ -59,6 +61,35 @@ def test_from_pictures_to_an_atlas_its_notes_and_its_figure(weights: Path, data:
     assert result.exit_code == 0, result.output
     with Image.open(out) as figure:
         assert (figure.format, figure.width) == ("WEBP", 1794)
+
+
+def test_notes_are_taken_of_the_atlas_that_is_there_and_of_no_other(weights: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "atlas"
+    command = ("gallery", data, "--weights", weights, "--device", "cpu", "--out", out)
+    assert run(*command, "--all-maps", "--patches", "--seed", "3").exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    result = run(*command, "--notes", "--sample", "4", "--seed", "5")
+    assert result.exit_code == 0, result.output
+    notes = json.loads((out / "notes.json").read_text())
+    assert (notes["seed"], [one["maps"] for one in notes["grouping"]][:2]) == (5, [6, 8])
+    result = run(*command, "--notes", "--patches", "--seed", "3")
+    assert result.exit_code == 2
+    assert f"there is already an atlas in {out}, of all maps, not 32 maps a layer: ask for the same" in result.output
+    (out / "notes.json").unlink()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_nets_of_one_folder_have_each_an_atlas(data: Path, tmp_path: Path) -> None:
+    nets = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    for seed, net in enumerate(nets):
+        made = tiny.write_weights(tmp_path, seed)
+        made.with_suffix(".json").rename(net.with_suffix(".json"))
+        result = run("gallery", data, "--weights", made.rename(net), "--maps", "1", "--device", "cpu")
+        assert result.exit_code == 0, result.output
+    for net in nets:
+        served = local_service(net, Device.CPU).explainer
+        assert served.atlas is not None
+        assert served.atlas.index["weights_sha256"] == served.record.weights_sha256
 
 
 def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(
@@ -110,6 +141,12 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
             ["figures", "2", "--weights", "WEIGHTS", "--atlas", "OWN", "--out", f"{__file__}/x.webp"],
             "test_commands.py: no files can be made",
         ),
+        (["gallery", "DATA", "--into", __file__], "test_commands.py has no section <!-- table: NAME -->"),
+        (["gallery", "DATA", "--into", "PAGE"], "--into is for the tables of the notes: leave it out, or ask for"),
+        (["gallery", "DATA", "--sample", "128"], "--sample is of the pictures for the notes: leave it out, or ask for"),
+        (["gallery", "DATA", "--maps", "5", "--all-maps"], "--maps are some of each layer, --all-maps all: leave one"),
+        (["gallery", "DATA", "--weights", "WEIGHTS", "--out", "OTHER"], "belongs to other weights"),
+        (["gallery", "DATA", "--weights", "WEIGHTS", "--notes", "--out", "OTHER"], "belongs to other weights"),
         (["figures", "2", "--weights", "WEIGHTS", "--out", "x.png"], "--out x.png: name a picture that ends in .webp"),
         (["figures", "2", "--weights", "WEIGHTS", "--seed", "-1"], "Invalid value for '--seed'"),
         (["figures", "2", "--weights", "WEIGHTS", "--atlas", "OTHER"], "belongs to other weights"),
@@ -120,11 +157,12 @@ def test_patches_are_drawn_beside_the_projections(weights: Path, data: Path, tmp
 def test_what_cannot_be_done(weights: Path, data: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "empty").mkdir()
     beside = tiny.write_weights(tmp_path)
-    write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
+    write_atlas(tmp_path / "tiny.atlas", "ab" * 32, {1: [0]})
     write_atlas(tmp_path / "own", tiny.checkpoint(weights).record.weights_sha256, {1: [0]})
+    (tmp_path / "page.md").write_text("<!-- table: grouping -->\n<!-- end -->\n")
     places = {
-        "DATA": data, "WEIGHTS": weights, "EMPTY": tmp_path / "empty", "OTHER": tmp_path / "atlas", "BESIDE": beside,
-        "OWN": tmp_path / "own",
+        "DATA": data, "WEIGHTS": weights, "EMPTY": tmp_path / "empty", "BESIDE": beside, "OWN": tmp_path / "own",
+        "OTHER": tmp_path / "tiny.atlas", "PAGE": tmp_path / "page.md",
     }  # fmt: skip
     result = run(*(str(places.get(argument, argument)) for argument in arguments))
     assert result.exit_code in (1, 2)

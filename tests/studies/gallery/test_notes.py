@@ -22,10 +22,11 @@ from zfnet_explainer.net.geometry import Box
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
-from zfnet_explainer.studies.gallery.exaggeration import exaggeration, sensitive_region
+from zfnet_explainer.studies.gallery.exaggeration import Exaggeration, Shares, exaggeration, sensitive_region
 from zfnet_explainer.studies.gallery.grouping import chance, grouping, purity
 from zfnet_explainer.studies.gallery.invariance import CHANGES, changed, invariance
-from zfnet_explainer.studies.gallery.notes import note_tables, take_notes
+from zfnet_explainer.studies.gallery.notes import Notes, note_tables, take_notes
+from zfnet_explainer.studies.statistics import Estimate
 
 from . import tiny
 
@@ -174,6 +175,7 @@ def slow_shares(explainer: Explainer, images: Sequence[Pixels], other: int) -> t
 def test_shares_are_those_of_counting_pixels(explainer: Explainer) -> None:
     images = pictures(4)
     found = exaggeration(explainer, images, seed=0)
+    assert found is not None
     assert found.pictures == 4
     for shares, other in ((found.own, 0), (found.anothers, 1)):
         energy, area = slow_shares(explainer, images, other)
@@ -181,18 +183,36 @@ def test_shares_are_those_of_counting_pixels(explainer: Explainer) -> None:
         assert shares.ratio == pytest.approx(energy / area, rel=1e-4)
 
 
-def test_a_picture_that_leaves_the_last_layer_silent_is_left_out(checkpoint: Checkpoint) -> None:
-    """Black, to a net without biases."""
+@pytest.fixture(scope="module")
+def silent_in_black(checkpoint: Checkpoint) -> Explainer:
+    """A net without biases, to which black is zero."""
     chain = copy.deepcopy(checkpoint.chain)
     for name, parameter in chain.named_parameters():
         if name.endswith("bias"):
             parameter.zero_()
     record = replace(checkpoint.record, preprocessing=Preprocessing(tiny.SIDE, (0.0,) * 3, (0.25,) * 3))
-    explainer = Explainer(replace(checkpoint, chain=chain, record=record), tiny.CPU)
+    return Explainer(replace(checkpoint, chain=chain, record=record), tiny.CPU)
+
+
+def test_a_picture_that_leaves_the_last_layer_silent_is_left_out(silent_in_black: Explainer) -> None:
     images = pictures(3)
-    found = exaggeration(explainer, [images[0], np.zeros_like(images[0]), *images[1:]], seed=0)
-    assert found == exaggeration(explainer, images, seed=0)
+    found = exaggeration(silent_in_black, [images[0], np.zeros_like(images[0]), *images[1:]], seed=0)
+    assert found is not None
+    assert found == exaggeration(silent_in_black, images, seed=0)
     assert found.pictures == 3
+
+
+def test_of_fewer_than_two_pictures_that_excite_the_last_layer_there_is_no_mean(silent_in_black: Explainer) -> None:
+    images = pictures(1)
+    assert exaggeration(silent_in_black, [images[0], *[np.zeros_like(images[0])] * 2], seed=0) is None
+
+
+def test_where_no_projection_reaches_the_regions_there_is_no_ratio() -> None:
+    some, none = Estimate(0.2, 0.1, 0.3), Estimate(0.0, 0.0, 0.0)
+    assert Shares(some, Estimate(0.1, 0.0, 0.2)).ratio == pytest.approx(2)
+    shares = Shares(none, none)
+    notes = Notes(2, [], None, [], Exaggeration(2, shares, shares))
+    assert note_tables(notes)[-1].rows[0][-1] == "–"
 
 
 # All three

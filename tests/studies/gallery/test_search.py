@@ -4,16 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from tests.chains import like_zfnet, plain
 from zfnet_explainer.pictures.atlas import NINE
 from zfnet_explainer.studies.gallery.search import Search, largest
 
+MADE = {"weights_sha256": "ab" * 32, "sample": None}
+
 
 def added(values: Tensor, sizes: list[int]) -> Search:
     """A search over values [pictures, maps], in batches of these sizes."""
-    search, first = Search((values.shape[1],)), 0
+    search, first = Search((values.shape[1],), MADE), 0
     for size in sizes:
         search.add(list(range(first, first + size)), [values[first : first + size]])
         first += size
@@ -60,19 +63,32 @@ def test_a_stored_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> Non
     values = torch.rand(30, 5, generator=torch.Generator().manual_seed(0))
     whole, half = added(values, [30]), added(values[:12], [12])
     half.files, half.classes = 12, half.classes + type(half.classes)({"n1": 12})
-    half.save(tmp_path / "state.safetensors", {"weights": "a", "sample": None})
-    again = Search.load(tmp_path / "state.safetensors", {"weights": "a", "sample": None})
+    half.save(tmp_path / "state.safetensors")
+    again = Search.load(tmp_path / "state.safetensors")
     assert again is not None
-    assert (again.files, again.classes) == (12, {"n1": 12})
+    assert (again.made, again.files, again.classes) == (MADE, 12, {"n1": 12})
     again.add(list(range(12, 30)), [values[12:]])
     assert torch.equal(again.values[0], whole.values[0])
     assert torch.equal(again.pictures[0], whole.pictures[0])
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
 
 
-def test_the_state_of_another_search_is_not_taken(tmp_path: Path) -> None:
-    state = tmp_path / "state.safetensors"
-    assert Search.load(state, {"weights": "a"}) is None
-    Search((3,)).save(state, {"weights": "a"})
-    assert Search.load(state, {"weights": "b"}) is None
-    assert Search.load(state, {"weights": "a"}) is not None
+def test_without_a_state_there_is_no_search(tmp_path: Path) -> None:
+    assert Search.load(tmp_path / "state.safetensors") is None
+
+
+def state(metadata: dict[str, str]) -> bytes:
+    """A file that safetensors can read."""
+    return save({"values.0": torch.zeros(3, NINE), "pictures.0": torch.zeros(3, NINE)}, metadata)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no tensors", state({}), state({"search": "{"}), state({"search": "[]"})], ids=range(5)
+)
+def test_a_damaged_state_is_not_taken_and_not_destroyed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "unfinished" / "state.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"unfinished/state\.safetensors is damaged .*: delete .*/unfinished to begin"):
+        Search.load(path)
+    assert path.read_bytes() == content

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from rich.progress import Progress
 
-from tests.chains import like_zfnet
+from tests.chains import like_zfnet, seeded
 from tests.samples import noise
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import ARCHITECTURES, Checkpoint, load, save
@@ -15,7 +15,8 @@ from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.atlas import Atlas
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.gallery import search
-from zfnet_explainer.studies.gallery.build import Plan, build
+from zfnet_explainer.studies.gallery.build import build
+from zfnet_explainer.studies.gallery.plan import Plan
 
 SIDE = 37
 PLAN = Plan(sample=4, seed=0, patches=True)
@@ -34,12 +35,12 @@ ARCHITECTURES["tiny"] = tiny
 search.BATCH = 8  # few pictures are several batches
 
 
-def write_weights(folder: Path) -> Path:
-    """A checkpoint of the small net; its record has the classes n0 to n4."""
+def write_weights(folder: Path, seed: int = 3) -> Path:
+    """A checkpoint of the small net, its weights drawn by the seed; its record has the classes n0 to n4."""
     names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(5))
     preprocessing = Preprocessing(SIDE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
     record = Record("tiny", "tiny", names, preprocessing, {}, {"top1": 0.5, "images": 10}, "CC0-1.0")
-    save(tiny(5, {}), record, folder / "tiny.safetensors")
+    save(seeded(tiny(5, {}), seed), record, folder / "tiny.safetensors")
     return folder / "tiny.safetensors"
 
 

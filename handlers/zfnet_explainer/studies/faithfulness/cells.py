@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from ...net.chain import Chain
 
+BATCH = 64
 Grid = tuple[int, int]
 
 
@@ -48,7 +49,7 @@ def cover(image: Tensor, fill: Tensor, covered: Tensor, side: int) -> Tensor:
 
 @torch.inference_mode()
 def deletion_curves(
-    chain: Chain, image: Tensor, fill: Tensor, target: int, orders: Tensor, side: int, steps: int, batch: int = 64
+    chain: Chain, image: Tensor, fill: Tensor, target: int, orders: Tensor, side: int, steps: int
 ) -> Tensor:
     """Probability of `target` while cells of `side` pixels are covered in `orders` [n, rows * cols]: [n, steps + 1].
 
@@ -60,7 +61,7 @@ def deletion_curves(
     ends = torch.tensor([False, True])[:, None, None].expand(2, *grid)  # all orders have the same
     probabilities = [
         chain(cover(image, fill, covered, side)).softmax(1)[:, target].cpu()
-        for covered in torch.split(torch.cat([between, ends]), batch)
+        for covered in torch.split(torch.cat([between, ends]), BATCH)
     ]
     inner, shared = torch.split(torch.cat(probabilities), [len(between), len(ends)])
     first, last = (end.expand(len(orders), 1) for end in shared)

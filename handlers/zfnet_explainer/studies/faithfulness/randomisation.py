@@ -2,7 +2,8 @@
 
 Layers are shuffled one after another from the classes down to the pixels. After each, the projection of
 the same cell and the occlusion map of the same class are compared with those of the trained net. What
-stays the same does not depend on the layers that were shuffled, and says nothing about them.
+stays the same does not depend on the layers that were shuffled, and says nothing about them. What is lost
+with the first layer says nothing about the later ones: for occlusion maps each is shuffled alone, too.
 """
 
 import copy
@@ -31,12 +32,14 @@ class Stage:
 
     `projection`: Pearson's, of signed values. `projection_ranks`: Spearman's, of the size at each pixel.
     `occlusion_ranks`: Spearman's, of the fall of the probability. Over the receptive field, over the picture.
+    `occlusion_ranks_alone`: the same where no other layer than `layer` is shuffled.
     """
 
     layer: str
     projection: Estimate
     projection_ranks: Estimate
     occlusion_ranks: Estimate
+    occlusion_ranks_alone: Estimate
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,25 @@ class _Explained:
 
 def randomisation(
     chain: Chain, preprocessing: Preprocessing, pictures: Sequence[Tensor], seed: int,
-    advance: Callable[[int], object] = lambda _: None,
+    advance: Callable[[int], object],
 ) -> tuple[Stage, ...]:  # fmt: skip
     """Stages from the last layer down to the first, over at least two pictures uint8 [channels, h, w].
 
     `advance` hears of every picture that a stage is done with.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator, for_alone = (torch.Generator().manual_seed(seed) for _ in range(2))
     trained = Occluder(chain)
     explained = [_explained(trained, preprocessing, pixels) for pixels in pictures]
     shuffled = copy.deepcopy(chain)
     stages = []
     for name in reversed(weighted_layers(chain)):
+        alone = copy.deepcopy(chain)
         shuffle(shuffled, name, generator)
-        occluder = Occluder(shuffled)  # a new one: it keeps filters
+        shuffle(alone, name, for_alone)
+        occluders = Occluder(shuffled), Occluder(alone)  # new ones: they keep filters
         found = []
         for one in explained:
-            found.append(_similarities(occluder, one))
+            found.append(_similarities(*occluders, one))
             advance(1)
         stages.append(Stage(name, *(mean_estimate(column, seed) for column in np.array(found).T)))
     return tuple(stages)
@@ -112,9 +117,19 @@ def _drop(
 
 
 @torch.inference_mode()
-def _similarities(shuffled: Occluder, trained: _Explained) -> tuple[float, float, float]:
-    activations = shuffled.chain.run(trained.image[None])
+def _similarities(shuffled: Occluder, alone: Occluder, trained: _Explained) -> tuple[float, float, float, float]:
+    """In the order of `Stage`: of a net whose layers down to one are shuffled, and of one in which that is alone."""
+    activations, of_alone = (occluder.chain.run(trained.image[None]) for occluder in (shuffled, alone))
     projection = _projection(shuffled.chain, activations, trained.feature)
-    drop = _drop(shuffled, trained.image, activations, trained.fill, trained.target, trained.window)
     sizes = [x.square().sum(0) for x in (projection, trained.projection)]
-    return correlation(projection, trained.projection), rank_correlation(*sizes), rank_correlation(drop, trained.drop)
+    return (
+        correlation(projection, trained.projection),
+        rank_correlation(*sizes),
+        _occlusion_ranks(shuffled, activations, trained),
+        _occlusion_ranks(alone, of_alone, trained),
+    )
+
+
+def _occlusion_ranks(occluder: Occluder, activations: Activations, trained: _Explained) -> float:
+    drop = _drop(occluder, trained.image, activations, trained.fill, trained.target, trained.window)
+    return rank_correlation(drop, trained.drop)

@@ -103,11 +103,15 @@ def _randomisation(found: Explanations) -> Table:
         (
             f"{stage.layer}" if i == 0 else f"and {stage.layer}",
             *(interval(e, 2) for e in (stage.projection, stage.projection_ranks, stage.occlusion_ranks)),
+            interval(stage.occlusion_ranks_alone, 2),
         )
         for i, stage in enumerate(found.randomisation)
     )
-    columns = ("shuffled", "projection", "projection, ranks", "occlusion map, ranks")
-    note = f"Correlation with the trained net's explanation, {found.randomised_images} pictures; 1: unchanged."
+    columns = ("shuffled", "projection", "projection, ranks", "occlusion map, ranks", "the row's layer alone")
+    note = (
+        f"Correlation with the trained net's explanation, {found.randomised_images} pictures; 1: unchanged. Last "
+        "column: the occlusion map's, where no layer but the row's is shuffled."
+    )
     return Table("randomisation", "Explanations of a net whose layers are shuffled", columns, rows, note)
 
 

@@ -13,6 +13,7 @@ from ...net.record import Preprocessing
 from ...pictures.labelled import Pictures
 from ..first_layer import first_layer, high_share
 
+BATCH = 64
 DEAD = 0.01
 EVERY = 4
 
@@ -70,10 +71,10 @@ def seen(feature: Feature) -> Tensor:
 
 
 @torch.inference_mode()
-def find_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, batch: int = 64) -> tuple[Peaks, Peaks]:
+def find_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing) -> tuple[Peaks, Peaks]:
     """The peaks of feature layers 1 and 2 over the pictures, ties to the earlier one."""
     found: list[list[Tensor]] = [[], []]
-    for images in _batches(chain, pictures, preprocessing, batch):
+    for images in _batches(chain, pictures, preprocessing):
         for name, maps in chain.outputs(images, upto=chain.features[1]):
             if name in chain.features:
                 found[chain.features.index(name)].append(maps.amax((2, 3)).cpu())
@@ -95,8 +96,8 @@ def project_peaks(chain: Chain, pictures: Pictures, preprocessing: Preprocessing
     return sorted(projected, key=lambda feature: feature.feature)
 
 
-def _batches(chain: Chain, pictures: Pictures, preprocessing: Preprocessing, batch: int) -> Iterator[Tensor]:
+def _batches(chain: Chain, pictures: Pictures, preprocessing: Preprocessing) -> Iterator[Tensor]:
     device = device_of(chain)
-    for start in range(0, len(pictures), batch):
-        images = pictures.images[start : start + batch].to(device)
+    for start in range(0, len(pictures), BATCH):
+        images = pictures.images[start : start + BATCH].to(device)
         yield preprocessing.standardise(images).contiguous(memory_format=torch.channels_last)

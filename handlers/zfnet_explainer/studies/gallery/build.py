@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from ...net.device import keeps_float32
 from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load_atlas
 from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
+from .plan import Plan, check_same
 from .search import Search, run_search
-from .tiles import build_layer, wanted_slots
+from .tiles import LayerTask, build_layer, wanted_slots
 
 UNFINISHED = "unfinished"
 CONVENTIONS = {
@@ -32,37 +33,29 @@ CONVENTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the atlas is to hold: maps drawn below the last layer (None: all), by which seed; patches or none."""
-
-    sample: int | None
-    seed: int
-    patches: bool
-
-
 def build(
     checkpoint: Checkpoint, data: Path, split: str, out: Path, plan: Plan, device: torch.device, progress: Progress,
     tolerance: Tolerance,
 ) -> Atlas:  # fmt: skip
     """Build the atlas `out` of these weights and pictures, unless it is there already.
 
-    The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it,
-    one with others begins anew. Raises ValueError for a folder without pictures or with more that cannot be read than
-    are tolerated, for a device that rounds float32, ChangedPictures.
+    The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it.
+    Raises ValueError for a folder without pictures or with more that cannot be read than are tolerated, for a device
+    that rounds float32; BadAtlas where another atlas lies there, finished or not, or a damaged one; ChangedPictures.
     """
     checkpoint = replace(checkpoint, chain=checkpoint.chain.placed(device))
     if not keeps_float32(device):
         raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
     found = listing(data, split)
     made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
-    there = _there(out, checkpoint)
-    if there is None or there.index["made"] != made:
+    there = load_atlas(out, checkpoint.record.weights_sha256)
+    if there is None:
         work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, tolerance)
         _publish(work.index(), out)
         there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
         raise BadAtlas(f"{out}/{INDEX} vanished as soon as it was written")
+    check_same(there.index["made"], made, out)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     return there
 
@@ -104,15 +97,16 @@ class _Work:
 
     def _search(self) -> Search:
         state = self.folder / "search.safetensors"
-        search = Search.load(state, self.made)
+        search = Search.load(state)
         if search is None:
             shutil.rmtree(self.folder, ignore_errors=True)
-            search = Search(self.checkpoint.chain.map_counts)
+            search = Search(self.checkpoint.chain.map_counts, self.made)
+        check_same(search.made, self.made, self.folder)
         task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)
 
         def save(done: Search) -> None:
             self.tolerance.check(done.files - done.classes.total(), self.listing.count, self.unreadable)
-            done.save(state, self.made)
+            done.save(state)
             self.progress.update(task, completed=done.files)
 
         run_search(search, self.checkpoint, islice(self._files(), search.files, None), save, self._unreadable)
@@ -122,16 +116,17 @@ class _Work:
         done = self.folder / f"layer{layer}.json"
         wanted = wanted_slots(maps, search.values[layer - 1], search.pictures[layer - 1])
         total = sum(len(slots) for slots in wanted.values())
-        task = self.progress.add_task(f"layer {layer}", total=total)
+        bar = self.progress.add_task(f"layer {layer}", total=total)
         if done.exists():
-            self.progress.update(task, completed=total)
+            self.progress.update(bar, completed=total)
             entry: dict[str, Any] = json.loads(done.read_text())
             return entry
         with torch.inference_mode():
-            entry = build_layer(
-                self.checkpoint, layer, maps, wanted, self._files(), self.folder, self.plan.patches,
-                lambda tiles: self.progress.advance(task, tiles),
+            built = build_layer(
+                self.checkpoint, LayerTask(layer, maps, wanted, self.plan.patches), self._files(), self.folder,
+                lambda tiles: self.progress.advance(bar, tiles),
             )  # fmt: skip
+        entry = asdict(built)
         _write(done, entry)
         return entry
 
@@ -150,19 +145,8 @@ def check_outside(out: Path, data: Path, split: str) -> None:
         raise ValueError(f"the atlas {out} would lie inside {pictures}: name with --out a folder outside the pictures")
 
 
-def _there(out: Path, checkpoint: Checkpoint) -> Atlas | None:
-    """The atlas that is there already; None where it is of other weights or damaged: it is then built anew."""
-    try:
-        return load_atlas(out, checkpoint.record.weights_sha256)
-    except BadAtlas:
-        return None
-
-
 def _publish(index: dict[str, Any], out: Path) -> None:
-    """Put a finished atlas in the place of the old one, its index last."""
-    (out / INDEX).unlink(missing_ok=True)
-    for old in out.glob("layer*.webp"):
-        old.unlink()
+    """Put a finished atlas into its place, its index last."""
     for entry in index["layers"]:
         for sheet in (entry["projections"], entry["patches"]):
             if sheet is not None:

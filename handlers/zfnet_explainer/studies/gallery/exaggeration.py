@@ -24,9 +24,9 @@ class Shares:
     area: Estimate
 
     @property
-    def ratio(self) -> float:
-        """How many times the energy that lay there were it spread evenly over the receptive field."""
-        return self.energy.mean / self.area.mean
+    def ratio(self) -> float | None:
+        """How many times the energy that lay there were it spread evenly; None where no receptive field reaches it."""
+        return self.energy.mean / self.area.mean if self.area.mean else None
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ class Exaggeration:
     anothers: Shares
 
 
-def exaggeration(explainer: Explainer, pictures: Sequence[Pixels], seed: int) -> Exaggeration:
+def exaggeration(explainer: Explainer, pictures: Sequence[Pixels], seed: int) -> Exaggeration | None:
     """Of the last layer's strongest map in each picture: where its projection's energy lies.
 
     The most sensitive region is the union of the tenth of the occlusion squares under which the predicted class's
     probability is lowest; the control takes the next picture's region, and shows what comes of objects and regions
-    lying in the middle of pictures. Pictures in which no map is active are left out. At least two pictures.
+    lying in the middle of pictures. Pictures in which no map is active are left out; None where fewer than two remain.
     """
     found = [one for pixels in pictures if (one := _projected(explainer, pixels)) is not None]
+    if len(found) < 2:
+        return None
     shifted = [(one.energy, one.field, other.region) for one, other in zip(found, found[1:] + found[:1], strict=True)]
     own = [(one.energy, one.field, one.region) for one in found]
     return Exaggeration(len(found), _shares(own, seed), _shares(shifted, seed))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...net.record import Record
 from ...pictures.atlas import NINE, Atlas, AtlasLayer, BadAtlas, Strongest, read_sheet
-from ...pictures.drawing.panels import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
+from ...pictures.drawing.page import DETAIL, GREY, HEADING, SMALL, WIDTH, Page
 from ...pictures.drawing.text import fitting, inches, legible
 
 LEFT, TOP, HEAD, CAPTION, GAP = 0.5, 0.6, 0.4, 0.3, 0.1  # inches
@@ -51,7 +51,7 @@ def figure_2(atlas: Atlas, folder: Path, record: Record, seed: int) -> bytes:
         raise BadAtlas(f"no map of {folder} has nine pictures, which the figure shows: build the atlas over more")
     page = Page(TOP + sum(row.height for row in rows) + 0.35)
     title = "What the maps of each layer answer to: their nine strongest activations over {:,} pictures, projected"
-    page.text(LEFT, 0.4, title.format(atlas.index["made"]["count"]), HEADING)
+    page.text(LEFT, 0.4, title.format(atlas.pictures), HEADING)
     top = TOP
     for row in rows:
         _draw(page, top, row, folder, record)

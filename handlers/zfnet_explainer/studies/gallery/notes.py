@@ -18,13 +18,16 @@ UNITS = {"shift": "{} pixels down", "scale": "{} times as large", "rotation": "{
 
 @dataclass(frozen=True)
 class Notes:
-    """What was found; `chance` is the purity of nine pictures drawn blindly, None where there are too few."""
+    """What was found; `chance` is the purity of nine pictures drawn blindly, None where there are too few.
+
+    `exaggeration` is None where fewer than two pictures excite the last layer.
+    """
 
     sample: int
     grouping: list[Grouping]
     chance: float | None
     invariance: list[Moved]
-    exaggeration: Exaggeration
+    exaggeration: Exaggeration | None
 
 
 def take_notes(
@@ -43,9 +46,10 @@ def take_notes(
 
 
 def note_tables(notes: Notes) -> list[Table]:
-    """The notes as tables named grouping (where there are classes, and nine pictures), invariance and exaggeration."""
+    """The notes as tables named grouping, invariance and exaggeration; those that could not be taken are left out."""
     grouped = [_grouping(notes.grouping, notes.chance)] if notes.chance is not None else []
-    return [*grouped, _invariance(notes.invariance, notes.sample), _exaggeration(notes.exaggeration)]
+    exaggerated = [_exaggeration(notes.exaggeration)] if notes.exaggeration is not None else []
+    return [*grouped, _invariance(notes.invariance, notes.sample), *exaggerated]
 
 
 def _grouping(found: Sequence[Grouping], chance: float) -> Table:
@@ -89,4 +93,5 @@ def _exaggeration(exaggeration: Exaggeration) -> Table:
 
 
 def _shares(shares: Shares) -> tuple[str, str, str]:
-    return percent_interval(shares.energy), percent_interval(shares.area), f"{shares.ratio:.2f}"
+    ratio = "–" if shares.ratio is None else f"{shares.ratio:.2f}"
+    return percent_interval(shares.energy), percent_interval(shares.area), ratio

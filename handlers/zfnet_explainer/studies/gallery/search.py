@@ -4,20 +4,21 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor
 
 from ...atomic import write_whole
+from ...messages import shown
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
 from ...net.device import device_of
 from ...pictures.atlas import NINE
 from ...pictures.files import PictureFile
 from ...pictures.stream import decoded_batches
+from .plan import Made
 
 BATCH = 32
 
@@ -27,10 +28,11 @@ class Search:
 
     A place that no picture has taken yet is 0 with picture -1: only positive activations count. Equal values stand
     in the order of their pictures. `files` is how many files have been gone through, `classes` counts the pictures
-    among them by class.
+    among them by class. `made` says what is searched, and for which atlas.
     """
 
-    def __init__(self, map_counts: tuple[int, ...]) -> None:
+    def __init__(self, map_counts: tuple[int, ...], made: Made) -> None:
+        self.made = made
         self.values = [torch.zeros(count, NINE) for count in map_counts]
         self.pictures = [torch.full((count, NINE), -1) for count in map_counts]
         self.files = 0
@@ -45,27 +47,32 @@ class Search:
             order = torch.sort(candidates, dim=1, descending=True, stable=True).indices[:, :NINE]
             self.values[layer], self.pictures[layer] = candidates.gather(1, order), owners.gather(1, order)
 
-    def save(self, path: Path, key: dict[str, Any]) -> None:
-        """Write the state of a search that `key` describes; the file is the old one or the new one, never a part."""
+    def save(self, path: Path) -> None:
+        """Write the state of the search; the file is the old one or the new one, never a part."""
         tensors = {f"values.{i}": v for i, v in enumerate(self.values)}
         tensors |= {f"pictures.{i}": p for i, p in enumerate(self.pictures)}
-        about = {"key": key, "files": self.files, "classes": self.classes}
+        about = {"made": self.made, "files": self.files, "classes": self.classes}
         content = serialised({name: t.contiguous() for name, t in tensors.items()}, {"search": json.dumps(about)})
         write_whole(path, content)
 
     @classmethod
-    def load(cls, path: Path, key: dict[str, Any]) -> "Search | None":
-        """The state of the search that `key` describes; None where there is none, or that of another search."""
+    def load(cls, path: Path) -> "Search | None":
+        """The state of a search; None where there is none. Raises ValueError where it is damaged."""
         if not path.exists():
             return None
+        try:
+            return cls._stored(path)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({error!r}): delete {path.parent} to begin anew") from error
+
+    @classmethod
+    def _stored(cls, path: Path) -> "Search":
         with safe_open(path, "pt") as stored:
             about = json.loads(stored.metadata()["search"])
-            if about["key"] != key:
-                return None
-            layers = len(stored.keys()) // 2
-            search = cls(())
-            search.values = [stored.get_tensor(f"values.{i}") for i in range(layers)]
-            search.pictures = [stored.get_tensor(f"pictures.{i}") for i in range(layers)]
+            search = cls((), about["made"])
+            layers = range(len(stored.keys()) // 2)
+            search.values = [stored.get_tensor(f"values.{i}") for i in layers]
+            search.pictures = [stored.get_tensor(f"pictures.{i}") for i in layers]
         search.files, search.classes = about["files"], Counter(about["classes"])
         return search
 
@@ -85,7 +92,7 @@ def run_search(
         if pictures:
             x = torch.stack([torch.from_numpy(p.pixels) for p in pictures]).to(device).permute(0, 3, 1, 2)
             search.add([p.number for p in pictures], largest(chain, preprocessing.standardise(x)))
-            search.classes.update(p.file.folder for p in pictures)
+            search.classes.update(shown(p.file.folder) for p in pictures)
         search.files += taken
         save(search)
 

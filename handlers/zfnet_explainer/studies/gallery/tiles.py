@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ...messages import shown
 from ...methods.deconvnet import Feature, project_each
 from ...net.chain import Chain
 from ...net.checkpoint import Checkpoint
@@ -26,7 +27,7 @@ class ChangedPictures(ValueError):
     """A picture is not the one that was searched; the message says what to do."""
 
     def __init__(self, file: PictureFile, folder: Path) -> None:
-        super().__init__(f"{file.name} has changed since it was searched: delete {folder} to begin anew")
+        super().__init__(f"{shown(file.name)} has changed since it was searched: delete {folder} to begin anew")
 
 
 @dataclass(frozen=True)
@@ -51,39 +52,62 @@ def wanted_slots(maps: Sequence[int], values: torch.Tensor, pictures: torch.Tens
     return slots
 
 
+@dataclass(frozen=True)
+class LayerTask:
+    """The maps of a layer that the atlas shows, what the search found for them, and whether patches are drawn too."""
+
+    layer: int
+    maps: Sequence[int]
+    wanted: Wanted
+    patches: bool
+
+
+@dataclass(frozen=True)
+class SheetEntry:
+    """A sheet in the atlas's index."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LayerEntry:
+    """A layer in the atlas's index; `maps` have each map's number and its strongest activations, in order."""
+
+    layer: int
+    field: int
+    tile: int
+    projections: SheetEntry
+    patches: SheetEntry | None
+    maps: Sequence[Mapping[str, Any]]
+
+
 def build_layer(
-    checkpoint: Checkpoint,
-    layer: int,
-    maps: Sequence[int],
-    wanted: Wanted,
-    files: Iterator[tuple[int, PictureFile]],
-    folder: Path,
-    patches: bool,
+    checkpoint: Checkpoint, task: LayerTask, files: Iterator[tuple[int, PictureFile]], folder: Path,
     advance: Callable[[int], None],
-) -> dict[str, Any]:
+) -> LayerEntry:  # fmt: skip
     """Draw a layer's sheets into `folder` and return its entry in the atlas's index.
 
     `advance` is told how many tiles are done. Raises ChangedPictures.
-    """  # fmt: skip
-    shape = layout(largest_field(checkpoint.chain, layer), len(maps))
-    projections, originals = DrawnSheet(shape), DrawnSheet(shape)
-    found: dict[int, dict[int, Strongest]] = {feature: {} for feature in maps}
-    blocks = {feature: block for block, feature in enumerate(maps)}
-    for picture, slot, feature in _projected(checkpoint, layer, wanted, files, folder):
+    """
+    shape = layout(largest_field(checkpoint.chain, task.layer), len(task.maps))
+    projections, originals = DrawnSheet(shape), DrawnSheet(shape) if task.patches else None
+    found: dict[int, dict[int, Strongest]] = {feature: {} for feature in task.maps}
+    blocks = {feature: block for block, feature in enumerate(task.maps)}
+    for picture, slot, feature in _projected(checkpoint, task.layer, task.wanted, files, folder):
         block, box = blocks[slot.feature], feature.receptive_field
         projections.put(block, slot.rank, box, projection_pixels(feature.projection, box))
-        originals.put(block, slot.rank, box, patch_pixels(picture.pixels, box))
-        found[slot.feature][slot.rank] = Strongest(slot.activation, picture.file.name, picture.file.folder, box)
+        if originals:
+            originals.put(block, slot.rank, box, patch_pixels(picture.pixels, box))
+        source, of_class = shown(picture.file.name), shown(picture.file.folder)  # a name on disk may be no text
+        found[slot.feature][slot.rank] = Strongest(slot.activation, source, of_class, box)
         advance(1)
-    sheets = {"projections": projections} | ({"patches": originals} if patches else {})
-    return {
-        "layer": layer,
-        "field": shape.field,
-        "tile": shape.tile,
-        **{kind: _saved(sheets.get(kind), folder, f"layer{layer}{ending}.webp")
-           for kind, ending in (("projections", ""), ("patches", "-patches"))},
-        "maps": [{"map": f, "strongest": [_entry(found[f][rank]) for rank in sorted(found[f])]} for f in maps],
-    }  # fmt: skip
+    return LayerEntry(
+        task.layer, shape.field, shape.tile,
+        projections=_saved(projections, folder, f"layer{task.layer}.webp"),
+        patches=_saved(originals, folder, f"layer{task.layer}-patches.webp") if originals else None,
+        maps=[_map_entry(feature, by_rank) for feature, by_rank in found.items()],
+    )  # fmt: skip
 
 
 def largest_field(chain: Chain, layer: int) -> int:
@@ -130,15 +154,18 @@ def _features(
     return project_each(chain, activations, chain.features[layer - 1], wanted)
 
 
-def _saved(sheet: DrawnSheet | None, folder: Path, name: str) -> dict[str, str] | None:
-    return None if sheet is None else {"file": name, "sha256": sheet.save(folder / name)}
+def _saved(sheet: DrawnSheet, folder: Path, name: str) -> SheetEntry:
+    return SheetEntry(name, sheet.save(folder / name))
+
+
+def _map_entry(feature: int, by_rank: Mapping[int, Strongest]) -> dict[str, Any]:
+    return {"map": feature, "strongest": [_entry(by_rank[rank]) for rank in sorted(by_rank)]}
 
 
 def _entry(strongest: Strongest) -> dict[str, Any]:
-    box = strongest.box
     return {
         "activation": float(f"{strongest.activation:.6g}"),
         "source": strongest.source,
         "class": strongest.folder,
-        "box": [box.top, box.left, box.bottom, box.right],
+        "box": astuple(strongest.box),
     }
