@@ -44,6 +44,11 @@ class Gateway:
     authority: trustme.CA
     trust: ssl.SSLContext
 
+    @property
+    def keys(self) -> Path:
+        """The file that says who may ask."""
+        return self.folder / "keys" / "keys.yaml"
+
     def client(self, name: str | None = "alice") -> httpx.Client:
         """A client with the token of this name, or without one."""
         headers = {"Authorization": f"Bearer {self.tokens[name]}"} if name else {}
@@ -78,7 +83,7 @@ def running_gateway(
     (folder / "envoy.json").write_text(json.dumps(config))
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    tokens = issue_tokens(folder / "keys.yaml")
+    tokens = issue_tokens(folder / "keys" / "keys.yaml")
     gateway = Gateway(f"https://{LOOPBACK}:{public}", f"http://{LOOPBACK}:{internal}", folder, tokens, authority, trust)
     with _process(folder) as process:
         wait_for(lambda: _ready(gateway, process), "the gateway does not get ready")
@@ -86,24 +91,31 @@ def running_gateway(
 
 
 def configured(folder: Path) -> trustme.CA:
-    """Copy the deployed files into the folder, with it in the place of /etc/zfnet/*; who signed its certificate."""
+    """Copy the deployed files into the folder, with it in the place of /etc/zfnet/*; who signed its certificate.
+
+    `tls` and `keys` have folders of their own, which the gateway watches: a log in them would have it read both again.
+    """
+    for name in ("tls", "keys"):
+        (folder / name).mkdir()
     for path in FILES.iterdir():
         if path.suffix in (".yaml", ".lua"):
-            text = path.read_text()
-            for name in ("gateway", "tls", "keys"):
-                text = text.replace(f"/etc/zfnet/{name}", str(folder))
+            text = path.read_text().replace("/etc/zfnet/gateway", str(folder)).replace("/etc/zfnet", str(folder))
             (folder / path.name).write_text(text)
+    (folder / "keys.yaml").rename(folder / "keys" / "keys.yaml")
     authority = trustme.CA()
-    write_certificate(folder, authority)
+    write_certificate(folder / "tls", authority)
     return authority
 
 
-def write_certificate(folder: Path, authority: trustme.CA) -> None:
-    """A new certificate and its key, moved into place as those of a mounted Secret are."""
+def write_certificate(folder: Path, authority: trustme.CA, *, in_place: bool = False) -> None:
+    """A new certificate and its key; moved into place as those of a mounted Secret are, or written there."""
     certificate = authority.issue_cert(LOOPBACK)
     for name, pem in (("tls.key", certificate.private_key_pem), ("tls.crt", certificate.cert_chain_pems[0])):
-        pem.write_to_path(folder / "staged.pem")
-        (folder / "staged.pem").replace(folder / name)
+        if in_place:
+            pem.write_to_path(folder / name)
+        else:
+            pem.write_to_path(folder / "staged.pem")
+            (folder / "staged.pem").replace(folder / name)
 
 
 def issue_tokens(keys: Path) -> dict[str, str]:

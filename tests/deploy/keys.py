@@ -45,8 +45,13 @@ def key_set(config: Config) -> list[dict[str, str]]:
     return keys
 
 
-def change_keys(folder: Path, config: Config) -> None:
-    """Put the file in the place of the gateway's old one at once, as a mounted Secret is."""
-    staged = folder / "staged"
+def change_keys(keys: Path, config: Config) -> None:
+    """Put another file in the place of the gateway's at once, as a mounted Secret is."""
+    staged = keys.with_suffix(".staged")
     staged.write_text(yaml.safe_dump(config))
-    staged.replace(folder / "keys.yaml")
+    staged.replace(keys)
+
+
+def edit_keys(keys: Path, config: Config) -> None:
+    """Write into the gateway's file, as some editors do."""
+    keys.write_text(yaml.safe_dump(config))

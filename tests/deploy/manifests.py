@@ -19,6 +19,7 @@ KSERVE = ("base", "canary", "scale-to-zero")
 POOLS = ("predict", "explain")
 # docs/operations.md: a worker after all kinds of requests, and a large picture; Java without what its options bound.
 WORKER_GIB, JAVA_GIB = 2.0 + 0.8, 0.3
+CUDA_GIB = 5  # the same page: a server with GPUs has 6 + 2 n where one without has 1 + 2 n
 
 Manifest = dict[str, Any]
 
@@ -54,10 +55,15 @@ def gib(quantity: str) -> float:
     return int(number) / (1024 if unit == "m" else 1)
 
 
-def memory_needed(container: Manifest) -> float:
-    """GiB that one worker and Java take at most, Java's heap and direct memory as its options bound them."""
+def java_options(container: Manifest) -> str:
     [options] = [one["value"] for one in container["env"] if one["name"] == "JDK_JAVA_OPTIONS"]
-    [(heap, direct)] = re.findall(r"^-Xmx(\w+) -XX:MaxDirectMemorySize=(\w+)$", options)
+    assert isinstance(options, str)
+    return options
+
+
+def memory_needed(java: str) -> float:
+    """GiB that one worker and Java take at most, Java's heap and direct memory as its options bound them."""
+    [(heap, direct)] = re.findall(r"^-Xmx(\w+) -XX:MaxDirectMemorySize=(\w+)$", java)
     assert gib(heap) < gib(direct), "else requests are lost without an error: docs/operations.md"
     return JAVA_GIB + gib(heap) + gib(direct) + WORKER_GIB
 

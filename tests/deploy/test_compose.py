@@ -12,12 +12,14 @@ import yaml
 
 from ..needs import program
 from .gateway import FILES, Gateway
-from .manifests import DEPLOY, serve_options
+from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_kind, pod, serve_options, server
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GPU: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-SERVERS = ("zfnet-predict", "zfnet-explain")
+SERVERS = [f"zfnet-{pool}" for pool in POOLS]
+BUILT = [service["image"] for service in SERVICES.values() if "build" in service]
+TMPFS_GIB = 0.25  # what lies in /run/zfnet is the container's memory: three logs of 50 MB, and five of each packed
 ENTRYPOINT = ["--host", "0.0.0.0", "--run-dir", "/run/zfnet"]  # noqa: S104
 
 
@@ -33,6 +35,29 @@ def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], nam
     assert options["open_"]
     grace = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert options["drain_seconds"] + 20 < grace
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_memory_limit_holds_a_worker_and_java_at_their_most(name: str) -> None:
+    needed = memory_needed(SERVICES[name]["environment"]["JDK_JAVA_OPTIONS"]) + TMPFS_GIB
+    assert needed <= gib(defaulted(SERVICES[name]["mem_limit"]))
+    if name in GPU["services"]:
+        assert needed + CUDA_GIB <= gib(defaulted(GPU["services"][name]["mem_limit"]))
+
+
+def test_an_image_has_one_builder() -> None:
+    """Compose builds all at the same time, and fails where two of them end in one name."""
+    assert len(set(BUILT)) == len(BUILT)
+    for service in SERVICES.values():
+        if service["image"] in BUILT:
+            assert ("build" in service) != (service.get("pull_policy") == "never"), "or it is looked for elsewhere"
+
+
+def test_a_stop_of_the_gateway_waits_as_its_pods_do() -> None:
+    gateway = of_kind(built("kubernetes/overlays/cpu"), "Deployment")["zfnet-gateway"]
+    hook, grace = server(gateway)["lifecycle"]["preStop"]["exec"], pod(gateway)["terminationGracePeriodSeconds"]
+    assert SERVICES["gateway"]["pre_stop"] == [{"command": hook["command"]}]
+    assert SERVICES["gateway"]["stop_grace_period"] == f"{grace}s"
 
 
 def test_gpus_are_asked_for_with_what_the_image_needs_of_them() -> None:
@@ -84,7 +109,7 @@ def test_every_service_is_hardened_watched_and_pinned(name: str) -> None:
     assert "mem_limit" in service
     variable, _, image = service["image"].removeprefix("${").removesuffix("}").partition(":-")
     assert variable.isupper(), "another registry may be named"
-    assert re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+\.\d+", image) or "build" in service
+    assert re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+\.\d+", image) or service["image"] in BUILT
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -11,6 +11,7 @@ from .conftest import Pools
 from .gateway import EXPLAIN, PREDICT, Gateway, refusal
 from .upstream import Reply, torchserve_error
 
+LARGEST = 28 * 2**20  # the body that the gateway takes
 TORCHSERVE = [
     (torchserve_error(503, "ServiceUnavailableException"), 503, "unavailable", True),
     (torchserve_error(404, "ModelNotFoundException"), 503, "unavailable", True),
@@ -53,15 +54,18 @@ def test_a_large_error_inside_an_answer_passes(pools: Pools, alice: httpx.Client
     assert alice.post("/v1/models/zfnet:explain", content=b"{}").content == body
 
 
+@pytest.mark.parametrize("size", [7, LARGEST])
 def test_a_server_that_hangs_up_is_unavailable_and_explanations_are_not_tried_again(
-    pools: Pools, alice: httpx.Client
+    pools: Pools, alice: httpx.Client, size: int
 ) -> None:
+    """Also with the largest body: it is kept until the answer comes."""
     pools["explain"].reply = pools["predict"].reply = Reply(status=None)
     for path in (EXPLAIN, PREDICT):
-        answer = alice.post(path, content=b"picture")
+        answer = alice.post(path, content=bytes(size))
         assert (answer.status_code, refusal(answer)["code"]) == (503, "unavailable")
         assert int(answer.headers["retry-after"]) > 0
-    assert (len(pools["explain"].seen), len(pools["predict"].seen)) == (1, 2)
+    assert [len(seen.body) for seen in pools["explain"].seen] == [size]
+    assert [len(seen.body) for seen in pools["predict"].seen] == [size] * 2
 
 
 def test_a_client_names_its_request(pools: Pools, alice: httpx.Client) -> None:

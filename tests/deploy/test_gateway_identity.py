@@ -66,7 +66,7 @@ def test_its_tokens_are_let_in_and_only_its_own_server_is_believed(pools: Pools,
         identity.reply = Reply(body=json.dumps({"keys": [signer.public()]}).encode())
         cluster = moved(identity.address, tmp_path / "authority.pem")
         with running_gateway(tmp_path, servers, lambda config: clusters_of(config).append(cluster)) as gateway:
-            change_keys(tmp_path, keys_by_the_page())
+            change_keys(gateway.keys, keys_by_the_page())
             wait_for(lambda: "Jwks remote fetch is failed" in ask(gateway, theirs).text, "it believes another server")
             assert not identity.seen
             authority.issue_cert(KEYS.host).configure_cert(tls)

@@ -210,13 +210,14 @@ def test_http_2_is_not_offered(gateway: Gateway) -> None:
         assert connection.version() in ("TLSv1.2", "TLSv1.3")
 
 
-def test_a_renewed_certificate_is_taken_up(gateway: Gateway) -> None:
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_renewed_certificate_is_taken_up(gateway: Gateway, in_place: bool) -> None:
     def serial() -> object:
         with connected(gateway) as connection:
             return (connection.getpeercert() or {})["serialNumber"]
 
     before = serial()
-    write_certificate(gateway.folder, gateway.authority)
+    write_certificate(gateway.folder / "tls", gateway.authority, in_place=in_place)
     wait_for(lambda: serial() != before, "the old certificate is still shown")
 
 

@@ -1,7 +1,9 @@
 """Who may ask."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,8 +14,8 @@ from deploy.gateway.tokens import TEMPLATE, add_token
 
 from ..waiting import wait_for
 from .conftest import Pools
-from .gateway import PREDICT, Gateway, refusal
-from .keys import Signer, change_keys, key_set, provider_of
+from .gateway import PREDICT, Config, Gateway, refusal
+from .keys import Signer, change_keys, edit_keys, key_set, provider_of
 
 PROVIDER = provider_of(yaml.safe_load(TEMPLATE.read_text()))
 
@@ -65,28 +67,29 @@ def test_without_a_valid_token_nothing_reaches_a_server(gateway: Gateway, pools:
 )
 def test_a_token_that_is_not_for_here_and_now(gateway: Gateway, change: dict[str, Any], message: str) -> None:
     """Properly signed, with a key that is in the file."""
-    path = gateway.folder / "keys.yaml"
-    before = path.read_text()
+    before = gateway.keys.read_text()
     config = yaml.safe_load(before)
     provider = provider_of(config)
     then = datetime.now(UTC) - timedelta(days=2 if change.pop("past", False) else 0)
     provider |= change
     stale, _ = add_token(config, "mallory", then, days=1)
     provider |= {key: PROVIDER[key] for key in ("issuer", "audiences")}
-    change_keys(gateway.folder, config)
+    change_keys(gateway.keys, config)
     try:
         wait_for(lambda: message in refused(gateway, f"Bearer {stale}"), f"it is not refused as {message}")
     finally:
-        change_keys(gateway.folder, yaml.safe_load(before))
+        change_keys(gateway.keys, yaml.safe_load(before))
 
 
-def test_a_token_works_until_its_key_is_taken_out(gateway: Gateway) -> None:
-    before = yaml.safe_load((gateway.folder / "keys.yaml").read_text())
-    config = yaml.safe_load((gateway.folder / "keys.yaml").read_text())
+@pytest.mark.usefixtures("pools")
+@pytest.mark.parametrize("change", [change_keys, edit_keys])
+def test_a_token_works_until_its_key_is_taken_out(gateway: Gateway, change: Callable[[Path, Config], None]) -> None:
+    before = yaml.safe_load(gateway.keys.read_text())
+    config = yaml.safe_load(gateway.keys.read_text())
     erin, _ = add_token(config, "erin", datetime.now(UTC), days=1)
-    change_keys(gateway.folder, config)
+    change(gateway.keys, config)
     wait_for(lambda: ask(gateway, f"Bearer {erin}").status_code == 200, "a new token is refused")
-    change_keys(gateway.folder, before)
+    change(gateway.keys, before)
     wait_for(lambda: ask(gateway, f"Bearer {erin}").status_code == 401, "its key is still there")
     assert ask(gateway, f"Bearer {gateway.tokens['alice']}").status_code == 200
 
@@ -102,12 +105,12 @@ def test_a_client_cannot_take_anothers_name(gateway: Gateway, pools: Pools) -> N
 @pytest.mark.parametrize("nameless", [{}, {"sub": ""}, {"sub": "erin "}])
 def test_a_token_that_names_no_client_is_refused(gateway: Gateway, pools: Pools, nameless: dict[str, str]) -> None:
     """It would have no budget, or another client's."""
-    before = (gateway.folder / "keys.yaml").read_text()
+    before = gateway.keys.read_text()
     config, signer = yaml.safe_load(before), Signer("nobody's")
     keys = [*key_set(config), signer.public()]
     provider_of(config)["local_jwks"]["inline_string"] = json.dumps({"keys": keys})
     claims = {"iss": PROVIDER["issuer"], "aud": PROVIDER["audiences"][0]}
-    change_keys(gateway.folder, config)
+    change_keys(gateway.keys, config)
     try:
         named = f"Bearer {signer.sign(**claims, sub='erin')}"
         wait_for(lambda: ask(gateway, named).status_code == 200, "its key is not known")
@@ -115,4 +118,4 @@ def test_a_token_that_names_no_client_is_refused(gateway: Gateway, pools: Pools,
         refused(gateway, f"Bearer {signer.sign(**claims, **nameless)}")
         assert not pools["predict"].seen
     finally:
-        change_keys(gateway.folder, yaml.safe_load(before))
+        change_keys(gateway.keys, yaml.safe_load(before))

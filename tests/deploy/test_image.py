@@ -1,10 +1,13 @@
 """The container image: its recipe, and the container itself where one has been built."""
 
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
@@ -25,6 +28,22 @@ def instruction(name: str) -> list[str]:
 def test_hadolint_finds_nothing() -> None:
     done = subprocess.run([program("hadolint"), str(DOCKERFILE)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("cpu_wheels", ["", "https://wheels.example.com/cpu"])
+def test_every_pin_is_in_one_of_three_lists(tmp_path: Path, cpu_wheels: str) -> None:
+    """With an index for the CPU alone, all but CUDA's and Triton's."""
+    [command] = re.findall(r"^RUN (if .+? > rest\.txt)$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
+    shutil.copy(DEPLOY / "constraints.txt", tmp_path)
+    wanted = (tmp_path / "constraints.txt").read_text().splitlines()
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**os.environ, "CPU_WHEELS": cpu_wheels}, check=True)
+    cuda, torch, rest = ((tmp_path / f"{name}.txt").read_text().splitlines() for name in ("cuda", "torch", "rest"))
+    of_cuda = [pin for pin in wanted if pin.startswith(("cuda-", "nvidia-"))]
+    of_torch = [pin for pin in wanted if pin.startswith(("torch==", "torchvision==", "triton=="))]
+    assert (len(of_torch), len(of_cuda) > 10) == (3, True)
+    assert cuda == ([] if cpu_wheels else of_cuda)
+    assert torch == (of_torch[:2] if cpu_wheels else of_torch)
+    assert rest == [pin for pin in wanted if pin not in of_cuda + of_torch]
 
 
 def test_starts_the_server_with_arguments_it_knows() -> None:

@@ -10,7 +10,7 @@ from jsonschema import Draft4Validator
 
 from zfnet_explainer.torchserve.archive import MODEL
 
-from .manifests import KSERVE, Manifest, built, gib, memory_needed, of_kind, serve_options
+from .manifests import KSERVE, Manifest, built, gib, java_options, memory_needed, of_kind, serve_options
 
 # From KServe's CRD (Apache-2.0): openAPIV3Schema of v1beta1 without its descriptions.
 SCHEMA = Path(__file__).with_name("kserve-v1beta1.json.gz")
@@ -52,7 +52,7 @@ def test_servers_have_a_port_a_volume_and_arguments_they_know(service: Manifest,
     assert container["volumeMounts"] == [{"name": "run", "mountPath": "/run/zfnet"}]
     assert spec["volumes"][0]["name"] == "run"
     assert container["readinessProbe"]["exec"]["command"] == ["zfnet-health", "--run-dir", "/run/zfnet", "ready"]
-    assert memory_needed(container) <= gib(container["resources"]["limits"]["memory"])
+    assert memory_needed(java_options(container)) <= gib(container["resources"]["limits"]["memory"])
     options = serve_options(container["args"] + (APPENDED if component == "explainer" else []))
     assert options["model_name"] == service["metadata"]["name"] == MODEL
     assert (options["port"], options["open_"]) == (8080, True)

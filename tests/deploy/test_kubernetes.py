@@ -17,7 +17,21 @@ from zfnet_explainer.torchserve.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
 
 from ..needs import program
 from .gateway import FILES, routes_of
-from .manifests import DEPLOY, OVERLAYS, POOLS, Manifest, built, gib, memory_needed, of_kind, pod, serve_options, server
+from .manifests import (
+    CUDA_GIB,
+    DEPLOY,
+    OVERLAYS,
+    POOLS,
+    Manifest,
+    built,
+    gib,
+    java_options,
+    memory_needed,
+    of_kind,
+    pod,
+    serve_options,
+    server,
+)
 
 KUBERNETES = "1.32"
 CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
@@ -29,7 +43,6 @@ GPUS = {
 }
 # A cluster's DNS lets its names live for up to 30 s, and the gateway asks for them every 5 s.
 DNS_FOLLOWS_S = 35
-CUDA_GIB = 5  # docs/operations.md: a server with GPUs has 6 + 2 n where one without has 1 + 2 n
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -120,7 +133,7 @@ def test_the_memory_limit_holds_a_worker_and_java_at_their_most(overlay: list[Ma
     """Beyond it the kubelet ends the whole container, with all that waits in it."""
     for pool in POOLS:
         deployment = of_kind(overlay, "Deployment")[f"zfnet-{pool}"]
-        needed = memory_needed(server(deployment)) + (CUDA_GIB if asked_of_the_plugin(deployment) else 0)
+        needed = memory_needed(java_options(server(deployment))) + (CUDA_GIB if asked_of_the_plugin(deployment) else 0)
         assert needed <= gib(server(deployment)["resources"]["limits"]["memory"])
 
 
