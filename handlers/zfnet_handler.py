@@ -23,7 +23,7 @@ from ts.service import Service as TorchServeWorker
 
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import load
-from zfnet_explainer.pictures.atlas import FOLDER, load_atlas
+from zfnet_explainer.pictures.atlas import atlas_folder, load_atlas
 from zfnet_explainer.pictures.samples import load_samples
 from zfnet_explainer.service.metrics import (
     METRICS,
@@ -59,8 +59,9 @@ class ZFNetHandler:
         device = choose_device(settings.device, context.system_properties["gpu_id"])
         run = OneThread(settings.threads, gives_way=device.type == "cpu")
         folder = Path(context.system_properties["model_dir"])
-        checkpoint = load(folder / "zfnet.safetensors")
-        others = load_atlas(folder / FOLDER, checkpoint.record.weights_sha256)
+        weights = folder / "zfnet.safetensors"
+        checkpoint = load(weights)
+        others = load_atlas(atlas_folder(weights), checkpoint.record.weights_sha256)
         version = context.manifest["model"]["modelVersion"]
         explainer = Explainer(checkpoint, device, others, settings.occlusion_memory)
         run(explainer.warm_up, Priority.URGENT)

@@ -36,6 +36,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (target.read_bytes(), os.listdir(target.parent)) == (b"new", ["file"])
 
 
+def test_what_appears_is_on_the_disk_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a machine that loses its power then has an empty file of that name."""
+    target, flushed = tmp_path / "file", []
+
+    def fsync(descriptor: int) -> None:
+        flushed.append((os.pread(descriptor, 99, 0), target.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(target, b"content")
+    assert flushed == [(b"content", False)]
+    assert target.read_bytes() == b"content"
+
+
 def test_it_has_the_permissions_of_any_new_file(tmp_path: Path, permitted: int) -> None:
     target = tmp_path / "file"
     for _ in range(2):

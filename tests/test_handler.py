@@ -97,6 +97,18 @@ def test_a_worker_tells_what_it_has_in_hand_and_that_it_has_nothing_any_more(
     assert told == [2, 0, 2, 0]
 
 
+def test_a_worker_tells_its_memory_after_every_batch(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = service._entry_point.__self__
+    told: list[float] = []
+    gauge = handler.metrics["zfnet_worker_resident_memory_bytes"]
+    monkeypatch.setattr(gauge, "add_or_update", lambda value, _: told.append(value))
+    rows: Rows = [{"fields": {"body": bytearray(b"<svg/>")}, "explain": False}]
+    for batches in (1, 2):
+        ask(service, rows)
+        assert len(told) == batches
+    assert min(told) > 100 * 2**20
+
+
 def test_the_page_offers_the_samples_of_the_model_folder(service: Service) -> None:
     rows: Rows = [{"fields": {"body": bytearray()}, "explain": True, "headers": {"Accept": "text/html"}}]
     answers, _ = ask(service, rows)

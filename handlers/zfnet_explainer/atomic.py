@@ -1,4 +1,4 @@
-"""Files that appear at once or not at all."""
+"""Files that appear at once or not at all, and JSON in them."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -46,6 +47,16 @@ def whole(target: Path) -> Iterator[Path]:
 def json_text(value: object) -> bytes:
     """A file's JSON: one entry a line, names as they are written."""
     return f"{json.dumps(value, indent=1, ensure_ascii=False)}\n".encode()
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """What the file says. Raises ValueError for one that cannot be read, or is no JSON, which is not as `expected`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{expected}: {error}") from error
 
 
 def write_whole(target: Path, body: bytes) -> None:

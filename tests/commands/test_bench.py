@@ -23,6 +23,8 @@ from .. import narrow
 from ..chains import seeded, small
 from ..served import RECORD
 
+# No name in UTF-8: what is saved must not be lost for it.
+OUT = "out\udcff"
 PAGE = "<!-- table: bench-requests -->\nold\n<!-- end -->\n"
 
 
@@ -84,8 +86,8 @@ def handlers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[s
 def bench(tmp_path: Path, weights: Path, *options: str) -> tuple[Result, dict[str, Any]]:
     """What the command says, and what it saved."""
     arguments = ["--grids", "8/4,8/8", "--repeats", "1", "--device", "cpu", "--weights", str(weights)]
-    result = CliRunner().invoke(app, ["bench", *arguments, "--out", str(tmp_path / "out"), *options])
-    (file,) = (tmp_path / "out").iterdir()
+    result = CliRunner().invoke(app, ["bench", *arguments, "--out", str(tmp_path / OUT), *options])
+    (file,) = (tmp_path / OUT).iterdir()
     return result, json.loads(file.read_text())
 
 

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -16,19 +15,18 @@ from zfnet_explainer.net.own import save_checkpoint
 from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.net.torchvision_nets import PREPROCESSING
 from zfnet_explainer.pictures.decode import decode
-from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
 from zfnet_explainer.torchserve.config import ServerOptions
-from zfnet_explainer.torchserve.devices import Device
-from zfnet_explainer.torchserve.packed import read_packed
-from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .. import document
 from ..chains import seeded
 from ..samples import SAMPLE
+from ..torchserve.running import serve, started
+from ..waiting import PATIENCE_S
 from .scraping import grown, scraped
 
 pytestmark = pytest.mark.slow
 
+FRIEND = "https://dashboards.example.com"
 CLASSES = [ClassName(f"n{number:02}", f'猫 قطة "{number}" é') for number in range(12)]
 PIPELINE = Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
 CHEAP = {"window": "112", "stride": "112", "features": "2"}
@@ -48,18 +46,18 @@ def net() -> nn.Sequential:
 
 
 @pytest.fixture(scope="module")
-def server(net: nn.Sequential, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    folder = tmp_path_factory.mktemp("imported")
+def server(net: nn.Sequential, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerOptions]:
+    """As a person starts it: the command, which builds the archive. Pages of one other origin may ask."""
+    folder, options = tmp_path_factory.mktemp("imported"), ServerOptions.on_free_ports()
     weights = folder / "my-net.safetensors"
     save_checkpoint(net, weights, classes=CLASSES, preprocessing=PREPROCESSING, full=True)
-    ensure_archive(folder / "my.mar", weights, WorkerOptions(device=Device.CPU))
-    options = replace(ServerOptions.on_free_ports(), model=read_packed(folder / "my.mar").model)
-    with running_server(folder / "my.mar", folder / "run", options) as running:
-        yield running
+    asked = ("--weights", weights, "--workers", "2", "--allow-origin", FRIEND, "--settle-seconds", "1")
+    with started(serve(folder, options, *asked), until="Ctrl-C"):
+        yield options
 
 
 @pytest.fixture(scope="module")
-def client(server: RunningServer) -> Iterator[httpx.Client]:
+def client(server: ServerOptions) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.inference_url, timeout=300, trust_env=False) as client:
         yield client
 
@@ -70,13 +68,27 @@ def explain(client: httpx.Client, **options: str) -> httpx.Response:
     return answer
 
 
-def test_it_is_counted_by_its_label(client: httpx.Client, server: RunningServer) -> None:
+def test_it_is_counted_by_its_label(client: httpx.Client, server: ServerOptions) -> None:
     """The first test here: another one's requests may be counted a moment after their answers."""
     before = scraped(server)
     answer = client.put("/predictions/my-net", content=SAMPLE.read_bytes())
     first = answer.json()["predictions"][0]
     label = first["label"].replace('"', r"\"")
     assert grown(server, before, f'zfnet_predictions_total{{synset="{first["synset"]}",label="{label}"') == 1
+
+
+def test_it_runs_as_the_command_was_asked_to(client: httpx.Client, server: ServerOptions) -> None:
+    [model] = httpx.get(f"{server.management_url}/models/my-net", timeout=PATIENCE_S, trust_env=False).json()
+    assert [worker["status"] for worker in model["workers"]] == ["READY", "READY"]
+    assert (model["minWorkers"], model["maxWorkers"], model["batchSize"]) == (2, 2, 1)
+    asked = {"Origin": FRIEND, "Access-Control-Request-Method": "PUT"}
+    told = client.options("/predictions/my-net", headers=asked).headers
+    assert told["access-control-allow-origin"] == FRIEND
+    assert "inference-header-content-length" in told["access-control-allow-headers"]
+    for origin, status in ((FRIEND, 200), ("https://elsewhere.example", 403)):
+        headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        answer = client.put("/predictions/my-net", content=SAMPLE.read_bytes(), headers=headers)
+        assert answer.status_code == status, answer.text
 
 
 @torch.inference_mode()

@@ -85,7 +85,7 @@ def test_a_stage_that_fails_costs_no_other_ones_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine lacks a package that one stage needs and the other does not."""
-    (tmp_path / "psutil.py").write_text("raise ImportError('none here')")
+    (tmp_path / "httpx.py").write_text("raise ImportError('none here')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     asked = ["--device", "cpu", "--tiny", "--patience", "10", "--only", "served,training"]
     assert gpu.main([*asked, "--out", str(tmp_path / "out")]) == 1

@@ -1,14 +1,19 @@
 """What a server is busy with: when nothing moves any more, and when nobody has asked for a while."""
 
+from collections.abc import Iterable
 from itertools import chain, repeat
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import httpx
 import pytest
 
 from zfnet_explainer.torchserve import drain
 from zfnet_explainer.torchserve.activity import Activity
+from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.management import NotHealthy
+from zfnet_explainer.torchserve.run_folder import RunFolder
 from zfnet_explainer.torchserve.server import RunningServer
 
 
@@ -31,6 +36,26 @@ def test_stalled(now: Activity, stalled: bool) -> None:
 ONE, TWO, IN_HAND = Activity(0, 0, 1, 1), Activity(0, 0, 2, 2), Activity(0, 1, 2, 1)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What time it is, by a clock that only waiting moves."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(drain, "POLL_S", 0.25)
+    monkeypatch.setattr(drain, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    return now
+
+
+def drained(monkeypatch: pytest.MonkeyPatch, told: Iterable[Activity | Exception], drain_seconds: float) -> None:
+    """Drain a server that tells this, a second of quiet being enough."""
+    monkeypatch.setattr(drain, "activity", Mock(side_effect=told))
+    server = Mock(spec=RunningServer, folder=RunFolder(Path("/run")))
+    drain._drain(server, settle_seconds=1, drain_seconds=drain_seconds, watch=Mock())
+
+
 @pytest.mark.parametrize(
     ("told", "settled_at"),
     [
@@ -42,16 +67,30 @@ ONE, TWO, IN_HAND = Activity(0, 0, 1, 1), Activity(0, 0, 2, 2), Activity(0, 1, 2
     ids=["nobody asks", "one more asks", "it cannot tell", "one is in hand"],
 )
 def test_settled_is_a_second_in_which_nobody_has_asked(
-    told: list[Activity | NotHealthy], settled_at: float, monkeypatch: pytest.MonkeyPatch
+    told: list[Activity | Exception], settled_at: float, monkeypatch: pytest.MonkeyPatch, clock: list[float]
 ) -> None:
-    """The server is asked every quarter of a second, by a clock that only waiting moves."""
-    now = [0.0]
+    """The server is asked every quarter of a second."""
+    drained(monkeypatch, chain(told, repeat(TWO)), drain_seconds=30)
+    assert clock == [settled_at]
 
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
 
-    monkeypatch.setattr(drain, "POLL_S", 0.25)
-    monkeypatch.setattr(drain, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    monkeypatch.setattr(drain, "activity", Mock(side_effect=chain(told, repeat(TWO))))
-    drain._drain(Mock(spec=RunningServer), settle_seconds=1, drain_seconds=30, watch=Mock())
-    assert now == [settled_at]
+@pytest.mark.parametrize(
+    ("told", "drain_seconds", "said"),
+    [
+        ([NotHealthy("busy")], 2, "does not tell 2 s after SIGTERM whether every request was answered"),
+        ([TWO, TWO, httpx.ReadTimeout("busy")], 2, "does not tell 2 s after SIGTERM"),
+        ([NotHealthy("busy"), IN_HAND], 2, "1 requests were not answered within 2 s of SIGTERM"),
+        ([IN_HAND], 0, "1 requests were not answered within 0 s of SIGTERM"),
+    ],
+    ids=["it never tells", "it does not tell any more", "one is in hand", "one is in hand, and no time"],
+)
+def test_not_drained_in_time_is_an_error(
+    told: list[Activity | Exception],
+    drain_seconds: float,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: list[float],
+) -> None:
+    with pytest.raises(ServingError, match=said):
+        drained(monkeypatch, chain(told, repeat(told[-1])), drain_seconds)
+    assert clock == [drain_seconds]

@@ -57,6 +57,18 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
     assert list(out.parent.iterdir()) == [out], "packing leaves nothing else behind"
 
 
+def test_packing_deletes_nobodys_temporary_files(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archiver empties a folder of the net's name in the one for temporary files."""
+    others = tmp_path / "tmp" / "flowers" / "notes.txt"
+    others.parent.mkdir(parents=True)
+    others.write_text("kept")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    assert others.read_text() == "kept"
+
+
 def test_a_checkout_that_is_not_installed_has_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where nothing can be installed, and the project is on the path."""
     installed = package_version()
@@ -69,22 +81,24 @@ def test_a_checkout_that_is_not_installed_has_its_version(monkeypatch: pytest.Mo
 
 
 def test_the_atlas_travels_with_its_weights_without_photographs(tmp_path: Path, weights: Path) -> None:
-    atlas = write_atlas(tmp_path / "atlas", hashlib.sha256(b"weights").hexdigest(), {1: [0], 5: [3, 4]})
+    atlas = write_atlas(tmp_path / "trained.atlas", hashlib.sha256(b"weights").hexdigest(), {1: [0], 5: [3, 4]})
     (atlas / "layer5-patches.webp").write_bytes(b"photographs")
     (atlas / "notes.json").write_bytes(b"{}")
     ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
     with zipfile.ZipFile(tmp_path / "zfnet.mar") as archive:
-        packed = {name for name in archive.namelist() if name.startswith("atlas/")}
-        assert packed == {"atlas/atlas.json", "atlas/layer1.webp", "atlas/layer5.webp"}
-        assert all(archive.read(name) == (tmp_path / name).read_bytes() for name in packed)
+        packed = {name for name in archive.namelist() if name.startswith("zfnet.atlas/")}
+        assert packed == {f"zfnet.atlas/{name}" for name in ("atlas.json", "layer1.webp", "layer5.webp")}
+        assert all(archive.read(name) == (atlas / Path(name).name).read_bytes() for name in packed)
     (atlas / "layer1.webp").write_bytes(b"RIFF")
-    with pytest.raises(ServingError, match=r"layer1\.webp is not the file .* build it again"):
+    with pytest.raises(ServingError, match=r"layer1\.webp is not the file .* delete the folder"):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 
 def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) -> None:
-    write_atlas(tmp_path / "atlas", "ab" * 32, {1: [0]})
-    with pytest.raises(ServingError, match=r"belongs to other weights .* build it again with `zfnet-explainer gallery"):
+    write_atlas(tmp_path / "another.atlas", "cd" * 32, {1: [0]})
+    ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
+    write_atlas(tmp_path / "trained.atlas", "ab" * 32, {1: [0]})
+    with pytest.raises(ServingError, match=r"belongs to other weights .* delete the folder .*`zfnet-explainer gallery"):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 

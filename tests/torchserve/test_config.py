@@ -1,24 +1,44 @@
 """The configuration that TorchServe gets, and the addresses it may take."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from zfnet_explainer.torchserve import config as configs
 from zfnet_explainer.torchserve.config import ServerOptions, is_loopback, properties
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.ports import free_ports
+from zfnet_explainer.torchserve.server import LOG_CONFIG
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "config.properties"
+DOCS = Path(__file__).parents[2] / "docs"
+GATEWAY = Path(__file__).parents[2] / "deploy" / "gateway" / "envoy.yaml"
+
+
+def written(options: ServerOptions, store: Path = Path("/run/store")) -> dict[str, str]:
+    """The configuration of a server with these options."""
+    return parsed(properties(options, store, worker_port=9000))
 
 
 def parsed(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
+def test_a_log_takes_as_much_room_as_documented() -> None:
+    kinds = ElementTree.parse(LOG_CONFIG).getroot().iter("RollingFile")  # noqa: S314
+    bounds = {kind.get("name"): [bound.attrib for bound in (kind[1], kind[2])] for kind in kinds}
+    assert bounds == {name: [{"size": "50 MB"}, {"max": "5"}] for name in ("access_log", "model_log", "ts_log")}
+    assert "| a log file | 50 MB, five of each kind |" in (DOCS / "operations.md").read_text()
+
+
 def test_is_closed_by_default() -> None:
-    config = parsed(properties(ServerOptions(), Path("/run/store")))
+    config = written(ServerOptions())
     assert config["inference_address"] == "http://127.0.0.1:8080"
     assert config["management_address"] == "http://127.0.0.1:8081"
     assert config["metrics_address"] == "http://127.0.0.1:8082"
@@ -32,7 +52,7 @@ def test_is_closed_by_default() -> None:
 
 
 def test_limits_are_above_those_of_the_handler() -> None:
-    config = parsed(properties(ServerOptions(), Path("/run/store")))
+    config = written(ServerOptions())
     picture_as_base64 = 20 * 2**20 * 4 // 3
     assert int(config["max_request_size"]) > picture_as_base64 + 2**20
     assert int(config["max_response_size"]) == 64 * 2**20
@@ -41,12 +61,12 @@ def test_limits_are_above_those_of_the_handler() -> None:
 
 @pytest.mark.parametrize(("token", "disabled"), [(False, "true"), (True, "false")])
 def test_tokens_are_asked_for_where_wanted(token: bool, disabled: str) -> None:
-    assert parsed(properties(ServerOptions(token=token), Path("/s")))["disable_token_authorization"] == disabled
+    assert written(ServerOptions(token=token))["disable_token_authorization"] == disabled
 
 
 def test_an_open_host_leaves_management_on_the_loopback() -> None:
     options = ServerOptions(host="0.0.0.0", port=9000, gpus=2, model="figure-7")  # noqa: S104
-    config = parsed(properties(options, Path("/s")))
+    config = written(options)
     assert config["inference_address"] == "http://0.0.0.0:9000"
     assert config["management_address"] == "http://127.0.0.1:8081"
     assert config["metrics_address"] == "http://0.0.0.0:8082"
@@ -56,16 +76,12 @@ def test_an_open_host_leaves_management_on_the_loopback() -> None:
 
 
 def test_two_servers_share_no_port() -> None:
-    ports = [
-        parsed(properties(ServerOptions(), Path("/s")))[key]
-        for key in ("grpc_inference_port", "grpc_management_port")
-        for _ in range(2)
-    ]
+    ports = [written(ServerOptions())[key] for key in ("grpc_inference_port", "grpc_management_port") for _ in range(2)]
     assert len(set(ports)) == 4
 
 
 def test_paths_outside_ascii_are_escaped_as_java_reads_them() -> None:
-    assert parsed(properties(ServerOptions(), Path("/home/Jürgen\\x")))["model_store"] == r"/home/J\u00fcrgen\\x"
+    assert written(ServerOptions(), Path("/home/Jürgen\\x"))["model_store"] == r"/home/J\u00fcrgen\\x"
 
 
 @pytest.mark.parametrize(
@@ -111,8 +127,36 @@ def test_loopback_is_told_from_the_world() -> None:
 
 
 def test_one_other_origin_may_ask_where_it_is_allowed() -> None:
-    config = parsed(properties(ServerOptions(allowed_origin="https://dashboards.example.com"), Path("/run/store")))
+    config = written(ServerOptions(allowed_origin="https://dashboards.example.com"))
     assert config["cors_allowed_origin"] == "https://dashboards.example.com"
     assert config["cors_allowed_methods"] == "GET, POST, PUT"
     headers = {f"x-explain-{option.replace('_', '-')}" for option in EXPLAIN_OPTIONS}
-    assert {*config["cors_allowed_headers"].split(", ")} == {"authorization", "content-type", "x-request-id", *headers}
+    assert listed(config["cors_allowed_headers"]) == {
+        "authorization", "content-type", "x-request-id", "inference-header-content-length", *headers,
+    }  # fmt: skip
+
+
+def test_pages_may_send_the_same_headers_whatever_stands_in_front() -> None:
+    """A server that `serve` configures, one's own TorchServe by the lines to take in, and the gateway."""
+    config = written(ServerOptions(allowed_origin="https://dashboards.example.com"))
+    ours = {name: value for name, value in config.items() if name.startswith("cors")}
+    lines = [line.removeprefix("# ") for line in CONFIG.read_text().splitlines() if line.startswith("# cors")]
+    shown = parsed("\n".join(lines))
+    (policy,) = cors_policies(yaml.safe_load(GATEWAY.read_text()))
+    assert shown == ours
+    assert listed(policy["allow_headers"]) == listed(ours["cors_allowed_headers"])
+
+
+def listed(header: str) -> set[str]:
+    return {name.strip() for name in header.split(",")}
+
+
+def cors_policies(node: object) -> Iterator[dict[str, str]]:
+    """What says which headers pages may send, wherever the gateway's configuration has it."""
+    if isinstance(node, dict):
+        if "allow_headers" in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in node:
+            yield from cors_policies(one)

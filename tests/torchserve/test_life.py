@@ -28,7 +28,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
     Of a person whose language is not installed, and who has another server's configuration in the environment.
     """
-    options = replace(ServerOptions.on_free_ports(token=True), model="figure-7")
+    options = replace(ServerOptions.on_free_ports(), token=True, model="figure-7")
     folder = tmp_path_factory.mktemp("vie à deux")
     others = tmp_path_factory.mktemp("others") / "config.properties"
     others.write_text("inference_address=http://127.0.0.1:1\n")

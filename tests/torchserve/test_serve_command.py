@@ -1,12 +1,17 @@
 """What `zfnet-explainer serve` and `package` refuse: in one line, before anything is started."""
 
+import hashlib
+import json
 import os
 import reprlib
 import signal
 import socket
 import subprocess
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
@@ -14,7 +19,11 @@ from typer.testing import CliRunner
 
 from zfnet_explainer.commands.package import package
 from zfnet_explainer.commands.serve import introduce, serve
+from zfnet_explainer.torchserve.archive import WorkerOptions, model_config
 from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.devices import Device
+from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.run_folder import RunFolder
 from zfnet_explainer.torchserve.server import RunningServer
 
@@ -79,6 +88,43 @@ def test_what_cannot_be_served_is_one_line(tmp_path: Path, arguments: list[str],
     assert said.startswith(f"error: {message}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "gpus", "packing"),
+    [
+        ([], 0, WorkerOptions(device=Device.CPU)),
+        (
+            ["--workers", "2", "--batch-size", "4", "--allow-origin", "https://d.example"],
+            0,
+            WorkerOptions(2, 4, device=Device.CPU, allowed_origin="https://d.example"),
+        ),
+        (["--device", "auto"], 3, WorkerOptions(3, device=Device.CUDA)),
+        (["--device", "cuda", "--workers", "2"], 3, WorkerOptions(2, device=Device.CUDA)),
+    ],
+    ids=["the defaults", "every option", "a worker on each GPU", "fewer workers than GPUs"],
+)
+def test_the_archive_that_is_built_has_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], gpus: int, packing: WorkerOptions
+) -> None:
+    """As far as the start, in whose place the archive is looked into."""
+    monkeypatch.setattr("zfnet_explainer.commands.serve.visible_gpus", lambda: gpus)
+
+    def start(archive: Path, run_dir: Path, where: ServerOptions, _: object) -> NoReturn:
+        assert archive == run_dir / "zfnet.mar"
+        with zipfile.ZipFile(archive) as built:
+            config = built.read(MODEL_CONFIG).decode()
+        assert config == model_config(replace(packing, max_response_bytes=63 * 2**20))
+        assert where == replace(options, model="flowers", gpus=gpus, allowed_origin=packing.allowed_origin)
+        raise ServingError("enough")
+
+    monkeypatch.setattr("zfnet_explainer.commands.serve.running_server", start)
+    options = ServerOptions.on_free_ports()
+    weights = tmp_path / "flowers.safetensors"
+    weights.write_bytes(b"weights")
+    record = {"name": "flowers", "weights_sha256": hashlib.sha256(b"weights").hexdigest()}
+    weights.with_suffix(".json").write_text(json.dumps(record))
+    assert refusal("serve", *serve_arguments(tmp_path, options), "--weights", weights, *arguments) == "error: enough"
+
+
 def test_gpus_are_found_by_nvidia_smi_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = refusal("serve", *serve_arguments(tmp_path, ServerOptions.on_free_ports()), "--device", "cuda")
@@ -87,7 +133,7 @@ def test_gpus_are_found_by_nvidia_smi_alone(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_archive_that_lets_pages_in_is_not_served_with_keys(tmp_path: Path) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar", config="explainer: {allowed_origin: 'https://d.example'}\n")
-    options = ServerOptions.on_free_ports(token=True)
+    options = replace(ServerOptions.on_free_ports(), token=True)
     said = refusal("serve", *serve_arguments(tmp_path, options), "--archive", archive)
     assert said.startswith("error: pages of https://d.example cannot send the key")
 

@@ -13,8 +13,9 @@ import pytest
 from zfnet_explainer.torchserve import run_folder
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.errors import ServingError
+from zfnet_explainer.torchserve.management import missing_workers
 from zfnet_explainer.torchserve.run_folder import claimed
-from zfnet_explainer.torchserve.server import _is_ready, running_server
+from zfnet_explainer.torchserve.server import running_server
 
 from .archives import tiny_archive
 from .running import processes_of
@@ -45,12 +46,12 @@ def test_a_worker_that_always_dies_without_a_word_is_given_up(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("states", "ready"),
-    [(["READY", "UNLOADED"], False), (["READY", "READY"], True), (["READY"], False)],
-    ids=["one loads", "both are ready", "one is missing"],
+    ("states", "missing"),
+    [(["READY", "UNLOADED"], 1), (["READY", "READY"], 0), (["READY"], 1), (3 * ["READY"], 0), ([], 2)],
+    ids=["one loads", "both are ready", "one is missing", "one more than it wants", "none is there"],
 )
-def test_a_model_is_ready_with_its_last_worker(states: list[str], ready: bool) -> None:
-    assert _is_ready({"minWorkers": 2, "workers": [{"status": state} for state in states]}) is ready
+def test_a_model_is_ready_with_its_last_worker(states: list[str], missing: int) -> None:
+    assert missing_workers({"minWorkers": 2, "workers": [{"status": state} for state in states]}) == missing
 
 
 def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A picture that `zfnet-explainer explain` has explained, here or by a server: read, asked about, refused."""
 
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -10,16 +9,10 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from ..messages import shown
-from ..pictures.files import read_file
+from ..pictures.files import UNREADABLE, read_file
+from .printing import tell
 
-# What makes a file unreadable for good; another OSError is the file system's.
-UNREADABLE = {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
-    errno.ENAMETOOLONG,
-}  # fmt: skip
 OPTION_CODES = ("invalid_option", "too_much_work")
 
 Options = dict[str, str]
@@ -42,11 +35,6 @@ def ending() -> Iterator[None]:
     except Aborted as error:
         tell(Console(stderr=True), str(error))
         raise typer.Exit(error.exit_code) from error
-
-
-def tell(console: Console, line: str) -> None:
-    """Print a line that has names and a server's words in it, whatever these are."""
-    console.print(Text(shown(line)), soft_wrap=True)
 
 
 def answer_to(picture: Path, ask: Ask) -> tuple[int, bytes]:

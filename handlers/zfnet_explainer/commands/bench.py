@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, archive_members, ensure_archive
 from ..torchserve.devices import Device
@@ -16,6 +15,7 @@ from ..torchserve.errors import ServingError
 from .device import Where, picked
 from .failure import failed
 from .paths import WEIGHTS, writable
+from .printing import tell
 from .tables import Pages, put, show
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def bench(
         _check(weights)
     writable(out)
     found = results.Results(machine.describe(where, tuple(asked)), repeats)
-    console.print(Text(f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}"))
+    tell(console, f"{found.machine.device}, {found.machine.threads} threads, torch {found.machine.torch}")
     cases = [occlusion.Case(net, *grid, p) for net, grid, p in product(names, squares, asked)]
     try:
         with Progress(console=console) as progress:
@@ -61,7 +61,7 @@ def bench(
                 _requests(found, weights, where, progress)
     finally:  # what took minutes to measure is not lost with what fails after it
         show(found.tables())
-        console.print(Text(f"numbers: {found.save(out)}"), soft_wrap=True)
+        tell(console, f"numbers: {found.save(out)}")
     put(into, found.tables())
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import typer
 
-from .asking import UNREADABLE, Aborted
+from ..pictures.files import UNREADABLE
+from .asking import Aborted
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from rich.text import Text
 
 from ..messages import shown
 from ..torchserve.devices import Device
-from .asking import Ask, answer_to, check_options, ending, reason, tell
+from .asking import Ask, answer_to, check_options, ending, reason
 from .device import Where
 from .explain import found_pictures
 from .paths import WEIGHTS
-
-METHODS = ("deconv", "occlusion")
+from .printing import tell
 
 
 def crosscheck(
@@ -41,7 +40,8 @@ def crosscheck(
     Ends with 1 where a difference is over 1e-4 or a comparison failed, else with 65 where pictures were refused, and
     with 64 where an option is.
     """
-    from .local import asked_here, local_service  # torch takes seconds to import: --help does not wait for it
+    from ..options import METHODS  # torch takes seconds to import: --help does not wait for it
+    from .local import asked_here, local_service
 
     found_files = found_pictures(pictures)
     service = local_service(weights, device)
@@ -85,6 +85,8 @@ def _compare(pictures: list[tuple[Path, Path]], ask: Ask, table: Table) -> list[
 
 def _row(body: bytes) -> list[str]:
     """The largest difference of each method, and whether all agree."""
+    from ..options import METHODS
+
     content = json.loads(body)
     found = [content["crosscheck"][method] for method in METHODS]
     said = "NO" if any(one["agrees"] is False for one in found) else "yes"

@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +14,20 @@ from rich.progress import Progress
 
 from ..atomic import write_whole
 from ..pictures.files import pictures_under
+from ..torchserve.archive import MODEL
 from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
 from ..wire.accept import MEDIA_TYPES
-from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason, tell
+from .asking import Aborted, Ask, Options, answer_to, check_options, ending, reason
 from .bulk import Shard, Task, check_outside, planned
 from .claim import Claim, Sources
 from .paths import WEIGHTS, writable
+from .printing import tell
 from .remote import PASSING, check_url, remote
 
-MODEL = "zfnet"
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)
+# Options and pictures that may be asked about before -> what explains a picture, and its weights' hash if it is known.
+Way = Callable[[Options, Sequence[Path]], AbstractContextManager[tuple[Ask, str | None]]]
 SIGN_OF_LIFE = 100  # pictures between two lines where there is no terminal for a bar
 
 
@@ -63,11 +67,7 @@ def explain(
     where the token is, whatever the picture, and 1 where the server failed on some, is not there or has no such model,
     or OUT is full.
     """
-    _check_way(
-        url,
-        there={"--model": model, "--token": token, "--cacert": cacert},
-        here={"--weights": weights, "--device": device},
-    )
+    answering = _way(url, model, token, cacert, weights, device)
     part = Shard.parse(shard)
     check_outside(out, pictures)
     console = Console(stderr=True)
@@ -80,12 +80,7 @@ def explain(
             writable(out)
         # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
         probes = [task.picture for task in (*there, *todo)] if todo else []
-        token = token or os.environ.get("ZFNET_TOKEN") or None
-        if url is None:
-            answering = _local(weights or WEIGHTS, device or Device.AUTO, options)
-        else:
-            answering = remote(url, model or MODEL, token, cacert, options, probes)
-        with answering as (ask, weights_sha256):
+        with answering(options, probes) as (ask, weights_sha256):
             claim = claim.with_weights(weights_sha256)
             claim.check()
             statuses = _explain_all(todo, ask, claim, console)
@@ -106,12 +101,25 @@ def found_pictures(paths: list[Path]) -> list[tuple[Path, Path]]:
     return found
 
 
-def _check_way(url: str | None, there: Mapping[str, object], here: Mapping[str, object]) -> None:
-    """Raise typer.BadParameter for an address that is none, and for options of the other way to explain."""
-    if url is not None:
-        check_url(url)
-    if given := [name for name, value in (there if url is None else here).items() if value is not None]:
-        way = "of the server that --url names: name it" if url is None else "for computing here: leave --url out"
+def _way(
+    url: str | None, model: str | None, token: str | None, cacert: Path | None, weights: Path | None,
+    device: Device | None,
+) -> Way:  # fmt: skip
+    """Through the server at an address, or here.
+
+    Raises typer.BadParameter for an address that is none, and for options of the other way.
+    """
+    if url is None:
+        there = {"--model": model, "--token": token, "--cacert": cacert}
+        _check_left_out(there, "of the server that --url names: name it")
+        return partial(_local, weights or WEIGHTS, device or Device.AUTO)
+    check_url(url)
+    _check_left_out({"--weights": weights, "--device": device}, "for computing here: leave --url out")
+    return partial(remote, url, model or MODEL, token or os.environ.get("ZFNET_TOKEN") or None, cacert)
+
+
+def _check_left_out(options: Mapping[str, object], way: str) -> None:
+    if given := [name for name, value in options.items() if value is not None]:
         raise typer.BadParameter(f"{given[0]} is {way}, or leave {given[0]} out")
 
 
@@ -193,8 +201,8 @@ def _options(pairs: Sequence[str]) -> Options:
 
 
 @contextmanager
-def _local(weights: Path, device: Device, options: Options) -> Iterator[tuple[Ask, str | None]]:
-    """Computed here; also the weights' hash."""
+def _local(weights: Path, device: Device, options: Options, _: Sequence[Path]) -> Iterator[tuple[Ask, str | None]]:
+    """Computed here; also the weights' hash, for which no picture need be asked about."""
     from .local import asked_here, local_service  # imports torch, which a client of a server does not need
 
     service = local_service(weights, device)

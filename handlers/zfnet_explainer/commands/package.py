@@ -5,15 +5,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from ..messages import shown
 from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.devices import Device
 from ..torchserve.errors import ServingError
 from .failure import failed
 from .origin import AllowedOrigin
 from .paths import WEIGHTS
+from .printing import tell
 
 DEFAULTS = WorkerOptions()
 
@@ -53,7 +52,7 @@ def package(
         raise failed(error) from error
     size = out.stat().st_size / 2**20
     state = "built" if built else "up to date"
-    Console().print(Text(shown(f"{out}: {state}, {size:.1f} MiB")), soft_wrap=True)
+    tell(Console(), f"{out}: {state}, {size:.1f} MiB")
 
 
 def _check_out(out: Path, weights: Path) -> None:

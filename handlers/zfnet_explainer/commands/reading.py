@@ -1,12 +1,12 @@
 """What commands share that read labelled pictures: the option --strict, and what it means."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from ..messages import shown
+from .printing import tell
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..pictures.stream import Tolerance
@@ -20,4 +20,4 @@ def tolerance(strict: bool, console: Console) -> "Tolerance":
     """What the option tolerates; names of files are printed as they are, whatever they look like."""
     from ..pictures.stream import Tolerance
 
-    return Tolerance.of(strict, lambda line: console.print(Text(shown(line)), soft_wrap=True))
+    return Tolerance.of(strict, partial(tell, console))

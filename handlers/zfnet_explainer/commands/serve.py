@@ -83,32 +83,18 @@ def serve(
     ] = None,
 ) -> None:
     """Start the server here and show how to ask it; Ctrl-C stops it."""
-    # Until the model is ready SIGTERM is Ctrl-C; and Ctrl-C works also where a shell's `&` had it ignored. So is a
-    # terminal that closes, but for `nohup`: Java would serve on without its keeper.
-    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
-        signal.signal(number, signal.default_int_handler)
+    _take_signals()
     try:
         _check_exposure(host, token=token, opened=open_)
-        if archive and (workers or batch_size or weights or allow_origin):
-            raise ServingError(
-                "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
-                "leave them out, or leave --archive out and one is built with them"
-            )
         if archive:
+            _check_fixed(workers, batch_size, weights, allow_origin)
             allow_origin = read_packed(archive).allowed_origin  # TorchServe is to say what the workers do
         _check_pages(allow_origin, token=token)
         gpus = _gpus(device)
         with StatusLine() as progress:
             if archive is None:
-                options = WorkerOptions(
-                    workers=workers or max(1, gpus),
-                    batch_size=batch_size or 1,
-                    device=Device.CUDA if gpus else Device.CPU,
-                    max_response_bytes=MAX_RESPONSE_BYTES - 2**20,
-                    allowed_origin=allow_origin,
-                )
-                archive = _built(run_dir, weights or WEIGHTS, options, progress)
+                packing = _packing(workers, batch_size, gpus, allow_origin)
+                archive = _built(run_dir, weights or WEIGHTS, packing, progress)
             packed = read_packed(archive)
             where = ServerOptions(
                 host=host, port=port, management_port=management_port, metrics_port=metrics_port,
@@ -118,11 +104,21 @@ def serve(
             with running_server(archive, run_dir, where, progress) as server:
                 introduce(server, progress.done(), packed.workers)
                 drain(server, settle_seconds, drain_seconds, progress.line)
-        console.print("stopped")
     except ServingError as error:
         raise failed(error) from error
     except KeyboardInterrupt:
-        console.print("stopped")
+        pass  # one way to stop it
+    console.print("stopped")
+
+
+def _take_signals() -> None:
+    """Have SIGTERM be Ctrl-C until the model is ready, and Ctrl-C work also where a shell's `&` had it ignored.
+
+    So is a terminal that closes, but for `nohup`: Java would serve on without its keeper.
+    """
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
+        signal.signal(number, signal.default_int_handler)
 
 
 class StatusLine:
@@ -162,6 +158,14 @@ def _check_exposure(host: str, *, token: bool, opened: bool) -> None:
         raise ServingError(f"--host {host} lets other machines in: ask for a key with --token, or say --open")
 
 
+def _check_fixed(*given: object) -> None:
+    if any(given):
+        raise ServingError(
+            "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
+            "leave them out, or leave --archive out and one is built with them"
+        )
+
+
 def _check_pages(origin: str, *, token: bool) -> None:
     """Before a page elsewhere may send a key, its browser asks without one, and TorchServe always refuses that."""
     if origin and token:
@@ -187,6 +191,17 @@ def _gpus(device: Device) -> int:
             "--device cpu serves without one"
         )
     return gpus
+
+
+def _packing(workers: int | None, batch_size: int | None, gpus: int, origin: str) -> WorkerOptions:
+    """What the archive says of its workers: on the GPUs where there are any, one on each."""
+    return WorkerOptions(
+        workers=workers or max(1, gpus),
+        batch_size=batch_size or 1,
+        device=Device.CUDA if gpus else Device.CPU,
+        max_response_bytes=MAX_RESPONSE_BYTES - 2**20,
+        allowed_origin=origin,
+    )
 
 
 def _built(run_dir: Path, weights: Path, options: WorkerOptions, progress: StatusLine) -> Path:

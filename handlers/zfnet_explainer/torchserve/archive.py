@@ -19,7 +19,8 @@ import yaml
 from ..atomic import naming
 from ..net.checks import check_name
 from ..pictures import samples
-from ..pictures.atlas import FOLDER, BadAtlas, load_atlas
+from ..pictures.atlas import BadAtlas, atlas_folder, load_atlas
+from ..service.settings import Limits
 from .devices import Device
 from .errors import ServingError
 from .packed import MANIFEST, MODEL_CONFIG
@@ -52,7 +53,7 @@ class WorkerOptions:
     batch_size: int = 1
     max_batch_delay_ms: int = 20
     device: Device = Device.AUTO
-    max_response_bytes: int = 6_500_000  # below TorchServe's own max_response_size
+    max_response_bytes: int = Limits.max_response_bytes
     allowed_origin: str = ""
 
 
@@ -79,7 +80,7 @@ def archive_members(weights: Path, options: WorkerOptions) -> dict[str, bytes]:
         if path.is_file() and "__pycache__" not in parts and parts[0] in FOR_WORKERS:
             members[path.relative_to(SOURCES).as_posix()] = path.read_bytes()
     beside = weights.parent
-    return members | _terms(weights) | _atlas(beside / FOLDER, members[WEIGHTS]) | _samples(beside)
+    return members | _terms(weights) | _atlas(weights, members[WEIGHTS]) | _samples(beside)
 
 
 def model_config(options: WorkerOptions) -> str:
@@ -156,13 +157,14 @@ def _terms(weights: Path) -> dict[str, bytes]:
     return {CARD: shipped.with_name(CARD).read_bytes(), **texts}
 
 
-def _atlas(folder: Path, weights: bytes) -> dict[str, bytes]:
+def _atlas(weights: Path, content: bytes) -> dict[str, bytes]:
     """The files of the weights' atlas that a worker needs; none where there is no atlas."""
     try:
-        atlas = load_atlas(folder, hashlib.sha256(weights).hexdigest())
+        atlas = load_atlas(atlas_folder(weights), hashlib.sha256(content).hexdigest())
     except BadAtlas as error:
         raise ServingError(str(error)) from error
-    return {f"{FOLDER}/{name}": content for name, content in atlas.files.items()} if atlas else {}
+    folder = atlas_folder(Path(WEIGHTS))
+    return {f"{folder}/{name}": sheet for name, sheet in atlas.files.items()} if atlas else {}
 
 
 def _samples(folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..net.checks import check_name
 from .archive import MODEL
 from .errors import ServingError
-from .ports import LOOPBACK, WORKER_PORT, bound, free_ports
+from .ports import LOOPBACK, bound, free_ports
 from .shipped import SHIPPED
 
 METRICS_CONFIG = SHIPPED / "deploy" / "metrics.yaml"
@@ -26,7 +26,10 @@ OPTIONS = (
     "top-k", "methods", "target", "contrast", "layer", "features", "feature", "others", "window", "stride", "fill",
     "precision", "images", "crosscheck", "format",
 )  # fmt: skip
-CORS_HEADERS = ("authorization", "content-type", "x-request-id", *(f"x-explain-{option}" for option in OPTIONS))
+CORS_HEADERS = (
+    "authorization", "content-type", "x-request-id", *(f"x-explain-{option}" for option in OPTIONS),
+    "inference-header-content-length",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,10 @@ class ServerOptions:
     allowed_origin: str = ""
 
     @classmethod
-    def on_free_ports(cls, *, token: bool = False, gpus: int = 0) -> "ServerOptions":
+    def on_free_ports(cls, gpus: int = 0) -> "ServerOptions":
         """Options with three ports of the loopback that nobody uses."""
         port, management, metrics = free_ports(3)
-        return cls(port=port, management_port=management, metrics_port=metrics, token=token, gpus=gpus)
+        return cls(port=port, management_port=management, metrics_port=metrics, gpus=gpus)
 
     @property
     def inference_url(self) -> str:
@@ -102,7 +105,7 @@ def is_loopback(host: str) -> bool:
         raise ServingError(f"--host {host} is not an IPv4 address and cannot be resolved to one") from error
 
 
-def properties(options: ServerOptions, store: Path, worker_port: int = WORKER_PORT) -> str:
+def properties(options: ServerOptions, store: Path, worker_port: int) -> str:
     """config.properties for a server that loads the archive in `store`.
 
     Its workers are called after ports from `worker_port` on, and listen there where Java has no Unix sockets.

@@ -26,8 +26,9 @@ def drain(server: RunningServer, settle_seconds: float, drain_seconds: float, re
     From SIGTERM on `zfnet-health ready` says no, so that load balancers send nothing more; what still comes is
     answered. Ctrl-C, and a second SIGTERM, are a KeyboardInterrupt and wait for nothing. Raises ServingError where
     the server ends by itself, or for two minutes, before SIGTERM or after, has had no worker or given it nothing of
-    what waits, so that whoever started it starts another; or requests are without an answer `drain_seconds` after
-    SIGTERM. `report` is given lines, also where some of several workers are missing for two minutes.
+    what waits, so that whoever started it starts another; or `drain_seconds` after SIGTERM requests are without an
+    answer, or it does not tell. `report` is given lines, also where some of several workers are missing for two
+    minutes.
     """
     leaving = server.folder.leaving
     watch = _Watch(server, report)
@@ -89,21 +90,32 @@ class _Watch:
 
 
 def _drain(server: RunningServer, settle_seconds: float, drain_seconds: float, watch: Callable[[], None]) -> None:
-    asked = unanswered = 0
+    asked = 0
     quiet_since = began = time.monotonic()
-    while (now := time.monotonic()) < began + drain_seconds:
+    while True:
         server.check_alive()
         watch()
-        try:
-            seen = activity(server)
-        except (NotHealthy, httpx.HTTPError):  # it has just ended, or is too busy to tell
+        now, seen = time.monotonic(), _told(server)
+        if seen is None or seen.unanswered or seen.asked != asked:
             quiet_since = now
-        else:
-            if seen.unanswered or seen.asked != asked:
-                quiet_since = now
-            elif now - quiet_since >= settle_seconds:
-                return
-            asked, unanswered = seen.asked, seen.unanswered
+        elif now - quiet_since >= settle_seconds:
+            return
+        if now >= began + drain_seconds:
+            break
+        asked = seen.asked if seen else asked
         time.sleep(POLL_S)
-    if unanswered:
-        raise ServingError(f"{unanswered} requests were not answered within {drain_seconds:g} s of SIGTERM")
+    if seen is None:
+        raise ServingError(
+            f"TorchServe does not tell {drain_seconds:g} s after SIGTERM whether every request was answered "
+            f"(logs: {server.folder.logs})"
+        )
+    if seen.unanswered:
+        raise ServingError(f"{seen.unanswered} requests were not answered within {drain_seconds:g} s of SIGTERM")
+
+
+def _told(server: RunningServer) -> Activity | None:
+    """What the server is busy with; None where it has just ended, or is too busy to tell."""
+    try:
+        return activity(server)
+    except (NotHealthy, httpx.HTTPError):
+        return None

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .management import NotHealthy, model_now
+from .management import NotHealthy, missing_workers, model_now
 from .run_folder import RunFolder
 
 
@@ -43,5 +43,4 @@ def check_alive(folder: RunFolder) -> int:
     states = [worker["status"] for worker in model["workers"]]
     if "READY" not in states:
         raise NotHealthy(f"no worker is READY: {', '.join(states) or 'there is none'}")
-    wanted: int = model["minWorkers"]
-    return max(0, wanted - states.count("READY"))
+    return missing_workers(model)

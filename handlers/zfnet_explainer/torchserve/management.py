@@ -36,6 +36,13 @@ def model_now(folder: RunFolder) -> dict[str, Any]:
     return found
 
 
+def missing_workers(model: dict[str, Any]) -> int:
+    """How many of the workers that it wants have not loaded the model."""
+    ready = [worker for worker in model["workers"] if worker["status"] == "READY"]
+    wanted: int = model["minWorkers"]
+    return max(0, wanted - len(ready))
+
+
 def _get(address: str, path: str, keys: Path | None, key: str) -> tuple[int, str]:
     """Status and body of an answer, asked for with that key of the file where there is one."""
     headers = {"Authorization": f"Bearer {_key(keys, key)}"} if keys else {}

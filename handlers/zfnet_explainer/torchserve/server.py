@@ -22,7 +22,7 @@ from . import diagnosis
 from .archive import MODEL
 from .config import ServerOptions, properties
 from .errors import ServingError
-from .management import NotHealthy, Unanswered, model_now
+from .management import NotHealthy, Unanswered, missing_workers, model_now
 from .packed import check_archive
 from .ports import worker_port
 from .run_folder import RunFolder, claimed
@@ -184,7 +184,7 @@ def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> N
             raise _failure(f"the model could not be loaded: {diagnosis.worker_cause(folder.logs)}", folder)
         model = _model(folder)
         if model is not None:
-            if _is_ready(model):
+            if missing_workers(model) == 0:
                 return
             if not loading:
                 report("loading the model")
@@ -201,12 +201,6 @@ def _model(folder: RunFolder) -> dict[str, Any] | None:
         return None
     except NotHealthy as error:  # models are registered before it listens
         raise _failure(f"{error}: {diagnosis.server_cause(folder.logs)}", folder) from error
-
-
-def _is_ready(model: dict[str, Any]) -> bool:
-    ready = [worker for worker in model["workers"] if worker["status"] == "READY"]
-    wanted: int = model["minWorkers"]
-    return len(ready) >= wanted
 
 
 def _failure(what: str, folder: RunFolder) -> ServingError:

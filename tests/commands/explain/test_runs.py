@@ -33,6 +33,22 @@ def test_the_help_names_every_option_of_the_api() -> None:
     assert sorted(listed.split(", ")) == sorted(EXPLAIN_OPTIONS)
 
 
+def test_a_run_without_a_terminal_tells_now_and_then_how_far_it_is(
+    folder: Path,
+    tmp_path: Path,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("zfnet_explainer.commands.explain.SIGN_OF_LIFE", 3)
+    explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
+    assert said(capsys) == [
+        "3 of 7 pictures asked",
+        "6 of 7 pictures asked",
+        f"7 of 7 pictures explained, in {tmp_path / 'out'}/",
+    ]
+
+
 def test_the_parts_together_are_one_run(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
     url = f"http://{upstream.address}"
     explain([folder], tmp_path / "whole", url=url)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from zfnet_explainer.commands.connection import connected
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.remote import LONGEST_WAIT_S, TRIES_GONE, WAIT_S
+from zfnet_explainer.torchserve.config import RESPONSE_TIMEOUT_S
 from zfnet_explainer.torchserve.ports import LOOPBACK
 
 from ...deploy.upstream import Reply, Upstream, torchserve_error
@@ -36,6 +38,12 @@ def test_a_server_that_stays_busy_has_failed(
         explain([folder / "a.png"], tmp_path / "out", url=f"http://{upstream.address}")
     assert ended.value.exit_code == 1
     assert set(waits) == {WAIT_S}
+
+
+def test_an_explanation_is_waited_for_as_long_as_a_server_may_take() -> None:
+    with connected("http://127.0.0.1:1", {}, None) as client:
+        assert client.timeout.read is not None
+        assert client.timeout.read > RESPONSE_TIMEOUT_S, "it answers by then, if only that it took too long"
 
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
