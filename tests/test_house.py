@@ -15,7 +15,7 @@ PACKAGE = "zfnet_explainer"
 # Rooms from the ground up: a room imports from those of lower floors alone.
 FLOORS = (
     {"atomic", "cores", "messages"},
-    {"net"},
+    {"net", "printing"},
     {"methods"},
     {"errors", "explanation", "options"},  # the mathematics knows no refusals of requests
     {"pictures"},
@@ -100,10 +100,10 @@ def of(*rooms: str) -> Iterator[tuple[str, set[str]]]:
             yield name, {other.partition(".")[0] for other in imported(name)}
 
 
-@pytest.mark.parametrize("room", sorted(FLOOR))
-def test_a_room_knows_pictures_and_http_where_that_is_its_matter(room: str) -> None:
-    known = set().union(*(packages for _, packages in of(room)))
-    assert known & (PICTURE_LIBRARIES | HTTP) == KNOWS.get(room, set())
+@pytest.mark.parametrize("one", sorted(FLOOR))
+def test_a_room_knows_pictures_and_http_where_that_is_its_matter(one: str) -> None:
+    known = set().union(*(packages for _, packages in of(one)))
+    assert known & (PICTURE_LIBRARIES | HTTP) == KNOWS.get(one, set())
 
 
 def test_what_travels_needs_nothing_that_stays() -> None:

@@ -84,13 +84,17 @@ def test_a_folder_without_pictures_is_refused(folder: Path) -> None:
     assert f"there are no pictures in {folder / 'pictures'}" in result.output
 
 
-def a_hundredth_off_in_projections(monkeypatch: pytest.MonkeyPatch) -> None:
+def off_in_projections(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     project = deconvnet.project
 
     def off(*arguments: Any) -> list[deconvnet.Feature]:
-        return [replace(found, projection=1.01 * found.projection) for found in project(*arguments)]
+        return [replace(found, projection=factor * found.projection) for found in project(*arguments)]
 
     monkeypatch.setattr(deconvnet, "project", off)
+
+
+def a_hundredth_off_in_projections(monkeypatch: pytest.MonkeyPatch) -> None:
+    off_in_projections(monkeypatch, 1.01)
 
 
 def a_logit_off_in_maps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +130,14 @@ def test_what_a_device_rounds_is_no_disagreement(folder: Path, monkeypatch: pyte
     result = crosscheck(folder)
     assert result.exit_code == 0, result.output
     assert [said for *_, said in cells(result).values()] == ["rounded", "rounded"]
+
+
+def test_a_device_that_rounds_hides_nothing_that_is_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explainer, "keeps_float32", lambda _: False)
+    off_in_projections(monkeypatch, 3)
+    result = crosscheck(folder)
+    assert result.exit_code == 1
+    assert [said for *_, said in cells(result).values()] == ["NO", "NO"]
 
 
 def test_the_squares_are_the_server_s_own_where_none_are_asked_for(folder: Path) -> None:

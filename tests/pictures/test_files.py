@@ -146,13 +146,14 @@ def test_a_picture_that_comes_twice_is_refused(folder: Path, other: str) -> None
         archive.add(folder / NAMES[1], NAMES[1])
         if other == "same shard":
             archive.add(folder / NAMES[1], f"again/{NAMES[1]}")
-    first = {"folder": folder / NAMES[1], "shard": shard, "same shard": shard}[other]
+    first = folder / NAMES[1] if other == "folder" else shard
     second = folder / "b.tar" if other == "shard" else shard
     if other == "shard":
         shutil.copyfile(shard, second)
     if other != "folder":
         (folder / NAMES[1]).unlink()
-    with pytest.raises(ValueError, match=f"^{NAMES[1]} is there twice, in {first} and {second}: remove or rename one"):
+    where = f"under different folders of {shard}" if other == "same shard" else f"in {first} and {second}"
+    with pytest.raises(ValueError, match=f"^{NAMES[1]} is there twice, {where}: remove or rename one"):
         list(split_files(folder, "val"))
     assert len(list(split_files(folder, "train"))) == 1, "the other split"
 

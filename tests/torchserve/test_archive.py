@@ -98,7 +98,7 @@ def test_the_atlas_of_other_weights_is_refused(tmp_path: Path, weights: Path) ->
     write_atlas(tmp_path / "another.atlas", "cd" * 32, {1: [0]})
     ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
     write_atlas(tmp_path / "trained.atlas", "ab" * 32, {1: [0]})
-    with pytest.raises(ServingError, match=r"belongs to other weights .* delete the folder .*`zfnet-explainer gallery"):
+    with pytest.raises(ServingError, match=r"other weights .*: delete the folder, .* with `zfnet-explainer gallery"):
         ensure_archive(tmp_path / "zfnet.mar", weights, WorkerOptions())
 
 

@@ -10,22 +10,23 @@ from rich.console import Console
 from zfnet_explainer.training.log import Log, Row, read_log
 from zfnet_explainer.training.recipe import Phase
 
-from ..room import room_for
 from .runs import HERE, RECIPE, SIDE, log, scalars, trainer
 
 
-def test_where_tensorboard_finds_no_room_the_log_goes_on_without_it(tmp_path: Path) -> None:
-    """Its events take more than the table, which fits."""
+def test_where_tensorboards_folder_is_lost_the_log_goes_on_without_it(tmp_path: Path) -> None:
     told: list[str] = []
     rows: list[Row] = [{"epoch": epoch, "loss": 1 / epoch, "val_top1": 0.5} for epoch in range(1, 41)]
-    curve = Log(tmp_path, 0, told.append)
-    with room_for(2000):
-        for row in rows:
-            curve.add(row)
+    curve, folder = Log(tmp_path, 0, told.append), tmp_path / "tensorboard"
+    for row in rows:
+        if row["epoch"] == 20:
+            folder.rename(tmp_path / "before")
+            folder.write_text("a file in its place")
+        curve.add(row)
     assert read_log(tmp_path) == rows
     [line] = told
-    assert line.startswith(f"TensorBoard's log {tmp_path}/tensorboard/events.out.tfevents.")
-    assert line.endswith(" ends here (File too large); log.csv goes on")
+    assert line.startswith(f"TensorBoard's log {folder}/events.out.tfevents.")
+    assert line.endswith(" ends here (File exists); log.csv goes on")
+    folder.unlink()
     again = Log(tmp_path, 30, told.append)
     again.add(rows[30])
     assert scalars(tmp_path) == {

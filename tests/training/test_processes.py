@@ -90,11 +90,16 @@ def test_what_several_began_one_can_go_on_with(out: Path) -> None:
 
 
 def test_machines_that_share_no_folder_are_refused(out: Path) -> None:
-    """The files before they are opened, then pictures and state."""
+    """Files of each split before they are opened, those that can be read, then pictures and state."""
     remedy = "give all machines the same command, and folders that they share"
     for rank in range(2):
         refused = json.loads((out / f"refused{rank}.json").read_text())
-        assert refused == [f"the processes differ in DATA: {remedy}", f"the processes differ in OUT, DATA: {remedy}"]
+        assert refused == [f"the processes differ in {what}: {remedy}" for what in (*["DATA"] * 3, "OUT, DATA")]
+
+
+def test_the_machine_with_the_least_memory_decides_for_all(out: Path) -> None:
+    """Otherwise some would take their statistics of all pictures, others of a sample."""
+    assert [(out / f"kind{rank}").read_text() for rank in range(2)] == ["StoredPictures"] * 2
 
 
 def test_when_one_fails_all_end(launched: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:

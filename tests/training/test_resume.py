@@ -131,12 +131,17 @@ def test_a_state_of_another_program_is_refused(tmp_path: Path, metadata: dict[st
 
 
 def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(whole: Path, tmp_path: Path) -> None:
+    """Where not even the log fits, and where the state alone does not."""
     log_fits = 2**15
-    assert (whole / "state.safetensors").stat().st_size > log_fits > (whole / "log.csv").stat().st_size
-    run = trainer(tmp_path)
-    with room_for(log_fits), pytest.raises(OSError, match=r"File too large: '.*state\.safetensors'"):
-        run.run()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "tensorboard"], "no half of a state"
+    assert (whole / "state.safetensors").stat().st_size > log_fits > (whole / "log.csv").stat().st_size > 60
+    for room, lacking, left in (
+        (60, r"log\.csv", ["tensorboard"]),
+        (log_fits, r"state\.safetensors", ["log.csv", "tensorboard"]),
+    ):
+        run = trainer(tmp_path)
+        with room_for(room), pytest.raises(OSError, match=rf"File too large: '.*{lacking}'"):
+            run.run()
+        assert sorted(path.name for path in tmp_path.iterdir()) == left, "no half of a file"
     trainer(tmp_path).run()
     assert_same_state(tmp_path, whole)
 

@@ -26,7 +26,7 @@ from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.checkpoint import load
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.net.zfnet import zfnet
-from zfnet_explainer.pictures import stream
+from zfnet_explainer.pictures import labelled, stream
 from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, channel_statistics
 from zfnet_explainer.pictures.stream import Tolerance
 from zfnet_explainer.studies.model_card import training_tables
@@ -176,12 +176,18 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_picture_is_read(t
     assert (tmp_path / "file").read_text() == "the user's own"
 
 
-def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> None:
+def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there is less memory than at its beginning: a sample of its pictures has other statistics."""
     log, weights = (trained / "log.csv").read_text(), (trained / "zfnet.safetensors").read_bytes()
-    result = train(data, trained, "--labels", str(trained / "labels.json"))
+    record = load(trained / "zfnet.safetensors").record
+    monkeypatch.setattr(run, "memory_limit", lambda: 0)
+    monkeypatch.setattr(labelled, "SAMPLE", 3)
+    about = ("--name", "tiny", "--licence", "CC0-1.0")
+    result = train(data, trained, "--labels", str(trained / "labels.json"), *about)
     assert result.exit_code == 0, result.output
     assert (trained / "log.csv").read_text() == log
     assert (trained / "zfnet.safetensors").read_bytes() == weights
+    assert load(trained / "zfnet.safetensors").record == record
 
 
 @pytest.mark.parametrize(
@@ -203,6 +209,7 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path) -> N
         ("--labels nowhere.json", "cannot read nowhere.json"),
         ("--seed 1", "holds the run of another recipe"),
         ("--batch 25", "24 pictures do not fill a batch of 25: choose a smaller --batch"),
+        ("--batch 20 --hold-back 0.25", "18 pictures do not fill a batch of 20: choose a smaller --batch"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_any_picture_is_decoded(
@@ -278,14 +285,29 @@ def test_inputs_are_scaled_or_grey_levels(scale: bool) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=0.02)
 
 
-@pytest.mark.parametrize(("neighbours", "kind"), [(1, Pictures), (2, StoredPictures)])
-def test_the_processes_of_a_machine_share_its_memory(
-    data: Path, tmp_path: Path, neighbours: int, kind: type, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("room", "neighbours", "kind", "over"),
+    [
+        (24 + 6, 1, Pictures, False),
+        (24 + 5, 1, StoredPictures, False),
+        (2 * (24 + 6), 2, Pictures, False),
+        (24 + 6, 2, StoredPictures, False),
+        (6, 1, StoredPictures, False),
+        (5, 1, StoredPictures, True),
+    ],
+)
+def test_both_splits_and_the_processes_of_a_machine_share_its_memory(
+    data: Path, tmp_path: Path, room: int, neighbours: int, kind: type, over: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "memory_limit", lambda: 24 * 3 * 16 * 16)
-    train, _ = run.read_splits(data, 16, tmp_path, replace(HERE, neighbours=neighbours), Tolerance.of(True, print))
+    """Room for that many pictures; 24 are trained on, and 6 validate, in memory in any case, which may be too many."""
+    monkeypatch.setattr(run, "memory_limit", lambda: room * 3 * 16 * 16)
+    console = Console(file=io.StringIO(), width=500)
+    process = replace(HERE, console=console, neighbours=neighbours)
+    train, val = run.read_splits(data, 16, tmp_path, process, Tolerance.of(True, print))
     assert isinstance(train, kind)
-    assert len(train) == 24
+    assert (len(train), len(val)) == (24, 6)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert ("the 6 validation pictures take 0.0 GiB of memory in each process, more than" in said) == over
 
 
 def test_splits_must_hold_the_same_classes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

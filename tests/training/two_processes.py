@@ -5,14 +5,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from rich.console import Console
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from zfnet_explainer.pictures.files import PictureFile
 from zfnet_explainer.pictures.labelled import StoredPictures, open_split, split_listing
 from zfnet_explainer.pictures.stream import Tolerance
+from zfnet_explainer.training import run
 from zfnet_explainer.training.process import joined
 from zfnet_explainer.training.readable import readable
 from zfnet_explainer.training.recipe import Augmentation
@@ -33,6 +36,7 @@ PLAIN = replace(
 )
 NORMALISED = replace(PLAIN, batch_norm=True)
 COUNT = 61
+MEMORY = (2**40, 2**10)  # of the two processes' machines
 
 
 def train(out: Path) -> None:
@@ -43,13 +47,21 @@ def train(out: Path) -> None:
         names = readable(stored, out / "stored", process, Tolerance.of(False, lambda _: None)).names
         torch.save(names, out / f"names{process.rank}.pt")
         for name, recipe in (("plain", PLAIN), ("normalised", NORMALISED)):
-            run = trainer(out / name, recipe, count=COUNT, process=process)
-            run.run()
-            torch.save(run.net.state_dict(), out / name / f"rank{process.rank}.pt")
+            one = trainer(out / name, recipe, count=COUNT, process=process)
+            one.run()
+            torch.save(one.net.state_dict(), out / name / f"rank{process.rank}.pt")
         process.total(torch.zeros(1))  # both have saved
-        files, mine = split_listing(out / "data", "train", STRICT), "plain" if process.first else "unshared"
+        files, mine = readable_files(out / "data"), "plain" if process.first else "unshared"
+        damaged = replace(files[0], path=out / "data/train/n1/007.png")
+        own = [files[0] if process.first else damaged, *files[1:]]
+        lenient = Tolerance.of(False, lambda _: None)
+        with patch.object(run, "memory_limit", return_value=MEMORY[process.rank]):
+            opened, _ = open_splits((files, files), out / "data", 16, out / "opened", process, STRICT)
+        (out / f"kind{process.rank}").write_text(type(opened).__name__)
         refused = [
             refusal(lambda: open_splits((files[process.rank :], files), out / "data", 16, out, process, STRICT)),
+            refusal(lambda: open_splits((files, files[process.rank :]), out / "data", 16, out, process, STRICT)),
+            refusal(lambda: open_splits((files, own), out / "data", 16, out / "opened", process, lenient)),
             refusal(lambda: trainer(out / mine, PLAIN, count=COUNT + process.rank, process=process)),
         ]
         (out / f"refused{process.rank}.json").write_text(json.dumps(refused))
@@ -57,6 +69,10 @@ def train(out: Path) -> None:
             raise RuntimeError("the second process fails")
         process.total(torch.zeros(1))  # waits for the other
         (out / "went-on").touch()
+
+
+def readable_files(data: Path) -> list[PictureFile]:
+    return [file for file in split_listing(data, "train", STRICT) if not file.path.stem.endswith(("007", "008"))]
 
 
 def refusal(attempt: Callable[[], object]) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ..pictures.files import UNREADABLE, read_file
-from .printing import tell
+from ..printing import tell
 
 OPTION_CODES = ("invalid_option", "too_much_work")
 

@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from ..printing import tell
 from ..torchserve.archive import WorkerOptions, archive_members, ensure_archive
 from ..torchserve.devices import Device
 from ..torchserve.errors import ServingError
 from .device import Where, picked
 from .failure import failed
 from .paths import WEIGHTS, writable
-from .printing import tell
 from .tables import Pages, put, show
 
 if TYPE_CHECKING:

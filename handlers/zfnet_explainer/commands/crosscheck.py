@@ -12,12 +12,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..messages import shown
+from ..printing import tell
 from ..torchserve.devices import Device
 from .asking import Ask, answer_to, check_options, ending, reason
 from .device import Where
 from .explain import found_pictures
 from .paths import WEIGHTS
-from .printing import tell
 
 
 def crosscheck(
@@ -89,7 +89,7 @@ def _row(body: bytes) -> list[str]:
 
     content = json.loads(body)
     found = [content["crosscheck"][method] for method in METHODS]
-    said = "NO" if any(one["agrees"] is False for one in found) else "yes"
-    if any(one["agrees"] is None for one in found):
-        said = "rounded"  # by a device that keeps no float32
+    said = "rounded" if any(one["agrees"] is None for one in found) else "yes"  # by a device that keeps no float32
+    if any(one["agrees"] is False for one in found):
+        said = "NO"
     return [*(f"{one['max_relative_difference']:.1e}" for one in found), said]

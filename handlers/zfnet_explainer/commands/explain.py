@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ..atomic import write_whole
 from ..pictures.files import pictures_under
+from ..printing import tell
 from ..torchserve.archive import MODEL
 from ..torchserve.config import OPTIONS
 from ..torchserve.devices import Device
@@ -22,7 +23,6 @@ from .asking import Aborted, Ask, Options, answer_to, check_options, ending, rea
 from .bulk import Shard, Task, check_outside, planned
 from .claim import Claim, Sources
 from .paths import WEIGHTS, writable
-from .printing import tell
 from .remote import PASSING, check_url, remote
 
 NAMES = ", ".join(name.replace("-", "_") for name in OPTIONS)

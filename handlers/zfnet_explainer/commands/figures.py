@@ -9,9 +9,9 @@ from rich.console import Console
 
 from ..atomic import write_whole
 from ..pictures.atlas import atlas_folder
+from ..printing import tell
 from .figure6 import figure6
 from .paths import WEIGHTS, writable
-from .printing import tell
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True, rich_markup_mode=None)
 app.command("6", short_help="Train three nets and draw their first two layers.")(figure6)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..pictures.atlas import atlas_folder
+from ..printing import tell
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
-from .printing import tell
 from .reading import Strict, tolerance
 from .tables import Pages, put, show
 
@@ -112,9 +112,12 @@ def _notes(
     from ..pictures.files import listing
     from ..pictures.stream import sampled
     from ..studies.gallery.notes import note_tables, take_notes
+    from ..studies.gallery.plan import check_pictures
 
+    listed = listing(data, split)
+    check_pictures(atlas, listed, folder)
     with Console(stderr=True).status("taking the notes"):
-        pictures = sampled(data, split, listing(data, split), sample, seed, checkpoint.record.preprocessing)
+        pictures = sampled(data, split, listed, sample, seed, checkpoint.record.preprocessing)
         if len(pictures) < 2:
             raise ValueError(f"{data} has {len(pictures)} picture: the notes need at least two")
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)

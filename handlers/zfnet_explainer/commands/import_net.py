@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from ..printing import tell
 from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
-from .printing import tell
 from .reading import Strict, tolerance
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..printing import tell
 from ..torchserve.archive import WorkerOptions, ensure_archive
 from ..torchserve.devices import Device
 from ..torchserve.errors import ServingError
 from .failure import failed
 from .origin import AllowedOrigin
 from .paths import WEIGHTS
-from .printing import tell
 
 DEFAULTS = WorkerOptions()
 

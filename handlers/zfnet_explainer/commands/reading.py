@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from .printing import tell
+from ..printing import tell
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..pictures.stream import Tolerance

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..torchserve.archive import WorkerOptions, ensure_archive
-from ..torchserve.config import MAX_RESPONSE_BYTES, ServerOptions, is_loopback
+from ..torchserve.config import MAX_ANSWER_BYTES, ServerOptions, is_loopback
 from ..torchserve.devices import Device, UnusableGpus, visible_gpus
 from ..torchserve.drain import drain
 from ..torchserve.errors import ServingError
@@ -114,7 +114,7 @@ def serve(
 def _take_signals() -> None:
     """Have SIGTERM be Ctrl-C until the model is ready, and Ctrl-C work also where a shell's `&` had it ignored.
 
-    So is a terminal that closes, but for `nohup`: Java would serve on without its keeper.
+    A terminal that closes is Ctrl-C, too, but for `nohup`: Java would serve on without its keeper.
     """
     hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
@@ -199,7 +199,7 @@ def _packing(workers: int | None, batch_size: int | None, gpus: int, origin: str
         workers=workers or max(1, gpus),
         batch_size=batch_size or 1,
         device=Device.CUDA if gpus else Device.CPU,
-        max_response_bytes=MAX_RESPONSE_BYTES - 2**20,
+        max_response_bytes=MAX_ANSWER_BYTES,
         allowed_origin=origin,
     )
 

@@ -170,22 +170,22 @@ def load_atlas(folder: Path, weights_sha256: str) -> Atlas | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _bad(folder, f"cannot be read ({error.strerror})") from error
+        raise bad(folder, f"cannot be read ({error.strerror})") from error
     try:
         return _atlas(content, folder, weights_sha256)
     except BadAtlas:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise _bad(folder, f"is damaged ({INDEX}: {error!r})") from error
+        raise bad(folder, f"is damaged ({INDEX}: {error!r})") from error
 
 
 def _atlas(content: bytes, folder: Path, weights_sha256: str) -> Atlas:
     """What an index says, with the sheets that lie beside it."""
     index = json.loads(content)
     if index["format"] != FORMAT:
-        raise _bad(folder, f"has format {index['format']}, not {FORMAT}")
+        raise bad(folder, f"has format {index['format']}, not {FORMAT}")
     if (theirs := index["weights_sha256"]) != weights_sha256:
-        raise _bad(folder, f"belongs to other weights ({theirs[:12]}..., not {weights_sha256[:12]}...)")
+        raise bad(folder, f"belongs to other weights ({theirs[:12]}..., not {weights_sha256[:12]}...)")
     layers = [_layer(entry, folder) for entry in index["layers"]]
     names = [entry["projections"]["file"] for entry in index["layers"]]
     sheets = {name: layer.projections.content for name, layer in zip(names, layers, strict=True)}
@@ -197,9 +197,9 @@ def read_sheet(folder: Path, name: str, sha256: str, layout: Layout) -> Sheet:
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise _bad(folder, f"lacks {name} ({error.strerror})") from error
+        raise bad(folder, f"lacks {name} ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise _bad(folder, f"is damaged ({name} is not the file that {INDEX} describes)")
+        raise bad(folder, f"is damaged ({name} is not the file that {INDEX} describes)")
     return Sheet(content, layout)
 
 
@@ -215,8 +215,9 @@ def _strongest(found: Mapping[str, Any]) -> Strongest:
     return Strongest(float(found["activation"]), str(found["source"]), str(found["class"]), Box(*found["box"]))
 
 
-def _bad(folder: Path, what: str) -> BadAtlas:
+def bad(folder: Path, what: str) -> BadAtlas:
+    """The error for an atlas of which `what` is true, with the remedy."""
     return BadAtlas(
-        f"the atlas {folder} {what}: delete the folder to go on without one; `zfnet-explainer gallery DATA --weights "
-        "WEIGHTS` builds it anew, with --out in another folder"
+        f"the atlas {folder} {what}: delete the folder, then go on without an atlas or build it anew with "
+        "`zfnet-explainer gallery DATA --weights WEIGHTS`"
     )

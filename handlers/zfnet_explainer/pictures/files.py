@@ -18,9 +18,9 @@ NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # Windows has none
 # What makes a file unreadable for good; another OSError is the file system's, and may pass.
 UNREADABLE = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENXIO,
-    errno.ENAMETOOLONG,
+    errno.ENAMETOOLONG, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EBADMSG),  # damaged on the disk; Linux's alone
 }  # fmt: skip
-PAUSES_S = (0.1, 1.0, 5.0)  # before it is read again
+PAUSES_S = (0.1, 1.0, 5.0)  # before a file is read again
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,33 @@ class PictureFile:
     size: int = -1
 
     def read(self) -> bytes:
-        """Its bytes, after some seconds where a file system (NFS) fails for a moment. Raises OSError."""
-        for pause in PAUSES_S:
+        """Its bytes. Raises OSError."""
+        return read_file(self.path, self.offset, self.size)
+
+
+class Retrying:
+    """Reads files again, over some seconds, where a file system (NFS) fails for a moment.
+
+    Once one has failed to the end, the others are tried once: where a disk fails, thousands would each take seconds.
+    """
+
+    def __init__(self) -> None:
+        self._pauses: tuple[float, ...] = PAUSES_S
+
+    def read(self, file: PictureFile) -> bytes:
+        """A file's bytes. Raises OSError."""
+        for pause in self._pauses:
             try:
-                return read_file(self.path, self.offset, self.size)
+                return file.read()
             except OSError as error:
                 if error.errno in UNREADABLE:
                     raise
             time.sleep(pause)
-        return read_file(self.path, self.offset, self.size)
+        try:
+            return file.read()
+        except OSError:
+            self._pauses = ()
+            raise
 
 
 @dataclass(frozen=True)
@@ -172,10 +190,9 @@ def _once(files: Iterable[PictureFile]) -> Iterator[PictureFile]:
     sources: dict[str, Path] = {}
     for file in files:
         if file.name in sources:
-            raise ValueError(
-                f"{file.name} is there twice, in {sources[file.name]} and {file.path}: remove or rename one, "
-                "or it counts as two pictures"
-            )
+            one, other = sources[file.name], file.path
+            where = f"in {one} and {other}" if one != other else f"under different folders of {one}"
+            raise ValueError(f"{file.name} is there twice, {where}: remove or rename one, or it counts as two pictures")
         sources[file.name] = file.path
         yield file
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..messages import some
-from .files import SUFFIXES, PictureFile, class_folders, is_folder, split_files
+from .files import SUFFIXES, PictureFile, Retrying, class_folders, is_folder, split_files
 from .stream import Tolerance, decoded_batches, decoders, pixels
 from .view import View, as_view
 
@@ -97,7 +97,7 @@ class StoredPictures:
 
     def picture(self, index: int) -> Tensor:
         """One picture, uint8 [3, side, side]. Raises Unreadable."""
-        return torch.from_numpy(pixels(self.file(index), self.view)).permute(2, 0, 1)
+        return torch.from_numpy(pixels(self.file(index), self.view, Retrying())).permute(2, 0, 1)
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """The same, decoded side by side. Raises Unreadable."""
@@ -150,13 +150,17 @@ def split_listing(data: Path, split: str, tolerance: Tolerance) -> list[PictureF
 
 
 def opened(files: list[PictureFile], view: View | int, limit: int, tolerance: Tolerance) -> Pictures | StoredPictures:
-    """As a net sees them; in memory where 3 * size * size bytes a picture (224: 150 kB) are at most `limit` together.
+    """As a net sees them; in memory where they take at most `limit` bytes there.
 
     Raises ValueError where more that cannot be read are met than are tolerated.
     """
-    side = as_view(view).size
-    fits = len(files) * 3 * side * side <= limit
+    fits = bytes_in_memory(len(files), view) <= limit
     return in_memory(files, view, tolerance) if fits else StoredPictures(files, view)
+
+
+def bytes_in_memory(count: int, view: View | int) -> int:
+    """What so many pictures take in memory: 3 * size * size bytes each (224: 150 kB)."""
+    return count * 3 * as_view(view).size ** 2
 
 
 def in_memory(files: list[PictureFile], view: View | int, tolerance: Tolerance) -> Pictures:

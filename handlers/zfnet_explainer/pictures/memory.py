@@ -14,7 +14,7 @@ LIMITS = ("memory.max", "memory.limit_in_bytes")  # cgroup v2's, v1's
 def memory_limit(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     """Bytes: half of the machine's memory, of its container's or its unit's limit, and at most 8 GiB.
 
-    Not of what is free at the moment: a run would go on with other statistics than it began with, those of a sample.
+    Not of what is free at the moment: it would be chance whether a run, and the same one resumed, keeps its pictures.
     """
     limits = map(_limit, control_groups("memory", cgroups, membership))
     return int(min(2 * MOST, psutil.virtual_memory().total, *limits)) // 2

@@ -12,7 +12,7 @@ from ..cores import usable_cores
 from ..errors import RequestError
 from ..explanation import Pixels
 from .decode import decode
-from .files import Listing, PictureFile, picture_files
+from .files import Listing, PictureFile, Retrying, picture_files
 from .view import View
 
 TOLERATED = 0.01
@@ -61,10 +61,10 @@ class Tolerance:
         self.tell(lack)
 
 
-def pixels(file: PictureFile, view: View | int) -> Pixels:
+def pixels(file: PictureFile, view: View | int, retrying: Retrying) -> Pixels:
     """What a net sees of it, uint8 [size, size, 3], as the server cuts it. Raises Unreadable."""
     try:
-        return decode(file.read(), view).pixels
+        return decode(retrying.read(file), view).pixels
     except OSError as error:
         raise Unreadable(f"{file.name}: it cannot be read: {error.strerror}") from error
     except RequestError as error:
@@ -81,11 +81,12 @@ def decoded_batches(
 
     A file that is no picture is left out and told to `unreadable` with the reason, which names it.
     """
+    retrying = Retrying()
 
     def attempt(numbered: tuple[int, PictureFile]) -> Decoded | Unreadable:
         number, file = numbered
         try:
-            return Decoded(number, file, pixels(file, view))
+            return Decoded(number, file, pixels(file, view, retrying))
         except Unreadable as error:
             return error
 

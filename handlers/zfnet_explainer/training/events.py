@@ -14,7 +14,7 @@ from tensorboardX.record_writer import masked_crc32c
 class Events:
     """A file of TensorBoard's in `folder`. One that cannot be written ends there, which `tell` hears of once.
 
-    Without tensorboardX's thread: it would die of a full disk, and whoever gives it more would wait for it forever.
+    Without tensorboardX's thread: it would die of the error, and whoever gives it more would wait for it forever.
     """
 
     def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -66,7 +67,7 @@ class Trainer:
         """Which run this is, and how many epochs of it `out` holds: the same in all processes."""
         metadata: Metadata = {
             "epoch": 0, "recipe": as_stored(self.recipe), "data": fingerprint(self.train.names),
-            "start": started(start) if start else None,
+            "start": started(start) if start else None, "preprocessing": asdict(self.preprocessing),
         }  # fmt: skip
         if (self.out / STATE).exists():
             metadata["epoch"] = epochs_done(self.out, metadata)
@@ -76,7 +77,7 @@ class Trainer:
     def _first_net(self, start: Path | None) -> nn.Sequential:
         """What the first epoch begins with."""
         net = self._form()
-        if start:
+        if start and not self.epoch:
             load_result(start, net, torch.device("cpu"))
         return net
 

@@ -10,11 +10,10 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from rich.console import Console
-from rich.text import Text
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..messages import shown
+from ..printing import tell
 
 TIMEOUT = timedelta(minutes=10)
 
@@ -41,7 +40,7 @@ class Process:
 
     def tell(self, line: str) -> None:
         """Print a line, whatever names are in it."""
-        self.console.print(Text(shown(line)), soft_wrap=True)
+        tell(self.console, line)
 
     def distributed(self, net: nn.Module) -> nn.Module:
         """The net whose gradients are averaged over all processes; BatchNorm sees all of a batch on GPUs only."""

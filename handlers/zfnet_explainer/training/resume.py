@@ -15,6 +15,7 @@ from .state import Metadata, digest, read_metadata
 DIFFERENT = 3  # entries of a recipe that a message names
 PLACES = {  # where the parts of a run's metadata come from
     "epoch": "OUT", "recipe": "the options or the processors' precisions", "data": "DATA", "start": "--start",
+    "preprocessing": "the mean and deviation of DATA",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ..pictures.labelled import (
     Pictures,
     Source,
     StoredPictures,
+    bytes_in_memory,
     channel_statistics,
     in_memory,
     opened,
@@ -32,7 +33,7 @@ from .process import Process
 from .readable import readable
 from .recipe import Precision, Recipe
 from .resume import as_stored, check_recipe, check_same, fingerprint, held_back_at_least
-from .state import STATE, load_result
+from .state import STATE, load_result, read_metadata
 from .trainable import training_form
 from .views import check_shared_memory
 
@@ -62,7 +63,7 @@ def run(
     _check_command(files[0], out, recipe, about, process, start)
     train, val = open_splits(files, data, recipe.phases[-1].side, out, process, tolerance)
     names = class_names(train.classes, about.labels)
-    preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
+    preprocessing = _begun_with(out) or preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
     aside = f"{len(measured)} held back, " if recipe.hold_back else ""
     process.console.print(
@@ -86,8 +87,10 @@ def _check_command(
     train: list[PictureFile], out: Path, recipe: Recipe, about: About, process: Process, start: Path | None
 ) -> None:
     """Raise ValueError for what can be wrong before the pictures are decoded, which takes minutes."""
-    check_batch(len(train), recipe.batch, process.world)
-    names = class_names(tuple(sorted(_classes(train))), about.labels)
+    listed = StoredPictures(train, recipe.phases[-1].side)
+    learnt = hold_back(listed, recipe.hold_back)[0] if recipe.hold_back else listed
+    check_batch(len(learnt), recipe.batch, process.world)
+    names = class_names(listed.classes, about.labels)
     if (out / STATE).exists():
         check_recipe(out, as_stored(recipe))
     if start:
@@ -134,15 +137,35 @@ def open_splits(
     Raises ValueError for splits of which different classes can be read, or more cannot be read than are tolerated, and
     for processes that see different files.
     """
-    check_same(process.gathered({"data": fingerprint(tuple(file.name for file in files[0]))}))
-    room = min(process.gathered(memory_limit() // process.neighbours))
+    _check_shared([tuple(file.name for file in split) for split in files], process)
+    room = _room_beside(len(files[1]), size, process)
     with process.console.status("reading the pictures"):
         train = opened(files[0], size, room, tolerance)
         if isinstance(train, StoredPictures):
             train = readable(train, out, process, tolerance)
         val = in_memory(files[1], size, tolerance)
+    _check_shared([train.names, val.names], process)
     _check_classes(data, {*train.classes}, {*val.classes})
     return train, val
+
+
+def _check_shared(splits: Iterable[tuple[str, ...]], process: Process) -> None:
+    """Raise ValueError where the processes see pictures of other names."""
+    check_same(process.gathered({"data": [fingerprint(names) for names in splits]}))
+
+
+def _room_beside(val: int, size: int, process: Process) -> int:
+    """Bytes that the pictures to train on may take in every process, beside so many to validate on.
+
+    Those are kept in memory in any case, also where they alone are too many, which is said.
+    """
+    limit, taken = min(process.gathered(memory_limit() // process.neighbours)), bytes_in_memory(val, size)
+    if taken > limit:
+        process.tell(
+            f"the {val} validation pictures take {taken / 2**30:.1f} GiB of memory in each process, more than the "
+            f"{limit / 2**30:.1f} GiB meant for all pictures: if the run is killed for memory, give it fewer in val/"
+        )
+    return limit - taken
 
 
 def _classes(files: list[PictureFile]) -> set[str]:
@@ -153,6 +176,12 @@ def _check_classes(data: Path, train: Set[str], val: Set[str]) -> None:
     for split, lacking in (("train", val - train), ("val", train - val)):
         if lacking:
             raise ValueError(f"{data}/{split} has no picture of {some(sorted(lacking))}, which the other split has")
+
+
+def _begun_with(out: Path) -> Preprocessing | None:
+    """That of the run in `out`, None where there is none: with less memory, statistics of a sample would differ."""
+    found = read_metadata(out).get("preprocessing") if (out / STATE).exists() else None
+    return Preprocessing(**found | {"mean": tuple(found["mean"]), "std": tuple(found["std"])}) if found else None
 
 
 def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:

@@ -1,5 +1,6 @@
 """What a person asks `gallery` and `figures 2` for reaches what is built, measured and drawn."""
 
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from tests.pictures.atlases import write_atlas
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.studies.gallery.plan import Plan
+from zfnet_explainer.pictures.files import listing
+from zfnet_explainer.studies.gallery.plan import Made, Plan
 
 from . import tiny
 
@@ -46,7 +48,9 @@ def test_what_is_built(
 def test_what_the_notes_are_taken_on(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny.write_pictures(tmp_path / "data", 6)
     (data / "val").rename(data / "test")
-    atlas = SimpleNamespace(files={}, pictures=6)
+    listed = asdict(listing(data, "test"))
+    made = Made(tiny.checkpoint(weights).record.weights_sha256, **listed, sample=None, seed=0, patches=False)
+    atlas = SimpleNamespace(files={}, pictures=6, index={"made": asdict(made)})
     found: list[tuple[int, int]] = []
 
     def kept(_: object, __: object, ___: object, pictures: list[object], seed: int) -> Any:

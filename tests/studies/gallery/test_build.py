@@ -1,5 +1,6 @@
 """A whole atlas against brute force, also after its making was killed; none is replaced by another."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -209,23 +210,57 @@ def test_a_damaged_atlas_is_not_replaced(weights: Path, data: Path, whole: Path,
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("lacking", ["made", "sample"])
+def test_an_atlas_that_does_not_say_what_it_is_of_is_damaged(
+    weights: Path, data: Path, whole: Path, tmp_path: Path, lacking: str
+) -> None:
+    out = tmp_path / "atlas"
+    shutil.copytree(whole, out)
+    index = json.loads((out / INDEX).read_text())
+    del (index if lacking == "made" else index["made"])[lacking]
+    (out / INDEX).write_text(json.dumps(index))
+    with pytest.raises(BadAtlas, match=rf"is damaged \(atlas\.json: .*'{lacking}'.*\): delete the folder"):
+        tiny.built(weights, data, out)
+
+
+def broken_off(weights: Path, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run leaves that ends after the search."""
+    with monkeypatch.context() as broken:
+        broken.setattr(DrawnSheet, "save", Mock(side_effect=OSError("no room")))
+        with pytest.raises(OSError, match="no room"):
+            tiny.built(weights, data, out)
+
+
 def test_what_has_been_found_is_not_lost_to_another_plan(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that broke off after the search, given again with one option less."""
     data, out = tiny.write_pictures(tmp_path / "data", 10), tmp_path / "atlas"
-    with monkeypatch.context() as broken:
-        broken.setattr(DrawnSheet, "save", Mock(side_effect=OSError("no room")))
-        with pytest.raises(OSError, match="no room"):
-            tiny.built(weights, data, out)
+    broken_off(weights, data, out, monkeypatch)
     before = contents(out / UNFINISHED)
-    with pytest.raises(BadAtlas, match=r"already an atlas in .*/unfinished, of patches, not no patches: ask for the"):
+    with pytest.raises(BadAtlas, match=r"an unfinished atlas in .*/unfinished, of patches, not no patches: ask for"):
         tiny.built(weights, data, out, Plan(sample=4, seed=0, patches=False))
     assert contents(out / UNFINISHED) == before
     decoded = counted(monkeypatch)
     atlas = tiny.built(weights, data, out)
     sources = [{one.source for nine in layer.maps.values() for one in nine} for layer in atlas.layers.values()]
     assert decoded() == sum(map(len, sources)), "the search not again"
+
+
+def test_an_unfinished_search_of_other_pictures_begins_anew(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where pictures were deleted that could not be read: with any options, and it is told."""
+    data, out = tiny.write_pictures(tmp_path / "data", 10), tmp_path / "atlas"
+    broken_off(weights, data, out, monkeypatch)
+    (data / "val/n2/07.png").unlink()
+    told: list[str] = []
+    atlas = tiny.built(weights, data, out, Plan(sample=4, seed=0, patches=False), tell=told.append)
+    assert told == [f"{out}/unfinished holds the search of other pictures or weights: it begins anew"]
+    assert (atlas.pictures, atlas.index["made"]["count"], atlas.index["made"]["patches"]) == (9, 9, False)
+    sources = {one.source for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine}
+    assert "val/n2/07.png" not in sources
+    assert not (out / UNFINISHED).exists()
 
 
 def test_names_that_are_no_text_are_told_as_python_has_them(weights: Path, tmp_path: Path) -> None:

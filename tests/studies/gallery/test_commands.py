@@ -76,6 +76,10 @@ def test_notes_are_taken_of_the_atlas_that_is_there_and_of_no_other(weights: Pat
     assert result.exit_code == 2
     assert f"there is already an atlas in {out}, of all maps, not 32 maps a layer: ask for the same" in result.output
     (out / "notes.json").unlink()
+    other = tiny.write_pictures(tmp_path / "other", 13)
+    result = run("gallery", other, "--weights", weights, "--device", "cpu", "--out", out, "--notes")
+    assert result.exit_code == 2
+    assert re.search(r"already an atlas in .*, of 12 pictures \(.*\), not 13 pictures \(.*\): ask for", result.output)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from tests.chains import like_zfnet, plain
 from zfnet_explainer.pictures.atlas import NINE
+from zfnet_explainer.studies.gallery.plan import Made
 from zfnet_explainer.studies.gallery.search import Search, largest
 
-MADE = {"weights_sha256": "ab" * 32, "sample": None}
+MADE = Made("ab" * 32, 40, "cd" * 32, sample=None, seed=0, patches=False)
 
 
 def added(values: Tensor, sizes: list[int]) -> Search:
@@ -83,8 +84,11 @@ def state(metadata: dict[str, str]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no tensors", state({}), state({"search": "{"}), state({"search": "[]"})], ids=range(5)
-)
+    "content",
+    [b"", b"no tensors", state({}), state({"search": "{"}), state({"search": "[]"}),
+     state({"search": '{"made": {"count": 40}, "files": 0, "classes": {}}'})],
+    ids=range(6),
+)  # fmt: skip
 def test_a_damaged_state_is_not_taken_and_not_destroyed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "unfinished" / "state.safetensors"
     path.parent.mkdir()

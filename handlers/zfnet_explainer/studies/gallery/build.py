@@ -19,7 +19,7 @@ from ...net.device import keeps_float32
 from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load_atlas
 from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
-from .plan import Plan, check_same
+from .plan import Made, Plan, check_same, made_of
 from .search import Search, run_search
 from .tiles import LayerTask, build_layer, wanted_slots
 
@@ -41,13 +41,14 @@ def build(
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it.
     Raises ValueError for a folder without pictures or with more that cannot be read than are tolerated, for a device
-    that rounds float32; BadAtlas where another atlas lies there, finished or not, or a damaged one; ChangedPictures.
+    that rounds float32; BadAtlas where another atlas lies there or a damaged one, or an unfinished one of the same
+    pictures and weights and another plan; ChangedPictures.
     """
     checkpoint = replace(checkpoint, chain=checkpoint.chain.placed(device))
     if not keeps_float32(device):
         raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
     found = listing(data, split)
-    made = {"weights_sha256": checkpoint.record.weights_sha256, **asdict(found), **asdict(plan)}
+    made = Made(checkpoint.record.weights_sha256, **asdict(found), **asdict(plan))
     there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
         work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, tolerance)
@@ -55,7 +56,7 @@ def build(
         there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
         raise BadAtlas(f"{out}/{INDEX} vanished as soon as it was written")
-    check_same(there.index["made"], made, out)
+    check_same(made_of(there, out), made, f"there is already an atlas in {out}")
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
     return there
 
@@ -74,7 +75,7 @@ class _Work:
 
     def __init__(
         self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, listing: Listing,
-        made: dict[str, Any], progress: Progress, tolerance: Tolerance,
+        made: Made, progress: Progress, tolerance: Tolerance,
     ) -> None:  # fmt: skip
         self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
         self.plan, self.listing, self.made, self.progress = plan, listing, made, progress
@@ -89,7 +90,7 @@ class _Work:
         return {
             "format": FORMAT,
             "weights_sha256": self.checkpoint.record.weights_sha256,
-            "made": self.made,
+            "made": asdict(self.made),
             "classes": dict(sorted(search.classes.items())),
             "conventions": CONVENTIONS | deconvnet.CONVENTIONS,
             "layers": layers,
@@ -98,10 +99,13 @@ class _Work:
     def _search(self) -> Search:
         state = self.folder / "search.safetensors"
         search = Search.load(state)
+        if search and search.made.searched != self.made.searched:
+            self.tolerance.tell(f"{self.folder} holds the search of other pictures or weights: it begins anew")
+            search = None
         if search is None:
             shutil.rmtree(self.folder, ignore_errors=True)
             search = Search(self.checkpoint.chain.map_counts, self.made)
-        check_same(search.made, self.made, self.folder)
+        check_same(search.made, self.made, f"there is an unfinished atlas in {self.folder}")
         task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)
 
         def save(done: Search) -> None:

@@ -1,13 +1,10 @@
 """What an atlas is to hold, and whether one that lies there holds it: none is replaced by another."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from ...pictures.atlas import BadAtlas
-
-Made = Mapping[str, Any]  # `made` of an atlas's index: the hash of the weights, the listing of the pictures, the plan
+from ...pictures.atlas import INDEX, Atlas, BadAtlas, bad
+from ...pictures.files import Listing
 
 
 @dataclass(frozen=True)
@@ -19,25 +16,52 @@ class Plan:
     patches: bool
 
 
-def check_same(theirs: Made, wanted: Made, folder: Path) -> None:
-    """Raise BadAtlas, which says what differs, where `folder` holds what was made of or for something else."""
+@dataclass(frozen=True)
+class Made:
+    """`made` of an atlas's index: the hash of the weights, the listing of the pictures, the plan."""
+
+    weights_sha256: str
+    count: int
+    digest: str
+    sample: int | None
+    seed: int
+    patches: bool
+
+    @property
+    def searched(self) -> tuple[str, int, str]:
+        """What is searched, and for which weights; the rest is what becomes of it."""
+        return self.weights_sha256, self.count, self.digest
+
+
+def made_of(atlas: Atlas, folder: Path) -> Made:
+    """What the atlas in `folder` is made of. Raises BadAtlas where its index does not say it."""
+    try:
+        return Made(**atlas.index["made"])
+    except (KeyError, TypeError) as error:
+        raise bad(folder, f"is damaged ({INDEX}: {error!r})") from error
+
+
+def check_pictures(atlas: Atlas, found: Listing, folder: Path) -> None:
+    """Raise BadAtlas where the atlas in `folder` is of other pictures than were found."""
+    made = made_of(atlas, folder)
+    check_same(made, replace(made, **asdict(found)), f"there is already an atlas in {folder}")
+
+
+def check_same(theirs: Made, wanted: Made, there: str) -> None:
+    """Raise BadAtlas, which says what is there and what differs, where it was made of or for something else."""
     if theirs == wanted:
         return
     pairs = zip(_described(theirs), _described(wanted), strict=True)
-    differing = "; ".join(f"{there}, not {asked}" for there, asked in pairs if there != asked)
-    raise BadAtlas(
-        f"there is already an atlas in {folder}, of {differing}: ask for the same, delete it, or name another folder "
-        "with --out"
-    )
+    differing = "; ".join(f"{has}, not {asked}" for has, asked in pairs if has != asked)
+    raise BadAtlas(f"{there}, of {differing}: ask for the same, delete it, or name another folder with --out")
 
 
 def _described(made: Made) -> tuple[str, ...]:
     """The parts of which any may differ, each in words."""
-    sample = made["sample"]
     return (
-        f"weights {made['weights_sha256'][:12]}...",
-        f"{made['count']:,} pictures (digest of their names: {made['digest'][:12]}...)",
-        "all maps" if sample is None else f"{sample} maps a layer",
-        f"seed {made['seed']}",
-        "patches" if made["patches"] else "no patches",
+        f"weights {made.weights_sha256[:12]}...",
+        f"{made.count:,} pictures (digest of their names: {made.digest[:12]}...)",
+        "all maps" if made.sample is None else f"{made.sample} maps a layer",
+        f"seed {made.seed}",
+        "patches" if made.patches else "no patches",
     )

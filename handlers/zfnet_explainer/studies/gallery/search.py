@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ class Search:
         """Write the state of the search; the file is the old one or the new one, never a part."""
         tensors = {f"values.{i}": v for i, v in enumerate(self.values)}
         tensors |= {f"pictures.{i}": p for i, p in enumerate(self.pictures)}
-        about = {"made": self.made, "files": self.files, "classes": self.classes}
+        about = {"made": asdict(self.made), "files": self.files, "classes": self.classes}
         content = serialised({name: t.contiguous() for name, t in tensors.items()}, {"search": json.dumps(about)})
         write_whole(path, content)
 
@@ -69,7 +70,7 @@ class Search:
     def _stored(cls, path: Path) -> "Search":
         with safe_open(path, "pt") as stored:
             about = json.loads(stored.metadata()["search"])
-            search = cls((), about["made"])
+            search = cls((), Made(**about["made"]))
             layers = range(len(stored.keys()) // 2)
             search.values = [stored.get_tensor(f"values.{i}") for i in layers]
             search.pictures = [stored.get_tensor(f"pictures.{i}") for i in layers]
