@@ -233,10 +233,30 @@ def test_an_answer_over_the_limit_is_refused_as_documented() -> None:
     assert (status, answer["error"]["code"]) == (400, "too_much_work")
 
 
-def test_our_fault_is_as_documented(served: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_instances_of_which_none_can_be_explained_are_as_documented(served: Service) -> None:
+    """What is asked for, a picture's most probable class against itself, is found out as it is computed."""
+    best = ask(served, PREDICT, {"body": PNG})[1]["predictions"][0]["class_index"]
+    body = {"instances": [{"b64": B64}] * 2, "parameters": {**SMALL, "contrast": best}}
+    status, answer = ask(served, "/v1/models/zfnet:explain", {"body": json.dumps(body).encode()})
+    assert (status, [entry["error"]["option"] for entry in answer["explanations"]]) == (400, ["contrast"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (EXPLAIN, PNG),
+        ("/v1/models/zfnet:explain", json.dumps({"instances": [{"b64": B64}]}).encode()),
+        ("/v1/models/zfnet:predict", json.dumps({"instances": [{"b64": B64}]}).encode()),
+        ("/v2/models/zfnet/explain", json.dumps({"inputs": TENSORS}).encode()),
+    ],
+    ids=["plain", "v1", "v1 predictions", "v2"],
+)
+def test_our_fault_is_as_documented(served: Service, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes) -> None:
     def broken(*_: object) -> None:
         raise ValueError("a bug")
 
     monkeypatch.setattr(served.explainer, "explain", broken)
-    status, answer = ask(served, EXPLAIN, {"body": PNG})
-    assert (status, answer["error"]["code"]) == (500, "internal_error")
+    monkeypatch.setattr(served.explainer, "scores", broken)
+    status, answer = ask(served, path, {"body": body})
+    assert status == 500
+    assert "the server failed on this request" in json.dumps(answer)

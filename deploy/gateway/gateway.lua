@@ -1,8 +1,7 @@
 -- Request ids, options in the query, GET without its body, readiness, and errors that are not the handler's in the
 -- contract's shape.
 
--- TorchServe and the handler answer errors with the same statuses and content type; only the body of the handler's
--- is {"error": ...}. By the status of TorchServe's: status, code, message, and the seconds to wait.
+-- By the status of TorchServe's errors: status, code, message, and the seconds to wait.
 local TORCHSERVE = {
   ["400"] = {"400", "malformed_body", "the server cannot read this request"},
   ["404"] = {"503", "unavailable", "the server has not loaded its model: wait for Retry-After seconds", "5"},
@@ -114,6 +113,12 @@ local function replace_body(handle, status, text)
   headers:replace("content-length", tostring(length))
 end
 
+-- TorchServe and the handler answer errors with the same statuses and content type; only the handler's bodies begin with
+-- the error, or with V1's list of instances each of which has its own.
+local function is_the_handlers(text)
+  return text:find('^{"error"') or text:find('^{"explanations"') or text:find('^{"predictions"')
+end
+
 -- The contract's error in the place of TorchServe's.
 local function translated(handle, text, request_id)
   local status = handle:headers():get(":status")
@@ -144,7 +149,7 @@ function envoy_on_response(handle)
   end
   local request = handle:streamInfo():dynamicMetadata():get("zfnet")
   local error = text
-  if not text:find('^{"error"') then
+  if not is_the_handlers(text) then
     status, error = translated(handle, text, request["request_id"])
   end
   local message = request and request["v2"] and error:match('"message":(".-[^\\]")')

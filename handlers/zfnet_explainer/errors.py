@@ -96,7 +96,7 @@ class ForbiddenOrigin(RequestError):
 
 
 class TooLarge(RequestError):
-    """A picture over 20 MiB or 50 megapixels."""
+    """A picture that is too large or slow to decode, alone or with a request's others, or what a body unpacks to."""
 
     status = 413
     code = "too_large"
@@ -124,7 +124,7 @@ class UndecodableImage(RequestError):
 
 
 class InternalError(RequestError):
-    """Our fault, for what an exception caused; the log has it under the same request id."""
+    """Our fault; `__cause__` is what happened, and is logged under the request's id."""
 
     status = 500
     code = "internal_error"

@@ -205,7 +205,7 @@ def _position(values: FloatArray, index: np.intp) -> tuple[int, int]:
 class Agreement:
     """Largest difference over the largest value of the other library's answer, for maps the unoccluded one included.
 
-    `must_agree`: whether what was compared is to be the same; a reduced precision is not.
+    `must_agree`: whether what was compared is to be the same; what a precision or a device rounds is not.
     """
 
     max_relative_difference: float

@@ -104,7 +104,7 @@ def test_a_cross_check_that_fails_is_told_above_all_results(page: Page) -> None:
     expect(bad).to_contain_text(f"Occlusion maps of {target} do not agree")
     page.click("#explain")
     expect(page.locator("#check-text")).to_contain_text(
-        f"Occlusion maps of {target} in a reduced precision, compared with captum 0.8: largest"
+        f"Occlusion maps of {target} are rounded and need not agree with captum 0.8: largest"
     )
     expect(bad).to_have_count(0)
     expect(banner).to_be_hidden()

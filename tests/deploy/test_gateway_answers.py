@@ -39,9 +39,17 @@ def test_torchserves_errors_take_the_contracts_shape(
     assert len(pools["explain"].seen) == 1, "an explanation is tried once"
 
 
+ERROR = b'{"error":{"code":"invalid_option","message":"`x` \xc3\xa4","option":"x","request_id":"1"}}'
+
+
 @pytest.mark.parametrize("status", [400, 413, 415, 422, 500])
-def test_the_handlers_errors_pass_as_they_are(pools: Pools, alice: httpx.Client, status: int) -> None:
-    body = b'{"error":{"code":"invalid_option","message":"`x` \xc3\xa4","option":"x","request_id":"1"}}'
+@pytest.mark.parametrize(
+    "body",
+    [ERROR, b'{"predictions":[%b]}' % ERROR, b'{"explanations":[%b,%b]}' % (ERROR, ERROR)],
+    ids=["error", "predictions", "explanations"],
+)
+def test_the_handlers_errors_pass_as_they_are(pools: Pools, alice: httpx.Client, status: int, body: bytes) -> None:
+    """Also those of a V1 request of which every instance fails."""
     pools["predict"].reply = Reply(status, body=body)
     answer = alice.post(PREDICT, content=b"picture")
     assert (answer.status_code, answer.content) == (status, body)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..samples import tiff
+from ..samples import png_chunk, saved, tiff
 from .cases import Case, body
-from .odd_pictures import PICTURE, png_chunk, rle_bmp, saved
+from .odd_pictures import PICTURE, rle_bmp
 
 SOI = b"\xff\xd8"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -151,7 +151,7 @@ def _bombs() -> Iterator[Case]:
         "endless scans behind an end": lambda: SOI + b"\xff\xd9" + _endless_scans().removeprefix(SOI),
         "endless scans behind a marker without a length": lambda: _endless_scans(b"\xff\5\xff\xff"),
     }.items():
-        yield body(f"JPEG of {name}", made, 422, "undecodable_image", says="the JPEG picture has too many scans")
+        yield body(f"JPEG of {name}", made, 413, "too_large", says="the JPEG picture has too many scans")
     for name, start in {"PNG": PNG, "JPEG": b"\xff\xd8\xff", "text": b"text", "TIFF": b"II*\0"}.items():
         yield body(f"21 MiB that begin as {name}", partial(_filled, start, 21 * 2**20), 413, "too_large")
     told = "the picture has 20,971,521 bytes; at most 20,971,520 (20 MiB) are read: send a smaller one"

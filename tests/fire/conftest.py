@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -20,7 +20,7 @@ FRIEND = "https://dashboards.example.com"
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The shipped net behind TorchServe, one worker, one request at a time; pages of one other origin may ask."""
     folder = tmp_path_factory.mktemp("target")
-    options = WorkerOptions(device=Device.CPU, max_response_bytes=63 * 2**20, allowed_origin=FRIEND)
+    options = WorkerOptions(device=Device.CPU, max_response_bytes=MAX_ANSWER_BYTES, allowed_origin=FRIEND)
     ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
     where = replace(ServerOptions.on_free_ports(), allowed_origin=FRIEND)
     with running_server(folder / "zfnet.mar", folder / "run", where) as running:

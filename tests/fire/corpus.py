@@ -29,7 +29,7 @@ LARGE = (
 INTERNALS = re.compile(r"Traceback|File \"|\.py\b|/(home|tmp|usr|opt|run|site-packages)/|\bat 0x|python\d|org\.pytorch")
 # What a client is told to do about a picture.
 HELP = {
-    "too_large": ("send a smaller one", "send less at once"),
+    "too_large": ("send a smaller one", "send fewer at once", "send less at once", "save it again"),
     "unsupported_image": ("send JPEG, PNG, WebP, GIF, BMP or TIFF", "send 8 or 16 bits"),
     "undecodable_image": ("is it complete?", "save it again"),
 }

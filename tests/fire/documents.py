@@ -219,7 +219,7 @@ def _instances() -> Iterator[Case]:
     yield among("half a picture", half, "undecodable_image", V1_PREDICT)
     yield document("15 instances and a damaged one", {"instances": [INSTANCE] * 15 + [no_picture]}, 200, None)
     yield document("no sound instance", {"instances": [half, {}]}, 422, "undecodable_image")
-    yield document("no sound instance to explain", {"instances": [no_picture, half]}, 415, None, V1_EXPLAIN)
+    yield document("no sound instance to explain", {"instances": [no_picture, half]}, 422, None, V1_EXPLAIN)
 
 
 def among(name: str, instance: object, inside: str, path: str) -> Case:

@@ -1,6 +1,5 @@
 """Pictures that are unusual but sound: each is predicted, most of them exactly as the plain one is."""
 
-import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin, TiffTags
 
-from ..samples import noise
+from ..samples import noise, png_chunk, saved
 from .cases import Case, good
 
 PIXELS = noise()
@@ -28,21 +27,9 @@ TURNED = {
 }
 
 
-def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    """The file's bytes."""
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
 def later(image: Image.Image, file_format: str, **options: Any) -> Callable[[], bytes]:
     """The file's bytes, made when they are asked for."""
     return partial(saved, image, file_format, **options)
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG with its length and checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def rle_bmp(width: int, height: int, runs: bytes) -> bytes:

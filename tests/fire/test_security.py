@@ -18,10 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 from zfnet_explainer.torchserve.archive import package_version
 from zfnet_explainer.torchserve.server import RunningServer
 
-from ..samples import encoded, noise
+from ..samples import encoded, noise, saved
 from .cases import EXPLAIN, PREDICT, SMALL, V1_EXPLAIN, V1_PREDICT, V2_PREDICT, form, written
 from .conftest import FRIEND
-from .odd_pictures import PICTURE, saved
+from .odd_pictures import PICTURE
 
 PROJECT = Path(__file__).parents[2]
 UNLISTED = ("/invocations", "/models/zfnet/invoke", "/zfnet/predict")

@@ -240,8 +240,13 @@ def test_what_no_line_can_hold_is_no_name(stored: Path, name: str) -> None:
     stored.with_suffix(".json").write_text(json.dumps(content))
     with pytest.raises(BadCheckpoint, match="a class is called by one line of text"):
         load(stored)
-    with pytest.raises(ValueError, match="the licence is one line of text that is not blank"):
-        replace(RECORD, licence=name)
+
+
+@pytest.mark.parametrize("licence", ["", "MIT\n\nCopyright 2024", "CC BY 4.0\tsee LICENSE"])
+def test_a_net_loads_under_terms_that_no_line_holds(stored: Path, licence: str) -> None:
+    """They are checked where a net is made; those of one that was made before cost nobody its answers."""
+    edit(stored, lambda fields: fields.update(licence=licence))
+    assert load(stored).record.licence == licence
 
 
 @pytest.mark.parametrize(

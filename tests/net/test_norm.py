@@ -56,10 +56,12 @@ def test_it_follows_the_precision_of_what_it_is_given(dtype: torch.dtype) -> Non
     torch.testing.assert_close(found.float(), CrossMapNorm(4)(x), rtol=1e-2, atol=0)
 
 
-def test_half_precision_holds_what_its_squares_would_not() -> None:
-    """Those of values from 256 on are beyond its range."""
-    x = torch.tensor([300.0, -2000.0, 6e4, 0.0]).view(1, 4, 1, 1)
-    found, expected = CrossMapNorm(4)(x.half()), CrossMapNorm(4)(x)
+@pytest.mark.parametrize("norm", [CrossMapNorm(4), CrossMapNorm(4).half()], ids=["as built", "in half precision"])
+@pytest.mark.parametrize("values", [(300.0, -2000.0, 6e4, 0.0), (2000.0, 1000.0, -2000.0, 700.0)])
+def test_half_precision_holds_what_its_squares_would_not(norm: CrossMapNorm, values: tuple[float, ...]) -> None:
+    """Those of values from 256 on are beyond its range, and alpha over the size is below its normal numbers."""
+    x = torch.tensor(values).view(1, 4, 1, 1)
+    found, expected = norm(x.half()), CrossMapNorm(4)(x)
     assert found.dtype == torch.float16
     torch.testing.assert_close(found.float(), expected, rtol=2**-10, atol=0)
 

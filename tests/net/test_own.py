@@ -286,6 +286,15 @@ def test_a_net_that_is_no_chain_is_refused(net: nn.Sequential, message: str) -> 
         own_chain(in_single(net), 16)
 
 
+@pytest.mark.parametrize("licence", ["", "two\nlines", "CC\udcff"])
+def test_terms_that_are_no_line_are_refused(tmp_path: Path, licence: str) -> None:
+    with pytest.raises(ValueError, match="the licence is one line of text that is not blank"):
+        save_checkpoint(
+            own_net(), tmp_path / "a.safetensors", classes=CLASSES, preprocessing=PREPROCESSING, licence=licence
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_name_that_cannot_be_served_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my net.safetensors"
     with pytest.raises(ValueError, match="'my net' cannot stand in URLs: letters, digits"):

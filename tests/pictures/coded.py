@@ -1,15 +1,13 @@
 """Pictures as files, and what is decoded from them."""
 
-import io
 import struct
 import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from tests.samples import noise
+from tests.samples import noise, png_chunk
 from zfnet_explainer.pictures.decode import decode
 
 Pixels = NDArray[np.uint8]
@@ -19,12 +17,6 @@ SIX = b"MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # an EXIF of o
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "BMP": {}, "TIFF": {}}
 
 
-def file_of(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
 def pixels_of(data: bytes, size: int = SIZE) -> Pixels:
     found = decode(data, size).pixels
     assert found.shape == (size, size, 3)
@@ -32,16 +24,11 @@ def pixels_of(data: bytes, size: int = SIZE) -> Pixels:
     return found
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """A PNG chunk."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(width: int, height: int, data: bytes = b"", extra: bytes = b"", bits: int = 8, colour: int = 2) -> bytes:
     """A PNG with this header, chunks before the pixels, and uncompressed rows `data`."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(data))
-    return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + chunk(b"IEND", b"")
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(data))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + png_chunk(b"IEND", b"")
 
 
 def over_white(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:

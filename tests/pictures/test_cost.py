@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from tests.needs import hardware
-from tests.samples import encoded, tiff
+from tests.samples import encoded, png_chunk, saved, tiff
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.pictures.decode import MAX_BYTES, decode
 
-from .coded import PICTURE, SIX, SIZE, chunk, file_of, pixels_of, png
+from .coded import PICTURE, SIX, SIZE, pixels_of, png
 
 
 def test_twenty_mebibytes_are_not_too_large() -> None:
@@ -33,7 +33,7 @@ def test_memory_that_runs_out_is_not_the_pictures_fault(
 
     monkeypatch.setattr(owner, step, out_of_memory)
     with pytest.raises(MemoryError):
-        decode(file_of(Image.fromarray(PICTURE), "BMP"), SIZE)
+        decode(saved(Image.fromarray(PICTURE), "BMP"), SIZE)
 
 
 # Not getrusage: its peak begins with that of the process that started this one.
@@ -59,7 +59,7 @@ def mebibytes(folder: Path, plain: bytes, *files: bytes) -> float:
     return (peak - base) / 1024
 
 
-TURN = chunk(b"eXIf", SIX)
+TURN = png_chunk(b"eXIf", SIX)
 
 
 @hardware(Path("/proc/self/status").exists(), "peak memory is read from Linux's /proc")
@@ -69,8 +69,8 @@ def test_a_small_file_of_49_megapixels_costs_less_than_half_a_gigabyte(tmp_path:
     for side in (1, 7_000):
         rows = zlib.compressobj(1)
         data = b"".join(rows.compress(bytes(1 + 2 * side)) for _ in range(side)) + rows.flush()
-        header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 4, 0, 0, 0))
-        files.append(b"\x89PNG\r\n\x1a\n" + header + TURN + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+        header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 4, 0, 0, 0))
+        files.append(b"\x89PNG\r\n\x1a\n" + header + TURN + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b""))
     assert 49 < mebibytes(tmp_path, *files) < 500, "the picture was decoded, at that price"
 
 
@@ -79,15 +79,15 @@ def test_metadata_cost_little_memory(tmp_path: Path) -> None:
     """Of a megapixel: what Pillow would make Python's numbers and strings of."""
     white = Image.new("L", (1000, 1000), 255)
     rationals = struct.pack("<HHHLL", 1, 274, 5, 500_000, 26) + bytes(4) + struct.pack("<LL", 7, 3) * 500_000
-    gif = file_of(white, "GIF")
+    gif = saved(white, "GIF")
     screen = 13 + (3 << (gif[10] & 7) + 1)
     files = [
-        file_of(white, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
-        file_of(white, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
+        saved(white, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
+        saved(white, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0" + rationals),
         gif[:screen] + b"!\xfe" + b"\2ab" * 2_000_000 + b"\0" + gif[screen:],
         tiff(8, 1, b"\xff" * 16 + rationals.replace(struct.pack("<L", 26), struct.pack("<L", 42), 1), {34665: [24]}),
     ]
-    assert mebibytes(tmp_path, file_of(white), *files) < 60
+    assert mebibytes(tmp_path, saved(white), *files) < 60
 
 
 def test_pillows_settings_and_the_warning_filters_stay_as_they_are() -> None:
@@ -98,7 +98,7 @@ def test_pillows_settings_and_the_warning_filters_stay_as_they_are() -> None:
     assert before[:2] == (1024 * 1024 * 1024 // 4 // 3, False)
     for data in (
         encoded(PICTURE),
-        file_of(Image.fromarray(PICTURE), "JPEG")[:300],
+        saved(Image.fromarray(PICTURE), "JPEG")[:300],
         b"text",
         png(60_000, 60_000),
         png(8_000, 8_000),
@@ -118,7 +118,7 @@ def test_the_warning_filters_are_left_alone_while_a_picture_is_decoded(monkeypat
 
     before, loaded = warnings.filters, ImageFile.ImageFile.load
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
-    decode(file_of(Image.fromarray(PICTURE), "JPEG"), SIZE)
+    decode(saved(Image.fromarray(PICTURE), "JPEG"), SIZE)
     assert seen
     assert all(seen)
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from tests.samples import encoded, noise
+from tests.samples import encoded, noise, png_chunk, saved
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.view import Crop
 
-from .coded import LOSSLESS, PICTURE, SIX, SIZE, Pixels, assert_close, chunk, file_of, pixels_of
+from .coded import LOSSLESS, PICTURE, SIX, SIZE, Pixels, assert_close, pixels_of
 
 STORED: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda p: p,
@@ -33,7 +33,7 @@ def test_every_orientation_gives_the_same_upright_picture(orientation: int, file
     exif[ExifTags.Base.Orientation] = orientation
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
     options = {"quality": 100, "subsampling": 0} if file_format == "JPEG" else LOSSLESS[file_format]
-    found = decode(file_of(stored, file_format, exif=exif, **options), SIZE)
+    found = decode(saved(stored, file_format, exif=exif, **options), SIZE)
     assert (found.width, found.height, found.crop) == (302, 231, Crop(0, 35, 231, 231))
     assert_close(found.pixels, decode(encoded(upright), SIZE).pixels, 4 if file_format == "JPEG" else 0)
 
@@ -45,20 +45,20 @@ def test_every_orientation_gives_the_same_upright_picture(orientation: int, file
 )
 def test_damaged_exif_leaves_the_picture_as_it_is(exif: bytes) -> None:
     for file_format in ("PNG", "WEBP"):
-        data = file_of(Image.fromarray(PICTURE), file_format, exif=exif, **LOSSLESS[file_format])
+        data = saved(Image.fromarray(PICTURE), file_format, exif=exif, **LOSSLESS[file_format])
         assert (pixels_of(data) == PICTURE).all()
 
 
 def test_an_orientation_that_does_not_exist_is_ignored() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 9
-    assert (pixels_of(file_of(Image.fromarray(PICTURE), exif=exif)) == PICTURE).all()
+    assert (pixels_of(saved(Image.fromarray(PICTURE), exif=exif)) == PICTURE).all()
 
 
 def text(kind: bytes, name: bytes, value: bytes) -> bytes:
     """A text chunk, compressed where its kind is, or may be."""
     between = {b"tEXt": b"\0", b"zTXt": b"\0\0", b"iTXt": b"\0\1\0\0\0"}[kind]
-    return chunk(kind, name + between + (value if kind == b"tEXt" else zlib.compress(value)))
+    return png_chunk(kind, name + between + (value if kind == b"tEXt" else zlib.compress(value)))
 
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
@@ -70,7 +70,7 @@ TURNED = np.rot90(PICTURE, -1)
     ("extra", "turned"),
     [
         (text(b"iTXt", b"XML:com.adobe.xmp", XMP), False),
-        (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), False),
+        (png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), False),
         (text(b"zTXt", b"Raw profile type exif", PROFILE), True),
         (text(b"tEXt", b"Raw profile type exif", PROFILE), True),
         (text(b"zTXt", b"Raw profile type exif", PROFILE + bytes(2**20)), False),

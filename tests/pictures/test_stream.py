@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zfnet_explainer.pictures import files
+from zfnet_explainer.pictures import files, stream
 from zfnet_explainer.pictures.decode import decode
-from zfnet_explainer.pictures.files import PictureFile, listing, picture_files
+from zfnet_explainer.pictures.files import PictureFile, Retrying, listing, picture_files
 from zfnet_explainer.pictures.stream import Tolerance, Unreadable, decoded_batches, pixels, sampled
 
 from ..samples import noise
@@ -81,17 +82,18 @@ def test_what_is_no_file_is_named(folder: Path) -> None:
         ("pipe.png", "it is no regular file"),
     ):
         with pytest.raises(Unreadable, match=f"^{name}: it cannot be read: {why}$"):
-            pixels(PictureFile(name, "", folder / name), 16)
+            pixels(PictureFile(name, "", folder / name), 16, Retrying())
 
 
 @pytest.mark.parametrize(
-    ("failures", "code", "read"), [(3, errno.ESTALE, True), (4, errno.EIO, False), (1, errno.EACCES, False)]
+    ("failures", "code", "read"),
+    [(3, errno.ESTALE, True), (4, errno.EIO, False), (1, errno.EACCES, False), (1, errno.EBADMSG, False)],
 )
 def test_a_file_system_that_fails_for_a_moment_is_asked_again(
     failures: int, code: int, read: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [file, *_] = picture_files(folder, "val")
-    expected, left, opened = pixels(file, 16), [failures], os.open
+    expected, left, opened = pixels(file, 16, Retrying()), [failures], os.open
 
     def failing(path: str, flags: int, *more: object, **options: object) -> int:
         if path == str(file.path) and left[0]:
@@ -102,11 +104,41 @@ def test_a_file_system_that_fails_for_a_moment_is_asked_again(
     monkeypatch.setattr(os, "open", failing)
     monkeypatch.setattr(files, "PAUSES_S", (0, 0, 0))
     if read:
-        assert np.array_equal(pixels(file, 16), expected)
+        assert np.array_equal(pixels(file, 16, Retrying()), expected)
     else:
         with pytest.raises(Unreadable, match=f"^{NAMES[0]}: it cannot be read: {os.strerror(code)}$"):
-            pixels(file, 16)
+            pixels(file, 16, Retrying())
     assert left == [0], "asked no more often than that"
+
+
+def test_once_a_file_has_failed_to_the_end_the_others_are_tried_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails is told of within seconds, however many files it has; what it still reads is read."""
+    names = [f"val/n3/{i}.png" for i in range(5)]
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((folder / NAMES[0]).read_bytes())
+    tried, opened = Counter[str](), os.open
+
+    def failing(path: str, flags: int, *more: object, **options: object) -> int:
+        name = Path(path).relative_to(folder).as_posix()
+        tried[name] += 1
+        if name in names[:4]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, flags, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", failing)
+    monkeypatch.setattr(files, "PAUSES_S", (0, 0, 0))
+    monkeypatch.setattr(stream, "usable_cores", lambda: 1)
+    told: list[str] = []
+    found = [PictureFile(name, "n3", folder / name) for name in names]
+    for _ in range(2):
+        batches = decoded_batches(enumerate(found), 16, 2, lambda file, _: told.append(file.name))
+        assert [picture.file.name for _, pictures in batches for picture in pictures] == [names[4]]
+        assert (told, tried) == (names[:4], {names[0]: 4} | dict.fromkeys(names[1:], 1))
+        told.clear()
+        tried.clear()  # another pass begins with patience again
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.view import MAX_RESIZED, Crop, WholeSquare, centre_square, cut
 
-from ..samples import SAMPLE, encoded, noise
+from ..samples import SAMPLE, encoded, noise, saved
 
 TORCHVISION = WholeSquare(224, 224 / 256, "bilinear")
 SIZES = [(224, 224), (256, 256), (300, 255), (255, 300), (1, 1), (3, 2), (100, 57), (223, 225), (480, 640), (31, 997)]
@@ -20,12 +20,6 @@ SIZES = [(224, 224), (256, 256), (300, 255), (255, 300), (1, 1), (3, 2), (100, 5
 def as_torchvision(image: Image.Image, resized: int, size: int, mode: InterpolationMode) -> Image.Image:
     shown: Image.Image = CenterCrop(size)(Resize(resized, mode)(image.convert("RGB")))
     return shown
-
-
-def file_of(image: Image.Image, file_format: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -41,7 +35,7 @@ def test_pixels_are_torchvisions(width: int, height: int, resized: int, name: st
 @pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "RGB"])
 def test_other_modes_are_too(mode: str) -> None:
     image = Image.fromarray(noise(190, 333)).convert(mode)
-    data = file_of(image, "TIFF" if mode == "CMYK" else "PNG")
+    data = saved(image, "TIFF" if mode == "CMYK" else "PNG")
     expected = as_torchvision(Image.open(io.BytesIO(data)), 256, 224, InterpolationMode.BILINEAR)
     assert np.array_equal(decode(data, TORCHVISION).pixels, np.array(expected))
 
@@ -51,7 +45,7 @@ def test_what_is_transparent_lies_over_white() -> None:
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     expected = as_torchvision(white, 256, 224, InterpolationMode.BILINEAR)
-    found = decode(file_of(image), TORCHVISION).pixels
+    found = decode(saved(image), TORCHVISION).pixels
     assert np.abs(found.astype(int) - np.array(expected)).max() <= 1, "two ways of rounding the blend"
 
 

@@ -122,7 +122,7 @@ def test_the_log_names_the_request_on_which_captum_does_not_agree(
     request = sent({"data": PNG, **SMALL, "crosscheck": "captum"}, explain=True)
     observed.answer([sent({"body": PNG}, explain=False), request], ["a", "b"])
     warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warned == ["request b: Captum's deconv is another"]
+    assert warned == ["request b: deconv differs from Captum's"]
 
 
 def test_values_are_what_was_observed(observed: Service) -> None:

@@ -188,6 +188,15 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("pictures", "advice"), [(1, "ask for a smaller `top_k`"), (2, "ask for fewer pictures, or a smaller `top_k`")]
+)
+def test_fewer_pictures_are_asked_for_where_there_are_several(pictures: int, advice: str) -> None:
+    limited = service(limits=Limits(max_response_bytes=100))
+    error = one(limited, predict({"body": {"instances": [B64] * pictures}}, kserve=True), 400)["error"]
+    assert error["message"].endswith(advice)
+
+
 OCCLUSION = {"methods": "occlusion", "window": 224}
 
 
@@ -196,11 +205,11 @@ OCCLUSION = {"methods": "occlusion", "window": 224}
     [
         (
             explain({"data": PNG, "methods": "deconv", "features": "2", "format": "npz"}),
-            "`features` or `layer`s",
+            "fewer `features` or `layer`s",
         ),
         (
             sent({"body": json.dumps({"inputs": [BYTES], "parameters": OCCLUSION}).encode()}, True, True),
-            "pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need",
+            "fewer `features` or `layer`s, a larger `stride`, or only the `outputs` you need",
         ),
     ],
     ids=["npz", "v2"],
@@ -209,7 +218,7 @@ def test_what_to_leave_out_helps_in_the_answers_shape(incoming: Incoming, advice
     """A picture of noise is more in JSON than the least that its bound assumes."""
     error = one(service(limits=Limits(max_response_bytes=350_000)), incoming, 400)["error"]
     message = error if incoming.kserve else error["message"]
-    assert message.endswith(f"more than this server's 350,000: ask for fewer {advice}")
+    assert message.endswith(f"more than this server's 350,000: ask for {advice}")
 
 
 def test_a_form_on_a_kserve_route_is_refused(served: Service) -> None:

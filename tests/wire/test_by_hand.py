@@ -255,7 +255,7 @@ def test_the_report_has_every_value_in_its_row() -> None:
     ]
     assert rows["Cross-check with captum 0.9"] == [
         ("Projections", "agree, largest difference 2.0e-05 of the largest value"),
-        ("Occlusion maps", "in a reduced precision, largest difference 5.0e-01 of the largest value"),
+        ("Occlusion maps", "are rounded and need not agree, largest difference 5.0e-01 of the largest value"),
     ]
     assert rows["Most probable classes under the square"] == [
         ("class 2", "n2", "1"), ("class 1", "n1", "3"), ("class 3", "n3", "2"),

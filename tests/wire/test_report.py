@@ -176,7 +176,7 @@ def test_a_cross_check_that_fails_is_told_before_the_figure() -> None:
     answer["crosscheck"]["occlusion"]["agrees"] = None
     text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
     assert 'class="alert"' not in text
-    assert "in a reduced precision, largest difference 1.2e-01" in text
+    assert "are rounded and need not agree, largest difference 1.2e-01" in text
 
 
 def test_comes_by_the_accept_header_too(served: Service) -> None:

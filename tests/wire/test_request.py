@@ -342,6 +342,16 @@ def test_an_option_whose_plus_a_form_took_is_refused(target: str) -> None:
         assert "`Content-Type: application/json`" in refusal(as_form(json.dumps(document)), kserve).message
 
 
+def test_a_name_whose_plus_a_form_took_is_refused_wherever_it_stands() -> None:
+    document = {"inputs": [BYTES], "outputs": [{"name": "C++"}]}
+    assert "`Content-Type: application/json`" in refusal(as_form(json.dumps(document)), kserve=True).message
+
+
+def test_quotes_in_an_option_are_no_lost_plus() -> None:
+    document = {"instances": [{"data": B64}], "parameters": {"target": 'a "big" dog'}}
+    assert ask(as_form(json.dumps(document)), kserve=True).options == {"target": 'a "big" dog'}
+
+
 def test_the_header_to_send_is_named() -> None:
     assert "send the header `Content-Type: application/json`" in refusal(as_form('{"instances": ["a&b"]}')).message
 

@@ -1,7 +1,7 @@
 """The layers that a chain is made of: which it takes, and how each reads what the one before it gives."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -83,9 +83,9 @@ def check_flatten(name: str, layer: nn.Module) -> None:
 
 def check_spatial(name: str, layer: nn.Module) -> None:
     _check_kind(name, layer, SPATIAL, "before Flatten")
-    for meets, otherwise in RULES.get(type(layer), ()):
-        if not meets(layer):
-            raise UnsupportedLayer(f"{name}: {otherwise.format(layer)}")
+    fault = next(_faults(layer), None)
+    if fault is not None:
+        raise UnsupportedLayer(f"{name}: {fault}")
 
 
 def check_dense(name: str, layer: nn.Module) -> None:
@@ -119,63 +119,43 @@ def axes_of(layer: nn.Module, size: tuple[int, int]) -> Axes | None:
     return down, across
 
 
-def _is_dense(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
-    """Whether it reads neighbouring values."""
-    return set(pair(layer.dilation)) == {1}
+def _faults(layer: nn.Module) -> Iterator[str]:
+    """What a layer of a kind that a chain takes has that it does not take."""
+    if isinstance(layer, nn.Conv2d):
+        yield from _faults_of_convolution(layer)
+    elif isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+        yield from _faults_of_pool(layer)
 
 
-def _pads_with_zeros(convolution: nn.Conv2d) -> bool:
-    return convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
+def _faults_of_convolution(layer: nn.Conv2d) -> Iterator[str]:
+    if set(layer.dilation) != {1}:
+        yield f"dilation {layer.dilation} is not supported"
+    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        yield "padding must be numbers, filled with zeros"
+    elif any(padding >= kernel for padding, kernel in zip(pair(layer.padding), pair(layer.kernel_size), strict=True)):
+        yield (
+            f"a convolution's padding is smaller than its kernel, {layer.kernel_size}, not {layer.padding}: "
+            "values that read padding alone show nothing of a picture"
+        )
 
 
-def _gives_values(pool: nn.MaxPool2d) -> bool:
-    return not pool.return_indices
+def _faults_of_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> Iterator[str]:
+    if isinstance(pool, nn.MaxPool2d):
+        if set(pair(pool.dilation)) != {1}:
+            yield f"dilation {pool.dilation} is not supported"
+        if pool.return_indices:
+            yield "a pool gives its values alone (return_indices=False)"
+    # Every window has a value that is no padding, as torch demands.
+    if any(2 * padding > kernel for padding, kernel in zip(pair(pool.padding), pair(pool.kernel_size), strict=True)):
+        yield f"a pool's padding is at most half its window, not {pool.padding}"
+    if isinstance(pool, nn.AvgPool2d) and not _divides_by_its_window(pool):
+        yield "an average pool divides by its whole window (no ceil mode, pads counted)"
 
 
 def _divides_by_its_window(pool: nn.AvgPool2d) -> bool:
     """Whether every value that it gives is the mean of as many."""
     counted = pool.count_include_pad or pair(pool.padding) == (0, 0)
     return counted and not pool.ceil_mode and not pool.divisor_override
-
-
-def _reads_the_map(convolution: nn.Conv2d) -> bool:
-    """Whether each of its outputs reads a value that is no padding, so that every field has pixels in it."""
-    return all(
-        padding < kernel
-        for padding, kernel in zip(pair(convolution.padding), pair(convolution.kernel_size), strict=True)
-    )
-
-
-def _reaches_the_map(pool: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether every window of a pool has a value that is no padding, as torch demands."""
-    return all(
-        2 * padding <= kernel for padding, kernel in zip(pair(pool.padding), pair(pool.kernel_size), strict=True)
-    )
-
-
-_NOT_DENSE = "dilation {0.dilation} is not supported"
-_ALL_PADDING = "a pool's padding is at most half its window, not {0.padding}"
-# What each kind of layer must be, and what is said of one that is not.
-RULES: dict[type[nn.Module], tuple[tuple[Callable[[Any], bool], str], ...]] = {
-    nn.Conv2d: (
-        (_is_dense, _NOT_DENSE),
-        (_pads_with_zeros, "padding must be numbers, filled with zeros"),
-        (
-            _reads_the_map,
-            "a convolution's padding is smaller than its kernel, {0.kernel_size}, not {0.padding}: "
-            "values that read padding alone show nothing of a picture",
-        ),
-    ),
-    nn.MaxPool2d: (
-        (_is_dense, _NOT_DENSE),
-        (_gives_values, "a pool gives its values alone (return_indices=False)"),
-        (_reaches_the_map, _ALL_PADDING),
-    ),
-    nn.AvgPool2d: (
-        (_reaches_the_map, _ALL_PADDING),
-        (_divides_by_its_window, "an average pool divides by its whole window (no ceil mode, pads counted)"),
-    ),
-}
 
 
 def pair(value: int | str | Sequence[int | None] | None) -> tuple[int, int]:

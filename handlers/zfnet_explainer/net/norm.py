@@ -14,7 +14,8 @@ class CrossMapNorm(nn.Module):
     Input and output: [batch, maps, height, width]. Raises ValueError for a beta other than 0.75.
 
     The sum over neighbouring maps is a 1x1 convolution with a banded matrix and the power is two
-    square roots: several times faster on a CPU than the pooling that torch's layer runs on.
+    square roots: several times faster on a CPU than the pooling that torch's layer runs on. The matrix holds ones
+    until it is needed: in float16 it would round alpha/size, which is less than that precision's normal numbers.
     """
 
     band: Tensor
@@ -24,12 +25,13 @@ class CrossMapNorm(nn.Module):
         if beta != 0.75:
             raise ValueError(f"cross-map normalisation is built for beta 0.75, got {beta}")
         self.maps, self.size, self.alpha, self.beta, self.k = maps, size, alpha, beta, k
-        self.register_buffer("band", _band(maps, size, alpha / size), persistent=False)
+        self.register_buffer("band", _band(maps, size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         # Squares from 256 on are beyond float16, though values and quotients are not; bfloat16 has float32's range.
         wide = x.float() if x.dtype == torch.float16 else x
-        scale = functional.conv2d(wide * wide, self.band.to(wide)).add_(self.k)
+        weights = self.band.to(wide) * (self.alpha / self.size)
+        scale = functional.conv2d(wide * wide, weights).add_(self.k)
         root = scale.rsqrt()
         return (wide * (root * root.sqrt())).to(x.dtype)
 
@@ -37,9 +39,9 @@ class CrossMapNorm(nn.Module):
         return f"{self.maps}, size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-def _band(maps: int, size: int, weight: float) -> Tensor:
+def _band(maps: int, size: int) -> Tensor:
     """Matrix [maps, maps, 1, 1] that sums map i's neighbours i - size//2 .. i + (size-1)//2."""
     index = torch.arange(maps, device="cpu")  # a net may be built on the meta device and filled later
     distance = index[None, :] - index[:, None]
     inside = (distance >= -(size // 2)) & (distance <= (size - 1) // 2)
-    return (inside.float() * weight)[:, :, None, None]
+    return inside.float()[:, :, None, None]

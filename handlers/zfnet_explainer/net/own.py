@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from .chain import Chain, chained
 from .checkpoint import Checkpoint, filled, save, storable
-from .checks import check_name, check_weights_path
+from .checks import check_licence, check_name, check_weights_path
 from .described import describe
 from .layers import UnsupportedLayer, check_runs_as_built
 from .plain import leaves
@@ -40,7 +40,7 @@ def save_checkpoint(
     alone. Half precision unless `full`. The net may lie on any device, in any precision, and stays as it is. Raises
     UnsupportedLayer for a net that is no such chain, or does not answer as its layers do, BadCheckpoint for weights
     that cannot be stored, ValueError for another number of classes than the net has and for a name that cannot stand
-    in a URL; nothing is written then.
+    in a URL, or terms that are no line of text; nothing is written then.
     """
     path = Path(path)
     check_weights_path(path)
@@ -59,6 +59,7 @@ def own_checkpoint(net: nn.Sequential, record: Record, full: bool) -> Checkpoint
     Raises as `save_checkpoint` does.
     """
     check_name(record.name)
+    check_licence(record.licence)
     single = in_single(net)
     chain = own_chain(single, record.preprocessing.size)
     if len(record.classes) != chain.classes:

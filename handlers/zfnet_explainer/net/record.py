@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import are_channels, check_licence, is_line, is_number
+from .checks import are_channels, is_line, is_number
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 
@@ -91,7 +91,6 @@ class Record:
     storage: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        check_licence(self.licence)
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"`temperature` is a number over 0, not {self.temperature}")
 

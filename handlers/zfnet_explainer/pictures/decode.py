@@ -87,7 +87,7 @@ def _bound(image: ImageFile.ImageFile, encoded: bytes, work: Work) -> None:
         raise _too_many_pixels(f"{image.width} x {image.height} pixels")
     scans = jpeg.scans(encoded) if image.format == "JPEG" else 1
     if pixels * scans > MAX_SCANNED_PIXELS:
-        raise UndecodableImage("the JPEG picture has too many scans: save it again, not progressive")
+        raise TooLarge("the JPEG picture has too many scans: save it again, not progressive")
     if image.tile and image.tile[0].codec_name == "bmp_rle" and max(pixels, len(encoded)) > MAX_RLE:
         raise TooLarge("a run-length encoded BMP is read up to 2 megapixels and 2 MB: send a smaller one, or a PNG")
     if image.mode in ("I", "F") or 12 in getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, ()):

@@ -1,7 +1,7 @@
 """What figure and report say alike of how an explanation was made; the page's wire/page/words.js says it too."""
 
-METHODS = {"deconv": "projections", "occlusion": "occlusion maps"}
-VERDICTS = {True: "agree", False: "do not agree", None: "in a reduced precision"}
+METHOD_NAMES = {"deconv": "projections", "occlusion": "occlusion maps"}
+VERDICTS = {True: "agree", False: "do not agree", None: "are rounded and need not agree"}
 
 
 def evaluation(precision: str, deviation: str | None) -> str:

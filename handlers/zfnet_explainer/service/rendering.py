@@ -16,7 +16,7 @@ from ..wire.arrays import npz
 from ..wire.report import report
 from ..wire.request import Request
 from ..wire.rules import Rules
-from ..wire.sizes import bound_entries, bound_json, bound_npz, bound_tensors
+from ..wire.sizes import SMALLER_TENSORS, bound_entries, bound_json, bound_npz, bound_tensors
 from ..wire.v2 import answers as v2
 from ..wire.v2.outputs import check_outputs
 from .answer import Answer, in_json, in_tensors, refusal
@@ -51,7 +51,7 @@ class Renderer:
     """How a job is answered.
 
     `check` raises RequestError before any work for what could not be answered in this way within `limit` bytes;
-    `too_large` is what to ask for where an answer is nevertheless too large.
+    `too_large` is what to ask for, of one picture, where an answer is nevertheless too large.
     """
 
     render: Callable[[Job], Answer]
@@ -64,7 +64,8 @@ def instances(
 ) -> Answer:
     """V1's list of entries, in which an instance that fails has its error.
 
-    Where all of them fail the first one's status is the answer's, so that it is not taken for a success.
+    Where all of them fail the highest status is the answer's, so that it is not taken for a success, and one failure
+    of ours among them is seen.
     """
     errors: list[RequestError] = []
 
@@ -79,7 +80,7 @@ def instances(
             return {"error": errors[-1].payload(request_id)}
 
     entries = [attempted(picture) for picture in request.pictures]
-    status = HTTPStatus.OK if len(errors) < len(entries) else HTTPStatus(errors[0].status)
+    status = HTTPStatus.OK if len(errors) < len(entries) else HTTPStatus(max(error.status for error in errors))
     return in_json({key: entries}, status)
 
 
@@ -139,14 +140,12 @@ def _unbounded(*_: object) -> None:
 
 MAPS = "fewer `features`, `layer`s or `others`"
 IN_JSON = f"{MAPS}, a smaller `top_k`, or `images`=false"
-IN_ENTRIES = f"fewer pictures, {IN_JSON}"
-IN_TENSORS = "fewer pictures, `features` or `layer`s, a larger `stride`, or name the `outputs` you need"
 
 RENDERERS: Mapping[tuple[str, str], Renderer] = {
     ("plain", "json"): Renderer(_plain, bound_json, IN_JSON),
     ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), bound_npz, "fewer `features` or `layer`s"),
     ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _unbounded, MAPS),
     ("plain", "html"): Renderer(partial(_file, HTML, _html), _unbounded, MAPS),
-    ("v1", "json"): Renderer(_v1, bound_entries, IN_ENTRIES),
-    ("v2", "json"): Renderer(_v2, _check_tensors, IN_TENSORS),
+    ("v1", "json"): Renderer(_v1, bound_entries, IN_JSON),
+    ("v2", "json"): Renderer(_v2, _check_tensors, SMALLER_TENSORS),
 }

@@ -23,6 +23,7 @@ from ..wire.origin import check_origin
 from ..wire.page.page import page
 from ..wire.request import Incoming, Request, read
 from ..wire.rules import MAX_OTHERS, Rules, bound_together
+from ..wire.sizes import smaller
 from ..wire.v2 import answers as v2
 from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
@@ -32,12 +33,8 @@ from .threads import Priority, here
 
 log = logging.getLogger(__name__)
 
-# What to ask for, by protocol, where predictions are too large an answer.
-SMALLER_PREDICTIONS = {
-    "plain": "a smaller `top_k`",
-    "v1": "fewer pictures or a smaller `top_k`",
-    "v2": "fewer pictures",
-}
+# What to ask for, by protocol, where predictions of a picture are too large an answer.
+SMALLER_PREDICTIONS = {"plain": "a smaller `top_k`", "v1": "a smaller `top_k`", "v2": "only the `outputs` you need"}
 
 T = TypeVar("T")
 
@@ -105,8 +102,9 @@ class Service:
         ]
         for answer, i, seen in zip(answers, ids, observations, strict=True):
             log.info("request %s: %d, %d bytes", i, answer.status, len(answer.body))
-            for method in (method for method, agrees in seen.crosschecks if not agrees):
-                log.warning("request %s: Captum's %s is another", i, method)
+            for method, agrees in seen.crosschecks:
+                if not agrees:
+                    log.warning("request %s: %s differs from Captum's", i, method)
         self._report(observations, answers, time.perf_counter() - start)
         return answers
 
@@ -151,7 +149,7 @@ class Service:
         if request.explain:
             return self.run(partial(self._explain, request, request_id, observation), Priority.LOW)
         answer = self._predict(request, request_id, scored, observation)
-        return self._bounded(answer, SMALLER_PREDICTIONS[request.protocol])
+        return self._bounded(answer, request, SMALLER_PREDICTIONS[request.protocol])
 
     def _predict(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)
@@ -189,7 +187,7 @@ class Service:
             return found
 
         answer = chosen.render(Job(self.served, request, request_id, observation, options, shown.images, explain))
-        return self._bounded(answer, chosen.too_large)
+        return self._bounded(answer, request, chosen.too_large)
 
     def _check_contrasts(self, pictures: list[Picture], options: Options) -> None:
         """Raise UnusableOption for a picture without such a contrast before any is explained."""
@@ -198,12 +196,12 @@ class Service:
                 with of_picture(number, len(pictures)):
                     self.explainer.contrast(scores.predictions, options)
 
-    def _bounded(self, answer: Answer, too_large: str) -> Answer:
+    def _bounded(self, answer: Answer, request: Request, too_large: str) -> Answer:
         """Raise TooMuchWork, with what to ask for, where an answer is over the limit of bytes."""
         if len(answer.body) > self.limits.max_response_bytes:
             raise TooMuchWork(
                 f"the answer has {len(answer.body):,} bytes, more than this server's "
-                f"{self.limits.max_response_bytes:,}: ask for {too_large}"
+                f"{self.limits.max_response_bytes:,}: ask for {smaller(len(request.pictures), too_large)}"
             )
         return answer
 

@@ -1,9 +1,8 @@
 """A request's body as it was written: unpacked, and found in the form that a client took it for."""
 
 import json
-import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import MalformedBody, TooLarge, UnsupportedEncoding
@@ -16,8 +15,6 @@ JSON_AS_FORM = (
     "the JSON came as a form, which takes its +, & and % for its own: send the header `Content-Type: application/json` "
     "(curl -H 'Content-Type: application/json' -d @v1.json)"
 )
-# In compact JSON blanks stand in strings alone. Those beside a quote or another blank no option needs: they were +.
-LOST_PLUS = re.compile('" |  | "')
 
 
 def unpacked(body: Any, encoding: str) -> Any:
@@ -55,8 +52,8 @@ def json_of_form(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         document = parse(name.encode(errors="replace") + (b"=" + rest if rest else b"")) or {}
         pictures = {key: document.pop(key) for key in ("instances", "inputs") if key in document}
-        restored = json.loads(_compact(pictures).replace(" ", "+"))
-        lost = LOST_PLUS.search(_compact(document))
+        restored = json.loads(json.dumps(pictures, separators=(",", ":")).replace(" ", "+"))
+        lost = any(map(_lost_plus, _strings(document)))
     except (MalformedBody, RecursionError) as error:
         raise MalformedBody(JSON_AS_FORM) from error
     if lost:
@@ -64,5 +61,15 @@ def json_of_form(fields: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**document, **restored}
 
 
-def _compact(document: object) -> str:
-    return json.dumps(document, separators=(",", ":"))
+def _lost_plus(text: str) -> bool:
+    """Whether it has blanks that no option needs, at an end or two together: they were +."""
+    return text != text.strip(" ") or "  " in text
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every string in a value of JSON, but for the names of its objects."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)

@@ -37,7 +37,7 @@ def parse(body: Any) -> dict[str, Any] | None:
         raise MalformedBody(f"the JSON has more than {MAX_NAMES:,} names: send pictures and their options alone")
     try:
         return dict(json.loads(text, object_pairs_hook=_once))
-    except UnusableOption:
+    except UnusableOption:  # a ValueError too, and not of the JSON: a name is there twice
         raise
     except (ValueError, RecursionError) as error:
         raise MalformedBody(f"the body is not valid JSON: {str(error)[:80]}") from error

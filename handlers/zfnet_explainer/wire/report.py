@@ -9,7 +9,7 @@ from typing import Any
 from ..messages import number
 from ..net.record import ClassName
 from ..options import Options
-from ..pictures.words import METHODS, evaluation, verdict
+from ..pictures.words import METHOD_NAMES, evaluation, verdict
 from .layout import layout
 from .names import named
 from .options import as_written
@@ -180,7 +180,7 @@ def _disagreement(answer: Answer) -> str:
     failed = [
         f"the {name} differ from {found['library']}'s by up to {found[method]['max_relative_difference']:.1e} of the "
         "largest value"
-        for method, name in METHODS.items()
+        for method, name in METHOD_NAMES.items()
         if method in found and found[method]["agrees"] is False
     ]
     return f"The cross-check failed: do not rely on this explanation ({'; '.join(failed)})." if failed else ""
@@ -189,7 +189,7 @@ def _disagreement(answer: Answer) -> str:
 def _crosscheck(found: Answer) -> Section:
     rows = [
         (name.capitalize(), verdict(found[method]["agrees"], found[method]["max_relative_difference"]))
-        for method, name in METHODS.items()
+        for method, name in METHOD_NAMES.items()
         if method in found
     ]
     return Section(f"Cross-check with {found['library']} {found['version']}", rows)

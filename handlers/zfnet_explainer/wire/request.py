@@ -62,8 +62,8 @@ class Incoming:
         TorchServe says neither the method nor whether a body was announced: a length of 0 it adds itself.
         """
         empty = set(self.fields) <= {"body"} and not self.fields.get("body") and not self.header("content-type")
-        asked = empty and not any(name.lower().startswith(HEADER_PREFIX) for name in self.headers)
-        return self.explain and not self.kserve and asked and accepted_format(self.header("accept")) == "html"
+        bare = empty and not any(name.lower().startswith(HEADER_PREFIX) for name in self.headers)
+        return self.explain and not self.kserve and bare and accepted_format(self.header("accept")) == "html"
 
 
 @dataclass(frozen=True)

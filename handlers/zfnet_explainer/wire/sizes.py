@@ -11,6 +11,12 @@ from .rules import Rules, projection_count, square_count
 # About what a probability takes in JSON, and the least that a number of a projection or of logits and a pixel do.
 PROBABILITY, NUMBER, PIXEL = len("0.00012345,"), len("0.0,"), len("0,")
 FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compress
+SMALLER_TENSORS = "fewer `features` or `layer`s, a larger `stride`, or only the `outputs` you need"
+
+
+def smaller(pictures: int, otherwise: str) -> str:
+    """What to ask for: where there are several pictures, also fewer of them."""
+    return f"fewer pictures, or {otherwise}" if pictures > 1 else otherwise
 
 
 def bound_json(_: Request, options: Options, rules: Rules, limit: int) -> None:
@@ -44,8 +50,8 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
     if (projections * values + logits) * NUMBER + pixels * values * PIXEL > limit:
         raise TooMuchWork(
             f"{projections} projections and {pixels} pictures of {rules.size} x {rules.size} x 3 numbers and "
-            f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for fewer `features`, `layer`s "
-            "or pictures, a larger `stride`, or name the `outputs` you need",
+            f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for "
+            f"{smaller(pictures, SMALLER_TENSORS)}",
             "features" if projections * values > logits else "stride",
         )
 
@@ -53,10 +59,10 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
 def _bound_grids(pictures: int, options: Options, rules: Rules, limit: int, advice: str) -> None:
     count, classes = square_count(options, rules), options.top_k
     if pictures * count * classes * PROBABILITY > limit:
-        several, fewer = ("", "") if pictures == 1 else (f"{pictures} pictures x ", "fewer pictures, ")
+        several = f"{pictures} pictures x " if pictures > 1 else ""
         raise TooMuchWork(
             f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
-            f"for {fewer}{advice}",
+            f"for {smaller(pictures, advice)}",
             "top_k",
         )
 

@@ -129,7 +129,7 @@ def test_the_footer_does_not_blame_a_reduced_precision() -> None:
     reduced = replace(occlusion(17, 10), precision="bfloat16", max_deviation=0.004)
     _, said = footer(replace(explanation(None, reduced), crosscheck=check), RECORD)
     assert said == (
-        "captum 0.9.0: occlusion maps in a reduced precision, largest difference 1.2e-02 of the largest value"
+        "captum 0.9.0: occlusion maps are rounded and need not agree, largest difference 1.2e-02 of the largest value"
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from tests.samples import noise, tiff
+from tests.samples import noise, saved, tiff
 from zfnet_explainer.errors import UndecodableImage
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.formats import gif, jpeg
@@ -18,12 +18,6 @@ from zfnet_explainer.pictures.work import Work
 
 PICTURE = Image.fromarray(noise(64, 64))
 XMP = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
-
-
-def saved(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()
 
 
 def opened(data: bytes) -> Any:
@@ -147,14 +141,31 @@ def test_every_scan_that_shows_is_counted(before: bytes, first: bytes, between: 
     assert shown == (not between.startswith((END, b"\xff\xfe\0\x0c")))
 
 
-@pytest.mark.parametrize("more", [{}, {274: [6]}, {278: [48]}], ids=range(3))
-def test_the_rows_of_a_tiffs_jpegs_are_counted(more: dict[int, list[int]]) -> None:
+PLANES = {258: [8] * 3, 262: [2], 277: [3], 284: [2]}
+
+
+@pytest.mark.parametrize(
+    ("more", "strips", "planes", "rows"),
+    [
+        ({}, 1, 1, 48),
+        ({274: [6]}, 1, 1, 48),
+        ({278: [48]}, 1, 1, 48),
+        ({257: [16]}, 2, 1, 16 + 40),
+        (PLANES, 1, 3, 8 + 3 * 40),
+        ({257: [16], **PLANES}, 2, 3, 16 + 3 * 40),
+    ],
+    ids=["a strip", "turned", "as long as its strip", "two strips", "planes", "planes of two strips"],
+)
+def test_the_rows_of_a_tiffs_jpegs_are_counted(more: dict[int, list[int]], strips: int, planes: int, rows: int) -> None:
     """Beyond the picture too, in the last strip of a plane, where libtiff decodes them."""
-    data = saved(Image.new("L", (64, 48)), "JPEG")
-    entries = {256: [64], 257: [8], 259: [7], 278: [8], 279: [len(data)]} | more
+    sound, longer = (saved(Image.new("L", (64, height)), "JPEG") for height in (8, 48))
+    jpegs = [*[sound] * (strips - 1), longer] * planes
+    lengths = [*map(len, jpegs)]
+    offsets = [8 + sum(lengths[:number]) for number in range(len(jpegs))]
+    entries = {256: [64], 257: [8], 259: [7], 273: offsets, 278: [8], 279: lengths} | more
     work = Work()
-    decode(tiff(8, 1, data, entries), 64, work)
-    assert work.pixels == 64 * 48
+    decode(tiff(8, 1, b"".join(jpegs), entries), 64, work)
+    assert work.pixels == 64 * rows
 
 
 @pytest.mark.parametrize("entry", [{278: b"abc"}, {278: []}, {273: b"abc"}, {277: b"a"}, {273: [60_000]}, {273: [0]}])

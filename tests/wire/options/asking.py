@@ -7,9 +7,7 @@ import pytest
 from zfnet_explainer.errors import RequestError
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.options import Options
-from zfnet_explainer.wire.options import (
-    explain_options,
-)
+from zfnet_explainer.wire.options import explain_options
 from zfnet_explainer.wire.rules import Rules
 
 CLASSES = (
@@ -22,6 +20,7 @@ CLASSES = (
 RULES = Rules(
     CLASSES, (96, 256, 384, 384, 256), 224, ("float32", "bfloat16"), 4096, 1024, keeps_float32=True, max_others=9
 )
+INTEGERS = {"top_k": (1, 5), "window": (1, 224), "stride": (1, 32), "features": (1, 64), "others": (0, 9)}
 
 
 def explain(accept: str = "", **given: Any) -> Options:
@@ -34,6 +33,3 @@ def refusal(**given: Any) -> RequestError:
     assert caught.value.status == 400
     assert caught.value.message.isprintable()
     return caught.value
-
-
-INTEGERS = {"top_k": (1, 5), "window": (1, 224), "stride": (1, 32), "features": (1, 64), "others": (0, 9)}

@@ -6,7 +6,7 @@ from functools import partial
 from ...explanation import CrossCheck, Explanation, Occlusion
 from ...net.record import Record
 from ..display import PROJECTION_NOTE
-from ..words import METHODS, evaluation, verdict
+from ..words import METHOD_NAMES, evaluation, verdict
 from .common import COLUMNS
 from .figure7 import figure7, figure7_height
 from .page import GREY, SMALL, Page
@@ -59,7 +59,7 @@ def _accuracy(record: Record) -> str:
 
 def _checked(check: CrossCheck) -> str:
     found = [
-        f"{METHODS[method]} {verdict(one.agrees, one.max_relative_difference)}"
+        f"{METHOD_NAMES[method]} {verdict(one.agrees, one.max_relative_difference)}"
         for method, one in check.agreements.items()
     ]
     return f"{check.library} {check.version}: {'; '.join(found)}"

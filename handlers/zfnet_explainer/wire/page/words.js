@@ -112,7 +112,7 @@ function readings({ occlusion, target }, row, col) {
 
 /** What the cross-check of one method found; occlusion's is of the class that was asked for. */
 function verdict(method, target, { library, version, [method]: { agrees, max_relative_difference: difference } }) {
-  const found = agrees === null ? "in a reduced precision, compared" : agrees ? "agree" : "do not agree";
+  const found = agrees === null ? "are rounded and need not agree" : agrees ? "agree" : "do not agree";
   return `${method === "deconv" ? "Projections" : `Occlusion maps of ${target.label}`} ${found} with ${library} ` +
     `${version}: largest difference ${difference.toExponential(1)} of the largest value.`;
 }
