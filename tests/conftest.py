@@ -12,6 +12,7 @@ from torch import nn
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 from zfnet_explainer.training.recipe import FAST
@@ -84,7 +85,7 @@ def random_alexnet() -> nn.Sequential:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The shipped net behind TorchServe, one worker that takes batches of 8."""
     folder = tmp_path_factory.mktemp("server")
-    options = WorkerOptions(batch_size=8, max_batch_delay_ms=50, device=Device.CPU, max_response_bytes=63 * 2**20)
+    options = WorkerOptions(batch_size=8, max_batch_delay_ms=50, device=Device.CPU, max_response_bytes=MAX_ANSWER_BYTES)
     ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
     with running_server(folder / "zfnet.mar", folder / "run") as running:
         yield running

@@ -2,8 +2,10 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +21,21 @@ def noise(height: int = 224, width: int = 224, seed: int = 0) -> NDArray[np.uint
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
+def saved(image: Image.Image, file_format: str = "PNG", **options: Any) -> bytes:
+    """The file's bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
 def encoded(pixels: NDArray[np.uint8], file_format: str = "PNG") -> bytes:
     """The picture as the bytes of a file."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, file_format)
-    return buffer.getvalue()
+    return saved(Image.fromarray(pixels), file_format)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG with its length and checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def tiff(bits: int, samples: int, data: bytes, more: Mapping[int, Sequence[int] | bytes] | None = None) -> bytes:

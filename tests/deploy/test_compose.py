@@ -12,7 +12,7 @@ import yaml
 
 from ..needs import program
 from .gateway import FILES, Gateway
-from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_kind, pod, serve_options, server
+from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_kind, serve_options, server
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GPU: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
@@ -53,11 +53,18 @@ def test_an_image_has_one_builder() -> None:
             assert ("build" in service) != (service.get("pull_policy") == "never"), "or it is looked for elsewhere"
 
 
+def test_compose_builds_the_image_that_the_environment_asks_for() -> None:
+    """Else it puts the large one in the place of the small one, whose tag it shares."""
+    [build] = [service["build"] for service in SERVICES.values() if "build" in service]
+    known = re.findall(r"^ARG (\w+)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert build["args"] == {"CPU_WHEELS": "${CPU_WHEELS:-}"}
+    assert set(build["args"]) <= set(known)
+
+
 def test_a_stop_of_the_gateway_waits_as_its_pods_do() -> None:
     gateway = of_kind(built("kubernetes/overlays/cpu"), "Deployment")["zfnet-gateway"]
-    hook, grace = server(gateway)["lifecycle"]["preStop"]["exec"], pod(gateway)["terminationGracePeriodSeconds"]
+    hook = server(gateway)["lifecycle"]["preStop"]["exec"]
     assert SERVICES["gateway"]["pre_stop"] == [{"command": hook["command"]}]
-    assert SERVICES["gateway"]["stop_grace_period"] == f"{grace}s"
 
 
 def test_gpus_are_asked_for_with_what_the_image_needs_of_them() -> None:

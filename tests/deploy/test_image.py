@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from ..needs import program
@@ -46,6 +46,14 @@ def test_every_pin_is_in_one_of_three_lists(tmp_path: Path, cpu_wheels: str) -> 
     assert rest == [pin for pin in wanted if pin not in of_cuda + of_torch]
 
 
+def test_torch_comes_from_the_index_that_is_named() -> None:
+    """An ARG holds within its stage, from its line on."""
+    _, _, stage = re.split(r"^FROM .+\n", DOCKERFILE.read_text(), flags=re.MULTILINE)
+    before, install, _ = stage.partition('${CPU_WHEELS:+--index-url "${CPU_WHEELS}"} -r /pins/torch.txt\n')
+    assert install
+    assert "ARG CPU_WHEELS=\n" in before
+
+
 def test_starts_the_server_with_arguments_it_knows() -> None:
     program, command, *arguments = instruction("ENTRYPOINT")
     assert (program, command) == ("zfnet-explainer", "serve")
@@ -61,7 +69,7 @@ def test_says_the_project_s_version() -> None:
 
 def test_the_archive_inside_fills_the_limit_of_the_server() -> None:
     [limit] = re.findall(r"zfnet-explainer package --max-response-bytes (\d+)", DOCKERFILE.read_text())
-    assert int(limit) == MAX_RESPONSE_BYTES - 2**20
+    assert int(limit) == MAX_ANSWER_BYTES
 
 
 def test_the_constraints_hold_all_that_the_project_needs() -> None:

@@ -134,6 +134,14 @@ def test_two_classes_of_one_label_are_two(tmp_path: Path) -> None:
     shown_as(tmp_path, series, counted)
 
 
+@needs("promtool")
+def test_the_worst_hour_is_one_of_all_methods_together(tmp_path: Path) -> None:
+    """Within the range, an hour with two disagreements and, after it, one with another method's."""
+    record = "instance_method:zfnet_crosscheck_disagreements:delta1h" + OF
+    series = {record % 'method="deconv"': "0x115 2 0x9", record % 'method="occlusion"': "0x117 1 0x9"}
+    shown_as(tmp_path, series, {"Disagreements in the worst hour": {"{}": 2.0}})
+
+
 def shown_as(tmp_path: Path, series: dict[str, str], expected: Expected) -> None:
     """Fail unless the panels show this of these series, given as promtool writes values, after two hours."""
     queries = {panel.title: panel.queries for panel in panels()}

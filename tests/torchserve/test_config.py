@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from zfnet_explainer.torchserve import config as configs
-from zfnet_explainer.torchserve.config import ServerOptions, is_loopback, properties
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions, is_loopback, properties
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.ports import free_ports
 from zfnet_explainer.torchserve.server import LOG_CONFIG
@@ -55,7 +55,8 @@ def test_limits_are_above_those_of_the_handler() -> None:
     config = written(ServerOptions())
     picture_as_base64 = 20 * 2**20 * 4 // 3
     assert int(config["max_request_size"]) > picture_as_base64 + 2**20
-    assert int(config["max_response_size"]) == 64 * 2**20
+    assert MAX_ANSWER_BYTES == 63 * 2**20 < int(config["max_response_size"]) == 64 * 2**20
+    assert "| an answer | 63 MiB; " in (DOCS / "operations.md").read_text()
     assert config["default_response_timeout"] == "600"
 
 

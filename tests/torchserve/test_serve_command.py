@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from zfnet_explainer.commands.package import package
 from zfnet_explainer.commands.serve import introduce, serve
 from zfnet_explainer.torchserve.archive import WorkerOptions, model_config
-from zfnet_explainer.torchserve.config import ServerOptions
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.packed import MODEL_CONFIG
@@ -112,7 +112,7 @@ def test_the_archive_that_is_built_has_the_options(
         assert archive == run_dir / "zfnet.mar"
         with zipfile.ZipFile(archive) as built:
             config = built.read(MODEL_CONFIG).decode()
-        assert config == model_config(replace(packing, max_response_bytes=63 * 2**20))
+        assert config == model_config(replace(packing, max_response_bytes=MAX_ANSWER_BYTES))
         assert where == replace(options, model="flowers", gpus=gpus, allowed_origin=packing.allowed_origin)
         raise ServingError("enough")
 

@@ -26,7 +26,7 @@ from tests.samples import MODEL_STORE
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import WorkerOptions, archive_members, pack
-from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES, ServerOptions
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device, UnusableGpus, visible_gpus
 from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.server import RunningServer, running_server
@@ -68,7 +68,7 @@ class Layout:
 
 @contextmanager
 def served(folder: Path, workers: int, threads: int, device: Device) -> Iterator[RunningServer]:
-    options = WorkerOptions(workers=workers, device=device, max_response_bytes=MAX_RESPONSE_BYTES - MIB)
+    options = WorkerOptions(workers=workers, device=device, max_response_bytes=MAX_ANSWER_BYTES)
     members = archive_members(MODEL_STORE / "zfnet.safetensors", options)
     config = yaml.safe_load(members[MODEL_CONFIG])
     config["explainer"]["threads"] = threads

@@ -23,7 +23,7 @@ from tests.samples import MODEL_STORE
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import running_server
 
@@ -124,7 +124,7 @@ def main(
     """Measure, and write the page."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        options = WorkerOptions(device=device, max_response_bytes=MAX_RESPONSE_BYTES - 2**20)
+        options = WorkerOptions(device=device, max_response_bytes=MAX_ANSWER_BYTES)
         ensure_archive(folder / "zfnet.mar", MODEL_STORE / "zfnet.safetensors", options)
         with layouts(folder, folder / "zfnet.mar") as clients:
             rows = summary(measure(clients, rounds, predictions))

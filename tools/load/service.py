@@ -10,7 +10,7 @@ import psutil
 from tests.samples import MODEL_STORE
 
 from zfnet_explainer.torchserve.archive import WorkerOptions, ensure_archive
-from zfnet_explainer.torchserve.config import MAX_RESPONSE_BYTES
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
@@ -29,7 +29,7 @@ class Held:
 @contextmanager
 def served(workers: int) -> Iterator[RunningServer]:
     """The shipped net behind TorchServe on the CPU, so many workers; its folder is gone afterwards."""
-    options = WorkerOptions(workers=workers, device=Device.CPU, max_response_bytes=MAX_RESPONSE_BYTES - MIB)
+    options = WorkerOptions(workers=workers, device=Device.CPU, max_response_bytes=MAX_ANSWER_BYTES)
     with tempfile.TemporaryDirectory() as name:
         archive = Path(name, "zfnet.mar")
         ensure_archive(archive, MODEL_STORE / "zfnet.safetensors", options)

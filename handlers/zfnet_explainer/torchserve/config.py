@@ -20,6 +20,8 @@ METRICS_CONFIG = SHIPPED / "deploy" / "metrics.yaml"
 MAX_REQUEST_BYTES = 32 * 2**20
 # TorchServe kills the worker over a larger answer.
 MAX_RESPONSE_BYTES = 64 * 2**20
+# The handler's own bound, with room for what TorchServe puts around an answer.
+MAX_ANSWER_BYTES = MAX_RESPONSE_BYTES - 2**20
 RESPONSE_TIMEOUT_S = 600
 # The API's options as headers name them: what pages of another origin may send, and what the command line offers.
 OPTIONS = (
