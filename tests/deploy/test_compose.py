@@ -17,6 +17,7 @@ from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_ki
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GPU: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ON_GPUS = {name: service | GPU["services"].get(name, {}) for name, service in SERVICES.items()}
 SERVERS = [f"zfnet-{pool}" for pool in POOLS]
 BUILT = [service["image"] for service in SERVICES.values() if "build" in service]
 TMPFS_GIB = 0.25  # what lies in /run/zfnet is the container's memory: three logs of 50 MB, and five of each packed
@@ -29,7 +30,7 @@ def defaulted(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-@pytest.mark.parametrize("services", [SERVICES, SERVICES | GPU["services"]], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("services", [SERVICES, ON_GPUS], ids=["cpu", "gpu"])
 def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], name: str) -> None:
     options = serve_options([*ENTRYPOINT, *map(defaulted, services[name]["command"])])
     assert options["open_"]
@@ -41,8 +42,8 @@ def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], nam
 def test_the_memory_limit_holds_a_worker_and_java_at_their_most(name: str) -> None:
     needed = memory_needed(SERVICES[name]["environment"]["JDK_JAVA_OPTIONS"]) + TMPFS_GIB
     assert needed <= gib(defaulted(SERVICES[name]["mem_limit"]))
-    if name in GPU["services"]:
-        assert needed + CUDA_GIB <= gib(defaulted(GPU["services"][name]["mem_limit"]))
+    cuda = CUDA_GIB if "--device" in ON_GPUS[name]["command"] else 0
+    assert needed + cuda <= gib(defaulted(ON_GPUS[name]["mem_limit"]))
 
 
 def test_an_image_has_one_builder() -> None:
@@ -59,6 +60,8 @@ def test_compose_builds_the_image_that_the_environment_asks_for() -> None:
     known = re.findall(r"^ARG (\w+)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     assert build["args"] == {"CPU_WHEELS": "${CPU_WHEELS:-}"}
     assert set(build["args"]) <= set(known)
+    [on_gpus] = [service["build"] for service in GPU["services"].values() if "build" in service]
+    assert on_gpus == {"args": dict.fromkeys(build["args"], "")}, "CUDA is not left out where GPUs are used"
 
 
 def test_a_stop_of_the_gateway_waits_as_its_pods_do() -> None:
