@@ -189,7 +189,7 @@ def test_an_answer_over_the_limit_says_what_to_leave_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "advice"), [(1, "ask for a smaller `top_k`"), (2, "ask for fewer pictures, or a smaller `top_k`")]
+    ("pictures", "advice"), [(1, "ask for a smaller `top_k`"), (2, "ask for fewer pictures or a smaller `top_k`")]
 )
 def test_fewer_pictures_are_asked_for_where_there_are_several(pictures: int, advice: str) -> None:
     limited = service(limits=Limits(max_response_bytes=100))

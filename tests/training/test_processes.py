@@ -90,11 +90,17 @@ def test_what_several_began_one_can_go_on_with(out: Path) -> None:
 
 
 def test_machines_that_share_no_folder_are_refused(out: Path) -> None:
-    """Files of each split before they are opened, those that can be read, then pictures and state."""
+    """Files of each split before they are opened, then pictures and state."""
     remedy = "give all machines the same command, and folders that they share"
     for rank in range(2):
         refused = json.loads((out / f"refused{rank}.json").read_text())
-        assert refused == [f"the processes differ in {what}: {remedy}" for what in (*["DATA"] * 3, "OUT, DATA")]
+        assert refused == [f"the processes differ in {what}: {remedy}" for what in ("DATA", "DATA", "OUT, DATA")]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_machine_alone_cannot_read_is_named_on_all(rank: int, out: Path) -> None:
+    expected = "a machine could not read train/n1/000.png, which others could: try again"
+    assert (out / f"unread{rank}").read_text() == expected
 
 
 def test_the_machine_with_the_least_memory_decides_for_all(out: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel
 
+from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.training import loop
 from zfnet_explainer.training.recipe import Recipe
 from zfnet_explainer.training.state import Metadata, save_state
 
 from ..room import room_for
-from .runs import HERE, RECIPE, log, scalars, told, trainer
+from .runs import HERE, PREPROCESSING, RECIPE, SIDE, log, scalars, told, trainer
 
 
 def without_speed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -128,6 +129,38 @@ def test_a_state_of_another_program_is_refused(tmp_path: Path, metadata: dict[st
         trainer(tmp_path)
     with pytest.raises(ValueError, match=refused):
         trainer(tmp_path / "out", start=tmp_path)
+
+
+def with_preprocessing(state: Path, preprocessing: object, out: Path) -> None:
+    """The same state with another preprocessing, as JSON has it, in another folder."""
+    with safe_open(state / "state.safetensors", "pt") as stored:
+        metadata = stored.metadata() | {"preprocessing": json.dumps(preprocessing)}
+    save_file(load_file(state / "state.safetensors"), out / "state.safetensors", metadata)
+
+
+SOUND = {"size": SIDE, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{"mean": [0.5] * 3}, 3, [], SOUND | {"hue": 1}, SOUND | {"std": [0, 1, 1]}, SOUND | {"mean": 0.5}],
+    ids=["entries lack", "number", "list", "unknown entry", "no deviation", "one mean"],
+)
+def test_a_state_whose_preprocessing_is_damaged_is_refused(whole: Path, tmp_path: Path, damaged: object) -> None:
+    with_preprocessing(whole, damaged, tmp_path)
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged, or not this program's \(preprocessing: "):
+        trainer(tmp_path)
+
+
+def test_a_run_keeps_the_preprocessing_that_it_began_with(whole: Path, tmp_path: Path) -> None:
+    """Though it is given another one; a run that begins with its weights has the one that it is given."""
+    with_preprocessing(whole, SOUND, tmp_path)
+    for run, expected in (
+        (trainer(tmp_path), Preprocessing(SIDE, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))),
+        (trainer(tmp_path / "next", start=tmp_path), PREPROCESSING),
+    ):
+        assert run.preprocessing == expected
+        assert run.metadata["preprocessing"] == asdict(expected)
 
 
 def test_where_the_disk_is_full_it_says_so_and_goes_on_once_there_is_room(whole: Path, tmp_path: Path) -> None:

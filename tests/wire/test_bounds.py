@@ -74,7 +74,7 @@ def test_what_would_make_grids_smaller_is_named_by_protocol(monkeypatch: pytest.
     assert said.startswith(
         "2 pictures x 625 squares x 3 classes are an answer over this server's 10,000 bytes: ask for "
     )
-    assert said.endswith("ask for fewer pictures, or a smaller `top_k` or a larger `stride`")
+    assert said.endswith("ask for fewer pictures, a smaller `top_k` or a larger `stride`")
     [answer] = limited.answer([sent({"data": encoded(noise(16, 16)), "top_k": "3"}, explain=True)], ["id"])
     assert json.loads(answer.body)["error"]["message"].endswith(
         "ask for a smaller `top_k`, a larger `stride`, or for npz"

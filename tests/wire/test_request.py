@@ -409,7 +409,10 @@ def test_a_requests_jpegs_have_so_many_scans_together(monkeypatch: pytest.Monkey
     assert isinstance(first, Picture)
     for refused in (second, third):
         assert isinstance(refused, TooLarge)
-        assert refused.message.startswith("the pictures of a request have too many scans together")
+        assert refused.message == (
+            "the pictures of a request have too many scans together: send fewer at once, or save the JPEGs again, not "
+            "progressive"
+        )
 
 
 def test_names_beyond_counting_are_not_read() -> None:

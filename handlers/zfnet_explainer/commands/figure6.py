@@ -67,7 +67,7 @@ def figure6(
         for contender in CONTENDERS:
             process.console.print(contender.title)
             trained = train(contender, recipe, pictures, val, preprocessing, out, process)
-            studied.append(study(trained, val, preprocessing))
+            studied.append(study(trained, val))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     tables = [number_table(studied)]

@@ -1,6 +1,6 @@
 """The layers that a chain is made of: which it takes, and how each reads what the one before it gives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from torch import nn
@@ -83,8 +83,7 @@ def check_flatten(name: str, layer: nn.Module) -> None:
 
 def check_spatial(name: str, layer: nn.Module) -> None:
     _check_kind(name, layer, SPATIAL, "before Flatten")
-    fault = next(_faults(layer), None)
-    if fault is not None:
+    if fault := _fault(layer):
         raise UnsupportedLayer(f"{name}: {fault}")
 
 
@@ -119,37 +118,40 @@ def axes_of(layer: nn.Module, size: tuple[int, int]) -> Axes | None:
     return down, across
 
 
-def _faults(layer: nn.Module) -> Iterator[str]:
-    """What a layer of a kind that a chain takes has that it does not take."""
+def _fault(layer: nn.Module) -> str | None:
+    """What a layer of a kind that a chain takes has that it does not take; None where it has nothing of that."""
     if isinstance(layer, nn.Conv2d):
-        yield from _faults_of_convolution(layer)
-    elif isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
-        yield from _faults_of_pool(layer)
+        return _fault_of_convolution(layer)
+    if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+        return _fault_of_pool(layer)
+    return None
 
 
-def _faults_of_convolution(layer: nn.Conv2d) -> Iterator[str]:
+def _fault_of_convolution(layer: nn.Conv2d) -> str | None:
     if set(layer.dilation) != {1}:
-        yield f"dilation {layer.dilation} is not supported"
+        return f"dilation {layer.dilation} is not supported"
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        yield "padding must be numbers, filled with zeros"
-    elif any(padding >= kernel for padding, kernel in zip(pair(layer.padding), pair(layer.kernel_size), strict=True)):
-        yield (
+        return "padding must be numbers, filled with zeros"
+    if any(padding >= kernel for padding, kernel in zip(pair(layer.padding), pair(layer.kernel_size), strict=True)):
+        return (
             f"a convolution's padding is smaller than its kernel, {layer.kernel_size}, not {layer.padding}: "
             "values that read padding alone show nothing of a picture"
         )
+    return None
 
 
-def _faults_of_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> Iterator[str]:
+def _fault_of_pool(pool: nn.MaxPool2d | nn.AvgPool2d) -> str | None:
     if isinstance(pool, nn.MaxPool2d):
         if set(pair(pool.dilation)) != {1}:
-            yield f"dilation {pool.dilation} is not supported"
+            return f"dilation {pool.dilation} is not supported"
         if pool.return_indices:
-            yield "a pool gives its values alone (return_indices=False)"
+            return "a pool gives its values alone (return_indices=False)"
     # Every window has a value that is no padding, as torch demands.
     if any(2 * padding > kernel for padding, kernel in zip(pair(pool.padding), pair(pool.kernel_size), strict=True)):
-        yield f"a pool's padding is at most half its window, not {pool.padding}"
+        return f"a pool's padding is at most half its window, not {pool.padding}"
     if isinstance(pool, nn.AvgPool2d) and not _divides_by_its_window(pool):
-        yield "an average pool divides by its whole window (no ceil mode, pads counted)"
+        return "an average pool divides by its whole window (no ceil mode, pads counted)"
+    return None
 
 
 def _divides_by_its_window(pool: nn.AvgPool2d) -> bool:

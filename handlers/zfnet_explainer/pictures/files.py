@@ -21,6 +21,7 @@ UNREADABLE = {
     errno.ENAMETOOLONG, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EBADMSG),  # damaged on the disk; Linux's alone
 }  # fmt: skip
 PAUSES_S = (0.1, 1.0, 5.0)  # before a file is read again
+PATIENCE = 10  # files that may fail through all of these: a minute
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ class PictureFile:
 class Retrying:
     """Reads files again, over some seconds, where a file system (NFS) fails for a moment.
 
-    Once one has failed to the end, the others are tried once: where a disk fails, thousands would each take seconds.
+    Once ten have failed to the end, the others are tried once: where a disk fails, thousands would each take seconds.
     """
 
     def __init__(self) -> None:
-        self._pauses: tuple[float, ...] = PAUSES_S
+        self._failed = 0
 
     def read(self, file: PictureFile) -> bytes:
         """A file's bytes. Raises OSError."""
-        for pause in self._pauses:
+        for pause in PAUSES_S if self._failed < PATIENCE else ():
             try:
                 return file.read()
             except OSError as error:
@@ -62,7 +63,7 @@ class Retrying:
         try:
             return file.read()
         except OSError:
-            self._pauses = ()
+            self._failed += 1
             raise
 
 

@@ -26,8 +26,8 @@ class Work:
             raise TooLarge(f"the pictures of a request have at most {together}: send fewer at once")
         if self.scanned + pixels * scans > MAX_TOGETHER * MAX_SCANNED_PIXELS:
             raise TooLarge(
-                "the pictures of a request have too many scans together: send fewer at once, or save JPEGs as not "
-                "progressive"
+                "the pictures of a request have too many scans together: send fewer at once, or save the JPEGs "
+                "again, not progressive"
             )
         self.pixels += pixels
         self.scanned += pixels * scans

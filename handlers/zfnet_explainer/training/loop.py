@@ -23,7 +23,7 @@ from .log import Log, Row
 from .mixing import Mixing, majority
 from .process import Process
 from .recipe import Precision, Recipe
-from .resume import as_stored, check_same, epochs_done, fingerprint, started
+from .resume import as_stored, check_same, epochs_done, fingerprint, read_preprocessing, started
 from .state import STATE, Metadata, load_average, load_momentum, load_result, load_weights, save_state
 from .trainable import Switch, clip_filters, training_form
 from .views import batches, drawn, seed_of
@@ -33,8 +33,10 @@ class Trainer:
     """Trains a chain on pictures; `out` holds the log and the state, from which a run resumes.
 
     `val`: what is measured after each epoch: the part held back where the recipe has one.
-    `start`: the folder of another run, whose weights this one begins with. Raises ValueError where `out`
-    holds the state of another run, `start` another net, the pictures do not fill a batch, or processes differ in these.
+    `preprocessing`: of a run that begins; one that goes on keeps its own, as with less memory a sample of the pictures
+    would have other statistics. `start`: the folder of another run, whose weights this one begins with.
+    Raises ValueError where `out` holds the state of another run or a damaged one, `start` another net, the pictures do
+    not fill a batch, or processes differ in these.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class Trainer:
         """Which run this is, and how many epochs of it `out` holds: the same in all processes."""
         metadata: Metadata = {
             "epoch": 0, "recipe": as_stored(self.recipe), "data": fingerprint(self.train.names),
-            "start": started(start) if start else None, "preprocessing": asdict(self.preprocessing),
+            "start": started(start) if start else None,
         }  # fmt: skip
         if (self.out / STATE).exists():
             metadata["epoch"] = epochs_done(self.out, metadata)
+            self.preprocessing = read_preprocessing(self.out) or self.preprocessing
+        metadata["preprocessing"] = asdict(self.preprocessing)
         check_same(self.process.gathered(metadata))
         return metadata
 

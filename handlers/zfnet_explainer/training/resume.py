@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..messages import QUOTE
+from ..net.record import Preprocessing
 from .log import read_log
 from .recipe import Recipe
-from .state import Metadata, digest, read_metadata
+from .state import Metadata, digest, read_metadata, unusable
 
 DIFFERENT = 3  # entries of a recipe that a message names
 PLACES = {  # where the parts of a run's metadata come from
@@ -32,6 +33,17 @@ def epochs_done(out: Path, metadata: Metadata) -> int:
         if found.get(part) != metadata[part]:
             raise ValueError(f"{out} holds the run of {what}: {_elsewhere(out)}")
     return cast(int, found["epoch"])
+
+
+def read_preprocessing(out: Path) -> Preprocessing | None:
+    """That of the run in `out`, None where its state does not say. Raises ValueError where it cannot be one."""
+    found = read_metadata(out).get("preprocessing")
+    if found is None:
+        return None
+    try:
+        return Preprocessing(**found | {"mean": tuple(found["mean"]), "std": tuple(found["std"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise unusable(out, f"preprocessing: {error!r}") from error
 
 
 def check_same(runs: Sequence[Metadata]) -> None:

@@ -1,6 +1,6 @@
 """A whole training run: pictures -> trained net -> checkpoint."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from .process import Process
 from .readable import readable
 from .recipe import Precision, Recipe
 from .resume import as_stored, check_recipe, check_same, fingerprint, held_back_at_least
-from .state import STATE, load_result, read_metadata
+from .state import STATE, load_result
 from .trainable import training_form
 from .views import check_shared_memory
 
@@ -63,7 +63,7 @@ def run(
     _check_command(files[0], out, recipe, about, process, start)
     train, val = open_splits(files, data, recipe.phases[-1].side, out, process, tolerance)
     names = class_names(train.classes, about.labels)
-    preprocessing = _begun_with(out) or preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
+    preprocessing = preprocessing_of(train, recipe.phases[-1].side, recipe.scale_inputs)
     trained, measured = hold_back(train, recipe.hold_back) if recipe.hold_back else (train, val)
     aside = f"{len(measured)} held back, " if recipe.hold_back else ""
     process.console.print(
@@ -75,7 +75,7 @@ def run(
     weights = out / "zfnet.safetensors"
     if process.first:
         record = Record(
-            name=about.name, architecture="zfnet", classes=names, preprocessing=preprocessing,
+            name=about.name, architecture="zfnet", classes=names, preprocessing=trainer.preprocessing,
             training=_training(trainer, out), validation=None, licence=about.licence,
         )  # fmt: skip
         share = export(trainer.trained(), record, weights, val, process.device)
@@ -135,23 +135,28 @@ def open_splits(
     """The pictures to train on, in memory where there is room in all processes, and those to validate on.
 
     Raises ValueError for splits of which different classes can be read, or more cannot be read than are tolerated, and
-    for processes that see different files.
+    for processes that see or read different files.
     """
-    _check_shared([tuple(file.name for file in split) for split in files], process)
+    names = [fingerprint(tuple(file.name for file in split)) for split in files]
+    check_same(process.gathered({"data": names}))
     room = _room_beside(len(files[1]), size, process)
     with process.console.status("reading the pictures"):
         train = opened(files[0], size, room, tolerance)
         if isinstance(train, StoredPictures):
             train = readable(train, out, process, tolerance)
         val = in_memory(files[1], size, tolerance)
-    _check_shared([train.names, val.names], process)
+    _check_read(files, (train, val), process)
     _check_classes(data, {*train.classes}, {*val.classes})
     return train, val
 
 
-def _check_shared(splits: Iterable[tuple[str, ...]], process: Process) -> None:
-    """Raise ValueError where the processes see pictures of other names."""
-    check_same(process.gathered({"data": [fingerprint(names) for names in splits]}))
+def _check_read(files: Files, splits: tuple[Source, Source], process: Process) -> None:
+    """Raise ValueError where a process could not read a picture that another could."""
+    pairs = zip(files, splits, strict=True)
+    left_out = {name for listed, read in pairs for name in {file.name for file in listed}.difference(read.names)}
+    by_process = process.gathered(left_out)
+    if different := left_out.union(*by_process) - left_out.intersection(*by_process):
+        raise ValueError(f"a machine could not read {min(different)}, which others could: try again")
 
 
 def _room_beside(val: int, size: int, process: Process) -> int:
@@ -176,12 +181,6 @@ def _check_classes(data: Path, train: Set[str], val: Set[str]) -> None:
     for split, lacking in (("train", val - train), ("val", train - val)):
         if lacking:
             raise ValueError(f"{data}/{split} has no picture of {some(sorted(lacking))}, which the other split has")
-
-
-def _begun_with(out: Path) -> Preprocessing | None:
-    """That of the run in `out`, None where there is none: with less memory, statistics of a sample would differ."""
-    found = read_metadata(out).get("preprocessing") if (out / STATE).exists() else None
-    return Preprocessing(**found | {"mean": tuple(found["mean"]), "std": tuple(found["std"])}) if found else None
 
 
 def preprocessing_of(train: Source, size: int, scale: bool) -> Preprocessing:

@@ -39,13 +39,14 @@ def read_metadata(out: Path) -> Metadata:
     except OSError as error:
         raise ValueError(f"{out} holds no run: there is no {STATE} that can be opened") from error
     except (SafetensorError, ValueError) as error:
-        raise _unusable(out, str(error)) from error
+        raise unusable(out, str(error)) from error
     if not isinstance(metadata.get("recipe"), dict) or not isinstance(metadata.get("epoch"), int):
-        raise _unusable(out, "it says no recipe and epoch")
+        raise unusable(out, "it says no recipe and epoch")
     return metadata
 
 
-def _unusable(out: Path, why: str) -> ValueError:
+def unusable(out: Path, why: str) -> ValueError:
+    """For a state that is there, but cannot be gone on with."""
     return ValueError(f"{out / STATE} is damaged, or not this program's ({why}): remove it or choose another folder")
 
 

@@ -16,7 +16,9 @@ SMALLER_TENSORS = "fewer `features` or `layer`s, a larger `stride`, or only the 
 
 def smaller(pictures: int, otherwise: str) -> str:
     """What to ask for: where there are several pictures, also fewer of them."""
-    return f"fewer pictures, or {otherwise}" if pictures > 1 else otherwise
+    if pictures == 1:
+        return otherwise
+    return f"fewer pictures, {otherwise}" if " or " in otherwise else f"fewer pictures or {otherwise}"
 
 
 def bound_json(_: Request, options: Options, rules: Rules, limit: int) -> None:

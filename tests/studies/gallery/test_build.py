@@ -247,20 +247,22 @@ def test_what_has_been_found_is_not_lost_to_another_plan(
     assert decoded() == sum(map(len, sources)), "the search not again"
 
 
-def test_an_unfinished_search_of_other_pictures_begins_anew(
+def test_an_unfinished_atlas_of_other_pictures_or_weights_is_kept(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where pictures were deleted that could not be read: with any options, and it is told."""
+    """As where the split was mistyped, or pictures were deleted that could not be read: hours may lie there."""
     data, out = tiny.write_pictures(tmp_path / "data", 10), tmp_path / "atlas"
     broken_off(weights, data, out, monkeypatch)
+    before = contents(out / UNFINISHED)
+    (tmp_path / "other").mkdir()
+    other = tiny.write_weights(tmp_path / "other", seed=4)
+    with pytest.raises(BadAtlas, match=r"an unfinished atlas in .*/unfinished, of weights [0-9a-f]{12}\.\.\., not "):
+        tiny.built(other, data, out)
     (data / "val/n2/07.png").unlink()
-    told: list[str] = []
-    atlas = tiny.built(weights, data, out, Plan(sample=4, seed=0, patches=False), tell=told.append)
-    assert told == [f"{out}/unfinished holds the search of other pictures or weights: it begins anew"]
-    assert (atlas.pictures, atlas.index["made"]["count"], atlas.index["made"]["patches"]) == (9, 9, False)
-    sources = {one.source for layer in atlas.layers.values() for nine in layer.maps.values() for one in nine}
-    assert "val/n2/07.png" not in sources
-    assert not (out / UNFINISHED).exists()
+    refused = r"/unfinished, of 10 pictures \(.*\), not 9 .*: ask for the same, delete it, or name another folder with"
+    with pytest.raises(BadAtlas, match=refused):
+        tiny.built(weights, data, out)
+    assert contents(out / UNFINISHED) == before
 
 
 def test_names_that_are_no_text_are_told_as_python_has_them(weights: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A small trained net on disk, a folder of small pictures, and an atlas of the two."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -57,8 +57,6 @@ def checkpoint(weights: Path) -> Checkpoint:
     return load(weights)
 
 
-def built(
-    weights: Path, data: Path, out: Path, plan: Plan = PLAN, strict: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Atlas:  # fmt: skip
-    return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True), Tolerance.of(strict, tell))
+def built(weights: Path, data: Path, out: Path, plan: Plan = PLAN, strict: bool = False) -> Atlas:
+    tolerance = Tolerance.of(strict, lambda _: None)
+    return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True), tolerance)

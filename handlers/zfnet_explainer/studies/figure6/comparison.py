@@ -43,10 +43,11 @@ RECIPE = replace(
 
 @dataclass(frozen=True)
 class Trained:
-    """A contender as trained: its chain in eval mode, and the last row of its log."""
+    """A contender as trained: its chain in eval mode, how its pictures were prepared, and the last row of its log."""
 
     contender: Contender
     chain: Chain
+    preprocessing: Preprocessing
     log: Row
 
 
@@ -63,4 +64,4 @@ def train(
     chain = contender.build(len(train.classes), own.ranks)
     trainer = Trainer(chain, own, train, val, preprocessing, out, process)
     trainer.run()
-    return Trained(contender, fold(trainer.trained(), chain), read_log(out)[-1])
+    return Trained(contender, fold(trainer.trained(), chain), trainer.preprocessing, read_log(out)[-1])

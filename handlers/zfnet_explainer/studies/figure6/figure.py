@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ...explanation import Pixels
 from ...methods.deconvnet import Feature
-from ...net.record import Preprocessing
 from ...pictures.display import projection_pixels
 from ...pictures.labelled import Pictures
 from ..first_layer import first_filters
@@ -33,10 +32,10 @@ class Studied:
     projected: list[Feature]
 
 
-def study(trained: Trained, val: Pictures, preprocessing: Preprocessing) -> Studied:
+def study(trained: Trained, val: Pictures) -> Studied:
     """Find what excites the first two layers most among the validation pictures, and measure them."""
-    peaks = find_peaks(trained.chain, val, preprocessing)
-    projected = project_peaks(trained.chain, val, preprocessing, peaks[1])
+    peaks = find_peaks(trained.chain, val, trained.preprocessing)
+    projected = project_peaks(trained.chain, val, trained.preprocessing, peaks[1])
     return Studied(trained, numbers(trained.chain, peaks, projected), projected)
 
 

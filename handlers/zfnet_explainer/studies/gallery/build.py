@@ -41,8 +41,7 @@ def build(
 
     The state of the work lies in `out/unfinished` until all is done: a call with the same arguments goes on from it.
     Raises ValueError for a folder without pictures or with more that cannot be read than are tolerated, for a device
-    that rounds float32; BadAtlas where another atlas lies there or a damaged one, or an unfinished one of the same
-    pictures and weights and another plan; ChangedPictures.
+    that rounds float32; BadAtlas where another atlas lies there, finished or not, or a damaged one; ChangedPictures.
     """
     checkpoint = replace(checkpoint, chain=checkpoint.chain.placed(device))
     if not keeps_float32(device):
@@ -99,11 +98,8 @@ class _Work:
     def _search(self) -> Search:
         state = self.folder / "search.safetensors"
         search = Search.load(state)
-        if search and search.made.searched != self.made.searched:
-            self.tolerance.tell(f"{self.folder} holds the search of other pictures or weights: it begins anew")
-            search = None
         if search is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)  # sheets that a search left which is gone
             search = Search(self.checkpoint.chain.map_counts, self.made)
         check_same(search.made, self.made, f"there is an unfinished atlas in {self.folder}")
         task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)

@@ -27,11 +27,6 @@ class Made:
     seed: int
     patches: bool
 
-    @property
-    def searched(self) -> tuple[str, int, str]:
-        """What is searched, and for which weights; the rest is what becomes of it."""
-        return self.weights_sha256, self.count, self.digest
-
 
 def made_of(atlas: Atlas, folder: Path) -> Made:
     """What the atlas in `folder` is made of. Raises BadAtlas where its index does not say it."""
