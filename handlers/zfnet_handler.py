@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -131,9 +131,10 @@ def retrieve_data(batch: list[dict[str, Any]]) -> Any:
     """What TorchServe makes of a batch, but for a field sent several times: it keeps the last, this a list of all."""
     headers, rows, ids = read_batch(batch)
     for row, request in zip(rows, batch, strict=True):
-        counts = Counter(parameter["name"] for parameter in request["parameters"])
-        for name in [name for name, count in counts.items() if count > 1]:
-            row[name] = [parameter["value"] for parameter in request["parameters"] if parameter["name"] == name]
+        values: dict[str, list[Any]] = defaultdict(list)
+        for parameter in request["parameters"]:
+            values[parameter["name"]].append(parameter["value"])
+        row.update({name: several for name, several in values.items() if len(several) > 1})
     return headers, rows, ids
 
 

@@ -155,6 +155,14 @@ def test_a_field_that_was_sent_several_times_is_a_list_of_its_values() -> None:
     assert ids == {0: "7"}
 
 
+def test_a_form_of_countless_fields_is_gone_through_once() -> None:
+    """Gone through for each field, it would take the worker an hour."""
+    names = [f"f{i}" for i in range(100_000)] * 2
+    parameters = [{"name": name, "value": b"", "contentType": ""} for name in names]
+    _, [row], _ = retrieve_data([{"requestId": b"7", "parameters": parameters, "headers": []}])
+    assert row == {name: [b"", b""] for name in names}
+
+
 def test_figure_seven_comes_as_a_picture(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = kept(monkeypatch)
     fields = {"data": bytearray(encoded(noise())), **CHEAP}

@@ -84,6 +84,7 @@ def test_it_runs_as_the_command_was_asked_to(client: httpx.Client, server: Serve
     asked = {"Origin": FRIEND, "Access-Control-Request-Method": "PUT"}
     told = client.options("/predictions/my-net", headers=asked).headers
     assert told["access-control-allow-origin"] == FRIEND
+    assert told["access-control-allow-methods"] == "GET, POST", "a browser sends that page's PUT to no port"
     assert "inference-header-content-length" in told["access-control-allow-headers"]
     for origin, status in ((FRIEND, 200), ("https://elsewhere.example", 403)):
         headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}

@@ -144,7 +144,7 @@ def properties(options: ServerOptions, store: Path, worker_port: int) -> str:
     if options.allowed_origin:  # what TorchServe answers a browser's preflight request
         values |= {
             "cors_allowed_origin": options.allowed_origin,
-            "cors_allowed_methods": "GET, POST, PUT",
+            "cors_allowed_methods": "GET, POST",  # it holds for the management port too, where PUT ends the workers
             "cors_allowed_headers": ", ".join(CORS_HEADERS),
         }
     return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
