@@ -60,6 +60,7 @@ class Door(ThreadingHTTPServer):
         self.wants_login = False  # as a proxy may, which sends browsers to a page of its own
         self.asked: list[dict[str, Any]] = []
         self.pictures: set[bytes] = set()
+        self.file_names: set[bytes] = set()
 
     @property
     def url(self) -> str:
@@ -79,6 +80,7 @@ class Visitor(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.file_names.update(re.findall(rb'; filename="([^"]*)"', body))
         if self.server.wants_login:
             self._send(302, "text/html", b"", Location=LOGIN)
             return

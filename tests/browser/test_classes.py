@@ -15,19 +15,19 @@ HOSTILE = "<img src=x onerror='document.title=`run`'>"
 
 
 def is_stale(page: Page) -> bool:
-    """Whether the results are dimmed, under a heading that says of what they are."""
-    dimmed = page.locator("#occlusion-text, #downloads").evaluate_all(
-        "all => all.map(e => getComputedStyle(e).opacity)"
-    )
+    """Whether the results are framed as others' than the options', under headings that say so, legible."""
+    frames = page.locator("section.result").evaluate_all("all => all.map(e => getComputedStyle(e).borderTopStyle)")
     said = page.locator(".result h2").evaluate_all("all => all.map(e => getComputedStyle(e, '::after').content)")
-    assert set(dimmed) in ({"0.5"}, {"1"})
+    opacity = page.locator(".result, .result > *").evaluate_all("all => all.map(e => getComputedStyle(e).opacity)")
+    assert set(opacity) == {"1"}
+    assert set(frames) in ({"dashed"}, {"solid"})
     assert set(said) in ({'" · from the options before"'}, {"none"})
-    assert (set(dimmed) == {"0.5"}) == (set(said) != {"none"})
-    return set(dimmed) == {"0.5"}
+    assert (set(frames) == {"dashed"}) == (set(said) != {"none"})
+    return set(frames) == {"dashed"}
 
 
 def test_choosing_a_prediction_while_another_explanation_is_awaited_asks_for_that_class(page: Page, door: Door) -> None:
-    """Until it is explained the results are dimmed, and after one explanation the time of the next is estimated."""
+    """Until it is explained the results are marked, and after one explanation the time of the next is estimated."""
     explain(page)
     assert not is_stale(page)
     first, second = (page.locator(".prediction").nth(i) for i in range(2))
@@ -64,7 +64,7 @@ def test_choosing_a_prediction_by_keyboard_keeps_the_focus_on_it(page: Page) -> 
     expect(second).to_be_focused()
 
 
-def test_results_are_dimmed_beside_an_error(page: Page) -> None:
+def test_results_are_marked_beside_an_error_and_while_others_are_awaited(page: Page, door: Door) -> None:
     explain(page)
     marked = page.locator(".prediction[aria-pressed=true]")
     before = marked.inner_text()
@@ -85,6 +85,13 @@ def test_results_are_dimmed_beside_an_error(page: Page) -> None:
     page.click("#explain")
     expect(page.locator("#curl")).to_contain_text("window=112")
     assert not is_stale(page)
+    door.open.clear()
+    for window, others in (("112", False), ("56", True)):
+        page.fill("[name=window]", window)
+        page.click("#explain")
+        assert is_stale(page)
+        page.click("#cancel")
+        assert is_stale(page) == others, "marked where the options say something else by now"
 
 
 def test_a_class_that_was_clicked_is_the_pictures_and_one_that_was_written_the_persons(page: Page, door: Door) -> None:

@@ -124,7 +124,7 @@ def test_two_predicted_classes_are_compared_without_a_request(page: Page, door: 
 
 def test_what_is_compared_with_stays_when_the_picture_is_explained_again(page: Page, door: Door) -> None:
     """The class that stood there when another was explained, and one that is chosen while an answer is awaited."""
-    _, second, third, fourth = explained(page)["occlusion"]["by_class"][:4]
+    first, second, third, fourth = explained(page)["occlusion"]["by_class"][:4]
     page.locator(".prediction").nth(2).click()
     expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {second['label']}")
     page.select_option("[name=fill]", "black")
@@ -140,6 +140,15 @@ def test_what_is_compared_with_stays_when_the_picture_is_explained_again(page: P
     expect(page.locator("#progress")).to_be_hidden()
     expect(page.locator("#contrast-title")).to_have_text(f"{third['label']} against {fourth['label']}")
     expect(page.locator("#curl")).to_contain_text("contrast=")
+    door.open.clear()
+    page.click("#explain")
+    expect(page.locator("#progress-text")).to_contain_text("Explaining")
+    page.locator(".prediction").nth(3).click()
+    page.select_option("#compare", label=fourth["label"])
+    door.open.set()
+    expect(page.locator("#contrast-title")).to_have_text(f"{fourth['label']} against {first['label']}")
+    expect(page.locator("#curl")).not_to_contain_text("contrast=")  # a class is not asked for against itself
+    expect(page.locator("[name=contrast]")).to_have_value("")
     page.uncheck("[data-choices=methods] [value=occlusion]")
     page.click("#explain")
     expect(page.locator("#curl")).to_contain_text("methods=deconv")
@@ -192,7 +201,8 @@ def test_every_classs_bar_is_drawn_once_a_frame_however_far_the_pointer_moves(pa
             const map = document.getElementById("map-probability");
             const { left, top, width } = map.getBoundingClientRect();
             for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
-                map.dispatchEvent(new PointerEvent("pointermove", { clientX: left + share * width, clientY: top + 5 }));
+                const at = { clientX: left + share * width, clientY: top + 5, isPrimary: true };
+                map.dispatchEvent(new PointerEvent("pointermove", at));
             }
             await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
             return times;
@@ -277,6 +287,7 @@ def test_a_prediction_that_is_under_no_square_keeps_its_colour_in_the_legend(pag
     expect(page.locator("#facts")).to_be_hidden()
     page.emulate_media(media="print")
     expect(page.locator("#facts")).to_be_visible()
+    expect(page.locator("#curl")).to_have_css("white-space", "pre-wrap")
 
 
 def test_a_class_alone_is_compared_with_nobody(page: Page) -> None:

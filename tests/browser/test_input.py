@@ -24,6 +24,21 @@ def test_a_picture_can_be_pasted_and_dropped(page: Page) -> None:
         page.evaluate(send, [kind, list(encoded(noise(24, 32)))])
         expect(page.locator("#caption")).to_contain_text(f"{kind}.png, 32 × 24 pixels")
         expect(page.locator("#take")).to_be_visible()
+    original = page.locator("#original").evaluate("e => [e.clientWidth, getComputedStyle(e).imageRendering]")
+    assert original == [128, "pixelated"], "a small one can be looked at"
+
+
+def test_text_that_is_dropped_goes_where_it_would_without_the_page(page: Page) -> None:
+    taken = page.evaluate(
+        """() => ["dragover", "drop"].map((kind) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData("text/plain", "tench");
+            const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+            document.querySelector("[name=target]").dispatchEvent(event);
+            return event.defaultPrevented || document.getElementById("drop").classList.contains("over");
+        })"""
+    )
+    assert taken == [False, False]
 
 
 def test_what_is_pasted_into_an_option_or_is_text_replaces_no_picture(page: Page) -> None:

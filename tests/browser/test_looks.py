@@ -82,6 +82,9 @@ def test_what_has_the_focus_is_not_under_the_picture_that_stays_above(page: Page
                 "document.activeElement.getBoundingClientRect().top"
                 " >= document.querySelector('.beside').getBoundingClientRect().bottom"
             )
+    page.set_viewport_size({"width": 320, "height": 180})  # a small window, four times enlarged
+    page.locator(".tile").last.focus()
+    assert page.evaluate("document.querySelector('.beside').getBoundingClientRect().bottom") < 0, "it scrolls away"
 
 
 def test_borders_of_controls_can_be_seen(page: Page) -> None:

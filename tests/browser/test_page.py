@@ -2,13 +2,15 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Position, Route, expect
 
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
-from tests.browser.steps import WIDE, explain, explained, set_options
+from tests.browser.steps import WIDE, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
 from tests.waiting import wait_for
 from zfnet_explainer.net.checkpoint import Checkpoint
@@ -19,6 +21,11 @@ from zfnet_explainer.wire.page.page import page as page_file
 
 NO_PICTURE: FilePayload = {"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear Sir or Madam"}
 LAYERS = ("^Class", "^Layer 5", "^Layer 4", "^Layer 3", "^Layer 2", "^Layer 1", "^Pixels")
+
+
+def fulfilling(**answer: Any) -> Callable[[Route], None]:
+    """Routes that are answered so."""
+    return lambda route: route.fulfill(**answer)
 
 
 def test_a_picture_is_predicted_and_explained(page: Page, door: Door, service: Service) -> None:
@@ -71,6 +78,25 @@ def test_keys_the_pointer_and_a_button_move_the_square_and_its_numbers_follow(pa
     side = page.locator("#map-class").evaluate("canvas => canvas.clientWidth")
     page.hover("#map-class", position={"x": side * 0.1, "y": side * 0.9})
     expect(page.locator("#readout")).to_contain_text("rows 168–223, columns 0–55")
+    page.mouse.down()
+    page.hover("#map-probability", position={"x": side * 0.1, "y": side * 0.1})
+    page.mouse.up()
+    expect(page.locator("#readout")).to_contain_text("rows 0–55, columns 0–55")
+    there, elsewhere = (Position(x=side * share, y=side * 0.4) for share in (0.4, 0.9))
+    page.click("#map-class", position=there)
+    for others in ("#map-probability", "#map-class"):
+        page.hover(others, position=elsewhere)
+        settle(page)
+        expect(page.locator("#readout")).to_contain_text("rows 56–111, columns 56–111")
+    page.click("#map-probability", position=there)
+    page.hover("#map-class", position=elsewhere)
+    expect(page.locator("#readout")).to_contain_text("rows 56–111, columns 168–223")
+    page.click("#map-class", position=there)
+    page.focus("#map-class")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#readout")).to_contain_text("rows 0–55, columns 56–111")
+    page.hover("#map-class", position=elsewhere)
+    expect(page.locator("#readout")).to_contain_text("rows 56–111, columns 168–223")
     page.focus("#map-probability")
     page.keyboard.press("PageUp" if worst["top"] else "PageDown")
     page.click("#worst")
@@ -135,7 +161,8 @@ def test_a_map_is_shown_in_other_pictures_where_that_is_asked_for(tab: Page, ser
         tab.click("text=The same maps in other images")
         shown = tab.locator(".others img")
         expect(shown).to_have_count(2)
-        expect(shown.first).to_have_attribute("alt", f"n00, activation 9.5: {SOURCES[0]}")
+        expect(shown.first).to_have_attribute("alt", SOURCES[0])
+        expect(tab.locator(".others figcaption").first).to_have_text("n00, 9.5")
 
 
 def test_the_stride_follows_the_window_until_it_is_chosen(page: Page) -> None:
@@ -169,7 +196,7 @@ def test_what_is_no_answer_of_the_server_is_not_blamed_on_the_page(page: Page, d
     login = "The server's answer is no {}: is something between it and this page that wants a login?"
     alert, calls = page.get_by_role("alert"), "**/{predictions,explanations}/zfnet"
     for content_type in ("text/html", "application/json"):
-        page.route(calls, lambda route, kind=content_type: route.fulfill(content_type=kind, body="<h1>Log in</h1>"))
+        page.route(calls, fulfilling(content_type=content_type, body="<h1>Log in</h1>"))
         page.set_input_files("#file", WIDE)
         expect(alert).to_have_text(login.format("JSON"))
         page.unroute(calls)
@@ -210,6 +237,7 @@ def test_cancel_stops_the_wait_and_says_what_the_server_does(page: Page, door: D
     expect(page.locator("#progress")).to_be_hidden()
     expect(page.locator("#explain")).to_be_focused()
     expect(page.locator("#stopped")).to_contain_text("The server finishes this job all the same")
+    expect(page.locator("#done")).to_have_text(page.locator("#stopped").inner_text())
     expect(page.locator("#error")).to_be_hidden()
 
 
@@ -230,7 +258,7 @@ def taken(page: Page, kind: str) -> bytes:
     with page.expect_download() as download:
         page.click(f"#downloads [value={kind}]")
     assert download.value.suggested_filename == f"it's wide-explanation.{kind}"
-    expect(page.locator("#download-status")).to_have_text(f"The {kind} is in your downloads.")
+    expect(page.locator("#download-status")).to_have_text(f"it's wide-explanation.{kind} is in your downloads.")
     expect(page.locator(f"#downloads [value={kind}]")).to_be_focused()
     return download.value.path().read_bytes()
 
@@ -259,8 +287,22 @@ def test_every_format_can_be_taken_along(page: Page, door: Door) -> None:
     assert json.loads(without)["predictions"] == json.loads(with_pictures)["predictions"]
     asked = {"window": "112", "stride": "112", "features": "1", "fill": "#ff8000"}
     assert door.asked[1] == asked
+    said, html_button = page.locator("#download-status"), page.locator("#downloads [value=html]")
+    page.locator(".prediction").nth(1).click()
+    expect(said).to_have_text("Each file is computed anew with the options of this explanation.")
+    page.locator(".prediction").nth(0).click()
+    door.open.clear()
+    with page.expect_download():
+        page.locator("#downloads [value=json]").press("Enter")
+        expect(html_button).to_have_attribute("aria-disabled", "true")
+        html_button.press("Enter")
+        page.locator(".prediction").nth(1).click()
+        expect(said).to_have_text("Preparing it's wide-explanation.json …")
+        door.open.set()
+    expect(html_button).to_have_attribute("aria-disabled", "false")
+    page.locator(".prediction").nth(0).click()
     formats = [(one["format"], one.get("images")) for one in door.asked[2:]]
-    assert formats == [("png", None), ("npz", None), ("json", None), ("html", None), ("json", "false")]
+    assert formats == [("png", None), ("npz", None), ("json", None), ("html", None), *2 * [("json", "false")]]
     assert {one["fill"] for one in door.asked[2:]} == {"#ff8000"}
     command = page.locator("#curl").inner_text()
     assert "-F 'fill=#ff8000'" in command
@@ -287,6 +329,25 @@ def test_a_server_or_gateway_that_wants_a_token_is_given_it(tab: Page, service: 
             tab.keyboard.press("Enter")
             expect(tab.locator("#curl")).to_contain_text('-H "Authorization: Bearer $TOKEN"')
             expect(tab.locator("#curl")).not_to_contain_text("sesame")
+            tab.fill("#token", "sesam")
+            tab.click("#downloads [value=png]")
+            expect(tab.locator("#download-status")).to_contain_text(f"This token is refused: {said}")
+            expect(tab.locator("#token")).to_be_focused()
+
+
+def test_a_sign_in_that_has_ended_is_not_taken_for_the_projects_token(page: Page) -> None:
+    """A proxy's, whose 401 may have a page, JSON of its own or nothing; `Bearer` alone asks for the token."""
+    refusals: tuple[tuple[dict[str, str], str, str], ...] = (
+        ({}, "<h1>Log in</h1>", "Your sign-in has ended: reload this page."),
+        ({"WWW-Authenticate": 'Basic realm="team"'}, '{"error": "login"}', "Your sign-in has ended: reload this page."),
+        ({"WWW-Authenticate": 'Bearer realm="zfnet"'}, "", "The server wants a token, in the field below: "),
+    )
+    for headers, body, said in refusals:
+        page.route("**/predictions/zfnet", fulfilling(status=401, headers=headers, body=body))
+        page.set_input_files("#file", WIDE)
+        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.locator("#token-field")).to_be_visible(visible="token" in said)
+        page.unroute("**/predictions/zfnet")
 
 
 def test_opened_as_a_file_it_asks_for_the_server(tab: Page, door: Door, service: Service, tmp_path: Path) -> None:

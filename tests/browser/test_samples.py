@@ -21,6 +21,7 @@ def test_a_sample_is_explained_like_a_dropped_file(page: Page, door: Door) -> No
     page.locator("#take").wait_for()
     expect(page.locator("#caption")).to_contain_text("dingo.jpg, ")
     expect(page.locator("#curl")).to_contain_text("data=@dingo.jpg")
+    assert door.file_names == {b"picture"}, "what a person calls it stays here"
     [sent] = door.pictures
     assert sent == (MODEL_STORE / "samples" / "dingo.jpg").read_bytes()
 

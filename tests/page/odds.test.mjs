@@ -79,7 +79,8 @@ test("without occlusion a predicted class needs no map", () => {
 });
 
 test("log odds are of the one against the other, with their lowest square and how far they go from unoccluded", () => {
-  const { unoccluded, values, reach, worst } = logOdds(TENCH, BEAGLE);
+  const { unoccluded, values, reach, answered, worst } = logOdds(TENCH, BEAGLE);
+  assert.ok(!answered);
   const [two, four, six] = [2, 4, 6].map(Math.log);
   const expected = [[-two, two, two], [-four, six, four]];
   assert.ok(Math.abs(unoccluded - two) < 1e-12);
@@ -130,6 +131,7 @@ test("the pair that the server contrasted keeps its log odds, seen from either c
   const { asked, by_class: [tench, beagle, church], contrast } = beyond({ ...TENCH, probability: [[0, 0.5, 0.5], [0.125, 0.75, 0.5]] });
   const there = logOdds(tench, church, contrast);
   assert.deepEqual([there.unoccluded, there.values, there.worst], [2.5, asked.log_odds, { row: 0, col: 0 }]);
+  assert.ok(there.answered);
   const back = logOdds(church, tench, contrast);
   assert.deepEqual([back.unoccluded, back.values], [-2.5, [[150, -140, -3], [1.25, -4, -2.5]]]);
   assert.deepEqual(back.worst, { row: 0, col: 1 });

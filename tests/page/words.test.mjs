@@ -3,7 +3,8 @@ import test from "node:test";
 
 import { load } from "./scripts.mjs";
 
-const { accuracy, count, facts, inWords, nats, number, oddsInWords, percent, points, readings, seconds, shiftInWords, verdict } =
+const { accuracy, count, facts, inWords, nats, number, oddsInWords, percent, points, readings, seconds, shiftInWords,
+  unmeasured, verdict } =
   load("words.js");
 
 test("a share is a percentage with one decimal", () => {
@@ -183,4 +184,10 @@ test("facts say where an answer comes from, and a deviation only where one was m
   assert.equal(deviation(0.0021), "tench at most 2.1e-3 from float32 where compared");
   assert.equal(deviation(0.0021, { label: "beagle", max_deviation: 0.034 }),
     "tench at most 2.1e-3, against beagle 3.4e-2 nats from float32 where compared");
+});
+
+test("of odds in a reduced precision that the server did not answer it is said that their error is unmeasured", () => {
+  const said = " In bfloat16, of unmeasured error: explain again with beagle to compare with in the options, and it is measured.";
+  const cases = [[false, "bfloat16", said], [true, "bfloat16", ""], [false, "float32", ""], [true, "float32", ""]];
+  for (const [answered, precision, text] of cases) assert.equal(unmeasured({ answered }, { precision }, "beagle"), text);
 });

@@ -29,7 +29,7 @@ CONVENTIONS = {
     "border": "the receptive field is cut to the picture",
     "others": "the same map's largest activations over the pictures that the atlas was built from, one a picture",
     "units": "activation units squared per standardised pixel value, signed, as the start is the activation: divide by "
-    "`activation` for the value per activation; pictures show them divided by the 99.5th percentile of their size",
+    "`activation` for the value per activation; each picture divides them by the 99.5th percentile of its values' size",
 }
 
 

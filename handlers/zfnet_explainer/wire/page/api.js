@@ -37,7 +37,7 @@ function address(call) {
 /** POST a picture and options; what is answered, JSON or a file of the format asked for, or a Refusal (or the AbortError of `signal`). */
 async function ask(call, picture, options, signal) {
   const form = new FormData();
-  form.append("data", picture.blob, picture.name);
+  form.append("data", picture.blob, "picture"); // its name is nobody's business, but a file has one
   for (const [name, value] of Object.entries(options)) form.append(name, value);
   const url = address(call);
   const token = $("token").value.trim();
@@ -69,13 +69,19 @@ async function content(response, format) {
 async function refusal(response) {
   const said = await response.json().catch(() => ({})); // the server's own 413 has no body
   const error = said.error ?? said;
-  const fallback =
-    response.status === 413
-      ? "The picture is larger than the server takes."
-      : `The server answered ${response.status} ${response.statusText}`.trim() + ".";
-  return new Refusal(error.message ?? fallback, {
-    option: error.option,
-    requestId: error.request_id,
-    needsToken: response.status === 401 || error.type === "InvalidKeyException", // a gateway's refusal, TorchServe's own
-  });
+  const needsToken = error.type === "InvalidKeyException" || wantsBearer(response, said); // TorchServe's own, a gateway's
+  return new Refusal(error.message ?? unexplained(response, needsToken), { option: error.option, requestId: error.request_id, needsToken });
+}
+
+/** Whether a 401 is about the token: one from a proxy's sign-in is not. Of another origin no header may be seen that tells. */
+function wantsBearer(response, said) {
+  const scheme = response.headers.get("WWW-Authenticate") ?? "";
+  return response.status === 401 && (Boolean(said.error?.code) || /^bearer\b/i.test(scheme) || !served);
+}
+
+/** What is said of a refusal that has no words of its own. */
+function unexplained({ status, statusText }, needsToken) {
+  if (status === 413) return "The picture is larger than the server takes.";
+  if (status === 401 && !needsToken) return "Your sign-in has ended: reload this page.";
+  return `The server answered ${status} ${statusText}`.trim() + ".";
 }

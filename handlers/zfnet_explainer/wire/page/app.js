@@ -43,8 +43,8 @@ async function run() {
   markStale(true);
   const clock = startClock();
   try {
-    await predict(waiting.signal);
-    await explain(waiting.signal);
+    const predicted = await predict(waiting.signal);
+    await explain(predicted, waiting.signal);
   } catch (error) {
     if (!waiting.signal.aborted) showError(error);
   } finally {
@@ -56,6 +56,7 @@ async function run() {
   }
 }
 
+/** Show the predictions; the index of the first. */
 async function predict(signal) {
   $("progress-text").textContent = "Predicting …";
   const { top_k } = chosen();
@@ -63,15 +64,18 @@ async function predict(signal) {
   signal.throwIfAborted();
   showModel(answer.model);
   showPredictions(answer.predictions, current.target, explainClass);
+  return answer.predictions[0].class_index;
 }
 
-async function explain(signal) {
+async function explain(predicted, signal) {
+  forgetRival(classSaid(form.elements.target.value, settings.classes) ?? predicted);
   const values = written();
   const options = chosen();
   showWork(work(values, settings.size, speed));
   const answer = completed(named(await ask("explanations", current.picture, options, signal), shared));
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
+  forgetRival(answer.target.class_index);
   Object.assign(current, { answer, options: { ...options, ...clickedContrast(answer) } });
   cutSquare(current.picture, answer.image);
   showOcclusion(answer, current.picture, rivalWanted(answer));
@@ -82,6 +86,11 @@ async function explain(signal) {
   show("take");
   markStale(false);
   $("done").textContent = `Explained: ${answer.target.label}, ${percent(answer.target.probability)}`; // to a screen reader
+}
+
+/** No class is compared with itself: it may have been chosen to compare with while an answer for it was awaited. */
+function forgetRival(target) {
+  if (classSaid(form.elements.contrast.value, settings.classes) === target) forgetClicked("contrast");
 }
 
 /** The option for a class that was chosen to compare with, also while this answer was awaited; none where it has no maps. */
@@ -101,17 +110,17 @@ function showTarget({ predictions, target }) {
   current.target = target.class_index;
   showAsked(predictions[0], target);
   showPredictions(predictions, current.target, explainClass);
-  showCommand();
+  showCommand(current.picture, current.options);
 }
 
-function showCommand() {
-  const token = $("token").value.trim() !== "";
-  $("curl").textContent = curlLine({ name: current.picture.name, options: current.options, url: address("explanations"), token });
-}
-
-/** Results stay while others are computed and where that fails: dimmed, and named as those of the options before. */
+/** Results stay while others are computed and where that fails: framed and named as those of the options before. */
 function markStale(stale) {
   document.querySelector("main").classList.toggle("stale", stale);
+}
+
+/** Those that are written are those of the results again. */
+function unmarkAsWritten() {
+  if (alike(chosen(), current.options)) markStale(false);
 }
 
 /** Show the answer for another class: from the explanation at hand, or from a new one where it does not have it. */
@@ -129,7 +138,7 @@ function explainClass(prediction) {
   showTop(answer);
   current.options = optionsFor(current.options, form.elements.target.value);
   showTarget(answer);
-  if (alike(chosen(), current.options)) markStale(false);
+  unmarkAsWritten();
 }
 
 /** The options that the answer at hand would take for another class, which may have been the one it is compared with. */
@@ -173,52 +182,12 @@ function tick(elapsed) {
 
 function cancel() {
   current.waiting?.abort();
-  show("stopped");
-}
-
-function clearMessages() {
-  $("done").textContent = "";
-  show("stopped", false);
-  show("error", false);
-  markOption(null);
+  unmarkAsWritten();
+  showStopped();
 }
 
 function hideResults() {
   for (const result of document.querySelectorAll(".result")) result.hidden = true;
-}
-
-function showError(error) {
-  if (!(error instanceof Refusal)) console.error(error);
-  const id = error.requestId ? ` (request ${error.requestId})` : "";
-  const said = error instanceof Refusal ? error.message : "The page failed on this answer; the browser's console says why.";
-  const wanted = $("token").value.trim() ? "This token is refused: " : "The server wants a token, in the field below: ";
-  $("error").replaceChildren(error.needsToken ? wanted : "", said, element("span", { className: "quiet" }, id));
-  (error.needsToken ? $("connection") : form).before($("error"));
-  show("error");
-  $("error").scrollIntoView({ block: "nearest" });
-  if (error.needsToken) {
-    show("connection");
-    show("token-field");
-    show("retry");
-    $("token").focus();
-  } else if (error.option) {
-    markOption(error.option);
-  }
-}
-
-async function takeAlong({ target: button }) {
-  const { name, value: format } = button;
-  if (name !== "format" || button.getAttribute("aria-disabled")) return;
-  button.setAttribute("aria-disabled", "true"); // one that is disabled would lose the focus
-  $("download-status").textContent = `Preparing the ${format} …`;
-  try {
-    await download(current.picture, current.options, format);
-    $("download-status").textContent = `The ${format} is in your downloads.`;
-  } catch (error) {
-    $("download-status").textContent = error.message;
-  } finally {
-    button.removeAttribute("aria-disabled");
-  }
 }
 
 function prepareInput() {
@@ -228,11 +197,13 @@ function prepareInput() {
   });
   document.addEventListener("paste", (event) => take(pasted(event)));
   document.addEventListener("dragover", (event) => {
+    if (!bringsFile(event)) return;
     event.preventDefault();
     $("drop").classList.add("over");
   });
   document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
   document.addEventListener("drop", (event) => {
+    if (!bringsFile(event)) return;
     event.preventDefault();
     $("drop").classList.remove("over");
     take(event.dataTransfer.files[0]);
@@ -274,7 +245,9 @@ $("connection").addEventListener("submit", (event) => {
 $("compare").addEventListener("change", () => {
   clickClass("contrast", contrast.other);
   current.options = { ...current.options, contrast: form.elements.contrast.value };
-  showCommand();
+  showCommand(current.picture, current.options);
 });
-$("downloads").addEventListener("click", takeAlong);
+$("downloads").addEventListener("click", ({ target: { name, value } }) => {
+  if (name === "format") takeAlong(current.picture, current.options, value);
+});
 $("copy").addEventListener("click", copyCurl);

@@ -19,7 +19,8 @@ function showContrast({ occlusion, target }, wanted) {
   $("compare").replaceChildren(...others.map((map) => element("option", { value: map.class_index }, map.label)));
   $("compare").value = contrast.other.class_index;
   $("contrast-title").textContent = `${contrast.map.label} against ${contrast.other.label}`;
-  $("contrast-text").textContent = oddsInWords(contrast.odds, occlusion, contrast.map.label, contrast.other.label);
+  const { odds, map: { label }, other: { label: other } } = contrast;
+  $("contrast-text").textContent = oddsInWords(odds, occlusion, label, other) + unmeasured(odds, occlusion, other);
   showOddsScale();
 }
 

@@ -1,6 +1,6 @@
 // Figure 7's maps in place of the person's picture or fading into it, and the square that the pointer or the arrow keys move.
 
-const view = { answer: null, picture: null, row: 0, col: 0, opacity: 1, drawing: false };
+const view = { answer: null, picture: null, row: 0, col: 0, pinned: false, opacity: 1, drawing: false };
 const MAPS = ["map-activity", "map-probability", "map-class", "map-contrast"];
 
 /** Show a new answer, compared with the class of the index `wanted`, the square at its worst position. */
@@ -15,7 +15,7 @@ function showOcclusion(answer, picture, wanted) {
 function switchMaps(answer) {
   showMaps(answer, view.picture, contrast.other?.class_index);
   if (!answer.occlusion) return;
-  select(view.row, view.col);
+  select(view.row, view.col, view.pinned);
   speak(inWords(answer.occlusion, answer.target));
 }
 
@@ -72,6 +72,7 @@ function redrawMaps() {
       drawMap("map-contrast", (row, col) => contrast.colour(values[row][col]), { top: tops[lowest], left: lefts[leftmost] });
     }
     drawSquare();
+    $("readout").classList.toggle("pinned", view.pinned);
     $("readout").replaceChildren(...terms(readings(view.answer, view.row, view.col)));
     readContrast(view.row, view.col);
   });
@@ -153,18 +154,32 @@ function goToWorst() {
   select(tops.indexOf(worst.top), lefts.indexOf(worst.left));
 }
 
-function select(row, col) {
+/** Move the square there; one that is `pinned` stays where the pointer only passes by. */
+function select(row, col, pinned = false) {
   const { rows, cols } = view.answer.occlusion;
+  view.pinned = pinned;
   view.row = Math.min(rows - 1, Math.max(0, row));
   view.col = Math.min(cols - 1, Math.max(0, col));
   redrawMaps();
 }
 
-function pointAt(event) {
-  if (!view.answer) return;
-  const { left, top, width } = event.currentTarget.getBoundingClientRect();
+/** The row and column of the square under the pointer. */
+function squareUnder({ currentTarget, clientX, clientY }) {
+  const { left, top, width } = currentTarget.getBoundingClientRect();
   const pixel = settings.size / width;
-  select(cellAt(view.rowEdges, (event.clientY - top) * pixel), cellAt(view.colEdges, (event.clientX - left) * pixel));
+  return [cellAt(view.rowEdges, (clientY - top) * pixel), cellAt(view.colEdges, (clientX - left) * pixel)];
+}
+
+function pointAt(event) {
+  if (!view.answer || view.pinned || !event.isPrimary) return; // a second finger zooms
+  select(...squareUnder(event));
+}
+
+/** Keep the square that is clicked, or let go of it where it is kept. Not on `pointerdown`: a thumb may be about to scroll. */
+function pinAt(event) {
+  if (!view.answer) return;
+  const [row, col] = squareUnder(event);
+  select(row, col, !(view.pinned && row === view.row && col === view.col));
 }
 
 function moveByKey(event) {
@@ -200,7 +215,7 @@ function compareWith(index) {
 function prepareMaps() {
   for (const canvas of MAPS.map($)) {
     canvas.addEventListener("pointermove", pointAt);
-    canvas.addEventListener("pointerdown", pointAt);
+    canvas.addEventListener("click", pinAt);
     canvas.addEventListener("keydown", moveByKey);
   }
   $("worst").addEventListener("click", () => {

@@ -60,13 +60,17 @@ function extreme({ tops, lefts }, probability, choose) {
   return { top: tops[Math.floor(at / lefts.length)], left: lefts[at % lefts.length], probability: values[at] };
 }
 
-/** log p(map) - log p(other) in nats: unoccluded, over the squares, how far its colours go from that, and where it is lowest. */
+/**
+ * log p(map) - log p(other) in nats: unoccluded, over the squares, how far its colours go from that, whether the server
+ * answered it (else it is computed here), and where it is lowest.
+ */
 function logOdds(map, other, contrast) {
-  const { unoccluded, values } = answeredOdds(map, other, contrast) ?? computedOdds(map, other);
+  const answered = answeredOdds(map, other, contrast);
+  const { unoccluded, values } = answered ?? computedOdds(map, other);
   const flat = values.flat();
   const at = flat.indexOf(Math.min(...flat));
   const reach = Math.max(LEAST_REACH, ...flat.map((value) => Math.abs(value - unoccluded)));
-  return { unoccluded, values, reach, worst: { row: Math.floor(at / values[0].length), col: at % values[0].length } };
+  return { unoccluded, values, reach, answered: answered !== null, worst: { row: Math.floor(at / values[0].length), col: at % values[0].length } };
 }
 
 /** Those of the pair that the server contrasted, from logits: known too where a probability was rounded to zero. */

@@ -29,8 +29,8 @@ FOLDER = Path(__file__).parent
 # The first six touch neither the document nor the settings: what they need is handed to them.
 SCRIPTS = (
     *("words.js", "names.js", "grid.js", "odds.js", "choices.js", "shell.js"),
-    *("dom.js", "api.js", "options.js", "picture.js", "samples.js", "scales.js", "contrast.js", "maps.js"),
-    *("projections.js", "results.js", "app.js"),
+    *("dom.js", "api.js", "options.js", "messages.js", "picture.js", "samples.js", "scales.js", "contrast.js"),
+    *("maps.js", "projections.js", "results.js", "files.js", "app.js"),
 )
 
 

@@ -11,6 +11,11 @@ function pasted({ target, clipboardData }) {
   return text && !text.includes(file.name) ? null : file; // a file's own name comes with it where it was copied as a file
 }
 
+/** Text that is dragged goes into fields, as it would without the page. */
+function bringsFile({ dataTransfer }) {
+  return dataTransfer.types.includes("Files");
+}
+
 /** Read a file; `bitmap` is null where this browser cannot show what the server may still read (TIFF). */
 async function readPicture(file) {
   const blob = new Blob([await file.arrayBuffer()], { type: file.type });
@@ -30,6 +35,7 @@ function showOriginal(picture, unshown = UNSHOWN) {
   const scale = Math.min(1, SQUARE / Math.max(bitmap.width, bitmap.height));
   const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
   const canvas = Object.assign($("original"), { width, height });
+  canvas.classList.toggle("tiny", Math.max(width, height) < 128); // as the style sheet has it: enlarged, its pixels seen
   const context = canvas.getContext("2d");
   onWhite(context, () => context.drawImage(bitmap, 0, 0, canvas.width, canvas.height));
   const seen = centreCrop(bitmap, settings.crop);

@@ -60,9 +60,14 @@ function othersOf(layer) {
   if (!rows.length) return [];
   const lines = rows.map((feature) =>
     element("div", { className: "tiles others" }, element("span", { className: "quiet small" }, `map ${feature.feature}`),
-      ...feature.others.map((other) => embedded(other.projection, `${other.label}, activation ${number(other.activation)}: ${other.source}`))),
+      ...feature.others.map(elsewhere)),
   );
   return [element("details", null, element("summary", null, "The same maps in other images"), ...lines)];
+}
+
+/** The map's projection from another image, which is of this class and drives the map so far. */
+function elsewhere({ label, activation, source, projection }) {
+  return element("figure", null, embedded(projection, source), element("figcaption", null, `${label}, ${number(activation)}`));
 }
 
 function embedded(png, text) {

@@ -1,4 +1,4 @@
-// What stands around the maps: predictions, cross-check, notes and conventions, facts, files to take along.
+// What stands around the maps: predictions, cross-check, notes and conventions, facts.
 
 function showModel(model) {
   const { name, version, validation, device } = model;
@@ -57,25 +57,4 @@ function showReading(answer) {
   show("contrast-note", Boolean(answer.occlusion));
   $("facts").replaceChildren(...terms(facts(answer, settings.classes.length)));
   show("reading");
-}
-
-/** A file of this explanation, computed anew; its name follows the picture's. */
-async function download(picture, options, format) {
-  const images = format === "json" && !$("images").checked ? { images: "false" } : {};
-  const file = await ask("explanations", picture, { ...fitting(options, format), ...images, format });
-  const url = URL.createObjectURL(file);
-  element("a", { href: url, download: fileName(picture.name, format) }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-async function copyCurl() {
-  const code = $("curl");
-  getSelection().selectAllChildren(code);
-  // The clipboard's own interface is there on https and localhost only.
-  const copied = await (navigator.clipboard?.writeText(code.textContent) ?? Promise.reject()).then(
-    () => true,
-    () => document.execCommand("copy"),
-  );
-  $("copy").textContent = copied ? "Copied" : "Selected";
-  setTimeout(() => ($("copy").textContent = "Copy"), 2000);
 }

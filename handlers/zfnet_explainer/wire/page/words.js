@@ -91,6 +91,12 @@ function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, lab
     `${taken} from ${label} against ${other}${turned}.`;
 }
 
+/** That nobody knows how far off odds are which the page reckoned from rounded probabilities; nothing where that is not so. */
+function unmeasured({ answered }, { precision }, other) {
+  if (answered || precision === "float32") return "";
+  return ` In ${precision}, of unmeasured error: explain again with ${other} to compare with in the options, and it is measured.`;
+}
+
 function extent(top, left, window) {
   return `rows ${top}–${top + window - 1}, columns ${left}–${left + window - 1}`;
 }
