@@ -68,11 +68,14 @@ class Explainer:
     def warm_up(self) -> None:
         """Evaluate a blank picture, so that no request waits for what torch sets up on the first one.
 
-        On a GPU the quickest exact way to an occlusion map is chosen.
+        On a GPU, where kernels are loaded at their first use, it is explained, too; that chooses the quickest exact
+        way to an occlusion map.
         """
         size = self.record.preprocessing.size
-        self.probabilities([np.zeros((size, size, 3), np.uint8)])
-        self._occluders.warm_up()
+        blank = np.zeros((size, size, 3), np.uint8)
+        self.probabilities([blank])
+        if self.device.type == "cuda":
+            self.explain(blank, Options())
 
     @torch.inference_mode()
     def probabilities(self, pictures: Sequence[Pixels]) -> FloatArray:

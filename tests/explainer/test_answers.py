@@ -2,7 +2,9 @@
 
 import copy
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,15 @@ import torch
 
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Pixels, Scores
+from zfnet_explainer.methods import deconvnet
 from zfnet_explainer.methods.deconvnet import project, strongest
+from zfnet_explainer.methods.incremental import by_precision
 from zfnet_explainer.methods.occlusion import occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint
 
-from ..chains import plain
+from ..chains import like_zfnet, plain
 from ..explained import OPTIONS, SIDE, record
 from ..samples import noise
 from .small import CPU, occlusion_of
@@ -54,6 +58,34 @@ def test_a_blank_picture_warms_the_net_up(explainer: Explainer) -> None:
     explainer.chain.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
     explainer.warm_up()
     assert seen == [(1, 3, SIDE, SIDE)]
+
+
+def test_on_a_card_it_is_explained_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor does what the card is given."""
+    done: list[str] = []
+
+    project = deconvnet.project
+
+    def projected(*arguments: Any) -> Any:
+        done.append("projected")
+        return project(*arguments)
+
+    there = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), torch.device("cpu"))
+    standardised = there._standardised
+
+    def on_the_processor(pixels: Pixels) -> torch.Tensor:
+        with monkeypatch.context() as context:
+            context.setattr(there, "device", torch.device("cpu"))
+            return standardised(pixels)
+
+    monkeypatch.setattr(there, "_standardised", on_the_processor)
+    monkeypatch.setattr(there, "device", torch.device("cuda", 0))
+    monkeypatch.setattr("zfnet_explainer.explainer.current", nullcontext)
+    monkeypatch.setattr("zfnet_explainer.net.device.synchronise", lambda _: None)
+    monkeypatch.setattr(deconvnet, "project", projected)
+    monkeypatch.setattr(by_precision, "autotune", lambda _: done.append("autotuned"))
+    there.warm_up()
+    assert done == ["projected", "autotuned"]
 
 
 def test_predictions(explainer: Explainer, pixels: Pixels) -> None:

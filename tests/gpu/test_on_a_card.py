@@ -20,7 +20,6 @@ from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Explanation
 from zfnet_explainer.methods.deconvnet import project
 from zfnet_explainer.methods.incremental.occluder import Occluder
-from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.occlusion import OcclusionMaps, occlude_full
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.chain import Activations, Chain
@@ -125,14 +124,16 @@ def test_a_reduced_precision_is_as_far_off_as_it_says(precision: str, card: torc
 
 
 def test_a_worker_that_has_warmed_up_has_chosen_its_way(card: torch.device, caplog: pytest.LogCaptureFixture) -> None:
-    explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), card)
+    """Of ZFNet, whose squares are neither all evaluated in full nor all alike."""
+    served = service(card).explainer
     with caplog.at_level(logging.INFO):
-        explainer.warm_up()
-    assert any("taken:" in line for line in caplog.messages) == (card.type == "cuda")
+        served.warm_up()
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
-    found = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    asked = Options(methods=frozenset({"occlusion"}))
+    found = served.explain(noise().copy(), asked).occlusion
     assert found is not None
-    assert found.way in {*Way}
+    chosen = [line for line in caplog.messages if line.endswith(f"taken: {found.way}")]
+    assert [line.count(" ms") for line in chosen] == ([3] if card.type == "cuda" else [])
 
 
 def test_it_agrees_with_captum(card: torch.device) -> None:

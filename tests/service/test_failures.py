@@ -234,6 +234,40 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     assert served.device_lost == lost
 
 
+@pytest.mark.parametrize(
+    ("says", "lost"),
+    [
+        (None, False),
+        (accelerator_error(719, "CUDA error: unspecified launch failure"), True),
+        (accelerator_error(2, "CUDA error: out of memory"), False),
+    ],
+    ids=["sound", "failed", "full"],
+)
+def test_after_a_failure_of_its_libraries_the_device_itself_is_asked(
+    says: Exception | None, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not say whether it is lost. After answers, and what was the client's fault, nothing waits for it."""
+    asked: list[torch.device] = []
+
+    def synchronise(device: torch.device) -> None:
+        asked.append(device)
+        if says:
+            raise says
+
+    def failing(*_: object) -> NoReturn:
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`")
+
+    served = service()
+    monkeypatch.setattr("zfnet_explainer.service.answer.synchronise", synchronise)
+    served.answer([predict({"body": PNG}), explain({"body": b"x"})], ["r0", "r1"])
+    assert not asked
+    monkeypatch.setattr(served.explainer, "explain", failing)
+    [answer] = served.answer([explain({"body": PNG})], ["r2"])
+    assert answer.status == 500
+    assert asked == [served.explainer.device]
+    assert served.device_lost is lost
+
+
 def test_predictions_are_urgent_and_explanations_are_not(served: Service) -> None:
     asked: list[Priority] = []
 

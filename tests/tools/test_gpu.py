@@ -1,24 +1,35 @@
 """The measurement of a card, rehearsed on the CPU: every stage, what is kept where one fails, and the pages' tables."""
 
 import json
+import re
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 import torch
+from rich.console import Console
 from tools.gpu import __main__ as gpu
 from tools.gpu import serving
 from tools.gpu.stages import MODULES, perform
 from tools.gpu.tables import NOT_MEASURED, main
 from tools.gpu.task import Task
+from tools.gpu.training import fitting
 
 from zfnet_explainer.studies.speed import contenders, machine, occlusion
+from zfnet_explainer.studies.speed.requests import RequestsRow
+from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.server import RunningServer
-from zfnet_explainer.training.recipe import Precision
+from zfnet_explainer.training import views
+from zfnet_explainer.training.process import Process
+from zfnet_explainer.training.recipe import FAST, Phase, Precision
 from zfnet_explainer.wire.accept import MEDIA_TYPES
 
 from ..waiting import wait_for
@@ -67,17 +78,98 @@ def test_every_kind_of_answer(task: Task, server: RunningServer) -> None:
     found = serving.answers(server.inference_url, task)
     assert {one["answer"] for one in found} >= {"predictions", *MEDIA_TYPES, "V1 explain", "V2 infer"}
     assert [one["exact"] for one in found if "exact" in one] == [True, True]
-    with pytest.raises(RuntimeError, match="predictions: computed on cpu, not on cuda"):
-        serving.answers(server.inference_url, replace(task, device=torch.device("cuda")))
+    assert not [one for one in found if "error" in one]
+    found = serving.answers(server.inference_url, replace(task, device=torch.device("cuda")))
+    wrong = {one["answer"]: one["error"] for one in found if "error" in one}
+    assert wrong == dict.fromkeys(("predictions", "json", "checked by Captum"), "computed on cpu, not on cuda")
 
 
-def test_an_answer_that_is_refused_is_a_failure(task: Task, server: RunningServer) -> None:
-    with (
-        httpx.Client(base_url=server.inference_url, trust_env=False, timeout=60) as client,
-        pytest.raises(RuntimeError, match=r"odd: 415 .*picture"),
-    ):
-        serving._answer(client, "odd", "/predictions/zfnet", "application/json", {"content": b"x"}, "cpu")
-    assert not task.file.exists()
+def test_an_answer_that_is_refused_or_does_not_come_is_an_error(server: RunningServer) -> None:
+    with httpx.Client(base_url=server.inference_url, trust_env=False, timeout=60) as client:
+        found = serving._answer(client, "odd", "/predictions/zfnet", serving.JSON, {"content": b"x"}, "cpu")
+    assert found["answer"] == "odd"
+    assert re.match("415 application/json.*picture", str(found["error"]))
+    with httpx.Client(base_url="http://127.0.0.1:1", trust_env=False) as client:
+        found = serving._answer(client, "none", "/predictions/zfnet", serving.JSON, {"content": b"x"}, "cpu")
+    assert found["answer"] == "none"
+    assert "ConnectError" in str(found["error"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({}, None),
+        ({"occlusion": {"exact": False}}, "its occlusion map is not exact"),
+        ({"crosscheck": {"library": "captum", "deconv": {"agrees": False}}}, "deconv differs from Captum's"),
+        ({"model": {"device": "cpu"}}, "computed on cpu, not on cuda"),
+    ],
+)
+def test_an_answer_that_says_it_is_wrong_is_an_error(changed: dict[str, Any], error: str | None) -> None:
+    body = {
+        "model": {"device": "cuda:0 (a card)"}, "occlusion": {"exact": True},
+        "crosscheck": {"library": "captum", "deconv": {"agrees": True}, "occlusion": {"agrees": True}},
+    }  # fmt: skip
+    assert serving.told(body | changed, "cuda").get("error") == error
+
+
+def test_a_wrong_answer_costs_no_figures_and_fails_the_stage(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server stands in: it answers nothing, and its worker has logged why."""
+
+    @contextmanager
+    def stand_in(_: Path, run_dir: Path, __: ServerOptions) -> Iterator[SimpleNamespace]:
+        (run_dir / "logs").mkdir(parents=True)
+        (run_dir / "logs" / "model_log.log").write_text("CUDA error: no kernel image\n")
+        yield SimpleNamespace(inference_url="http://127.0.0.1:1")
+
+    monkeypatch.setattr(serving, "ensure_archive", lambda *_: None)
+    monkeypatch.setattr(serving, "running_server", stand_in)
+    monkeypatch.setattr(serving, "local_service", lambda *_: None)
+    monkeypatch.setattr("tools.gpu.serving.requests.measure", lambda _, __, endpoint, ___: RequestsRow(endpoint, 2, 1))
+    with pytest.raises(RuntimeError, match=r"(?s)^predictions: ConnectError.*\nV2 explain: ConnectError"):
+        perform("served", task)
+    kept = figures(task)
+    assert len(kept["answers"]) == 10
+    assert [row["endpoint"] for row in kept["bench"]["requests"]] == ["predictions", "explanations"]
+    assert "CUDA error: no kernel image" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("free", "loaders"), [(1 << 40, 8), (64 << 20, 2), (0, 0)])
+def test_as_many_loaders_as_shared_memory_has_place_for(
+    free: int, loaders: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A batch takes 64 x 3 x 224 x 224 bytes, 9.2 MiB: a loader has two ready, and one more is used."""
+    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("zfnet_explainer.training.views.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    recipe = replace(FAST, batch=64, phases=(Phase(224, 1),))
+    process = Process(torch.device("cpu"), Console(quiet=True), 8)
+    assert fitting(recipe, process) == replace(process, loaders=loaders)
+
+
+@pytest.mark.slow
+def test_tests_that_are_ended_leave_their_counts(tmp_path: Path) -> None:
+    """The second one ends the stage, as a stage that is out of time is ended; the third is never run."""
+    folder = tmp_path / "tests" / "gpu"
+    folder.mkdir(parents=True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
+    (folder / "test_three.py").write_text(
+        "import os, signal, pytest\npytestmark = pytest.mark.gpu\n"
+        "def test_float32_is_float32_there(): pass\n"
+        "def test_float32_is_float32_there_or_hangs(): os.killpg(0, signal.SIGINT); signal.pause()\n"
+        "def test_float32_is_float32_there_after_all(): pass\n"
+    )
+    stage = f"Task(torch.device('cpu'), Path({str(tmp_path / 'tests.json')!r}), tiny=True)"
+    code = f"import torch; from pathlib import Path; from tools.gpu.tested import Task, tests; tests({stage})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, start_new_session=True, text=True, capture_output=True,
+        env=gpu._environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode
+    kept = json.loads((tmp_path / "tests.json").read_text())["figures"]
+    assert kept == {"passed": 1, "failed": 0, "skipped": 0, "not_passed": {}}, done.stderr
+    assert "::test_float32_is_float32_there_or_hangs" in done.stdout
+    assert (tmp_path / "tests.xml").exists()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """One stage in this process: `python -m tools.gpu.stages STAGE --into FILE ...`, as tools.gpu starts it."""
 
 import argparse
+import logging
 from importlib import import_module
 from pathlib import Path
 
@@ -28,4 +29,6 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     if asked.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no GPU here; --device cpu rehearses without one")
+    logging.basicConfig(level=logging.INFO)  # what autotuning found is logged
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # not each of thousands of requests
     perform(asked.stage, Task(asked.device, asked.into, asked.tiny))

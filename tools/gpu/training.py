@@ -16,7 +16,7 @@ from zfnet_explainer.training.held_back import Part
 from zfnet_explainer.training.log import read_log
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
-from zfnet_explainer.training.recipe import FAST, Phase
+from zfnet_explainer.training.recipe import FAST, Phase, Recipe
 from zfnet_explainer.training.run import suited
 from zfnet_explainer.training.views import check_shared_memory
 
@@ -33,10 +33,9 @@ def training(task: Task) -> None:
     sides, count, epoch = (SIDES[-1:], CLASSES, CLASSES) if task.tiny else (SIDES, PICTURES, EPOCH)
     recipe = replace(FAST, phases=tuple(Phase(side, 2) for side in sides), norm_epochs=2, batch=min(FAST.batch, count))
     chain = narrow.zfnet(CLASSES, {}) if task.tiny else zfnet(CLASSES, recipe.ranks)
-    loaders = 0 if task.tiny else max(1, usable_cores() - 1)
-    process = Process(task.device, Console(quiet=True), loaders)
+    process = Process(task.device, Console(quiet=True), 0 if task.tiny else max(1, usable_cores() - 1))
     recipe = suited(recipe, process)
-    check_shared_memory(recipe, process)
+    process = fitting(recipe, process)
     pictures = Part(_noise(count), torch.arange(epoch) % count)
     preprocessing = Preprocessing(SIDES[-1], (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     with tempfile.TemporaryDirectory() as name:
@@ -47,10 +46,21 @@ def training(task: Task) -> None:
         {
             "batch": recipe.batch,
             "precision": recipe.precision,
-            "loaders": loaders,
+            "loaders": process.loaders,
             "epochs": [{"side": row["side"], "images_per_s": row["images_per_s"]} for row in rows[1::2]],
         }
     )
+
+
+def fitting(recipe: Recipe, process: Process) -> Process:
+    """With as many of its loaders as shared memory has place for: none, perhaps, in a container, which has 64 MiB."""
+    while True:
+        try:
+            check_shared_memory(recipe, process)
+        except ValueError:
+            process = replace(process, loaders=process.loaders - 1)
+        else:
+            return process
 
 
 def _noise(count: int) -> Pictures:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..errors import InternalError, RequestError, told_in
+from ..net.device import synchronise
 from ..wire.accept import MEDIA_TYPES
 from ..wire.response import json_bytes
 from .observation import Observation
@@ -56,6 +57,15 @@ def refusal(request_id: str, observation: Observation, error: RequestError) -> R
         observation.device_lost |= _is_loss(error.__cause__)
     observation.errors.append(error.code)
     return error.detached()
+
+
+def has_failed(device: torch.device) -> bool:
+    """Whether a GPU is lost, as CUDA then says at every call: cuBLAS and cuDNN report it as some error of theirs."""
+    try:
+        synchronise(device)
+    except torch.AcceleratorError as error:
+        return _is_loss(error)
+    return False
 
 
 def _is_loss(cause: BaseException | None) -> bool:

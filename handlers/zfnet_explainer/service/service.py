@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from ..errors import TooMuchWork, of_picture
+from ..errors import InternalError, TooMuchWork, of_picture
 from ..explainer import Explainer
 from ..explanation import Explanation, Scores
 from ..net.precision import supported_precisions
@@ -25,7 +25,7 @@ from ..wire.request import Incoming, Request, read
 from ..wire.rules import MAX_OTHERS, Rules, bound_together
 from ..wire.sizes import smaller
 from ..wire.v2 import answers as v2
-from .answer import Answer, attempt, in_json, in_tensors
+from .answer import Answer, attempt, has_failed, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
 from .rendering import HTML, RENDERERS, Job, instances
 from .settings import Limits
@@ -112,7 +112,8 @@ class Service:
         """Tell the observer; its failure costs no answer."""
         for one, answer in zip(observations, answers, strict=True):
             one.status = answer.status.value
-            self.device_lost |= one.device_lost
+            failed = InternalError.code in one.errors
+            self.device_lost |= one.device_lost or (failed and has_failed(self.explainer.device))
         try:
             self.observer(observations, seconds)
         except Exception:

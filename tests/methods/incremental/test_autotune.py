@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from zfnet_explainer.explainer import Explainer
+from zfnet_explainer.explanation import Occlusion
 from zfnet_explainer.methods.incremental import autotune as tuning
 from zfnet_explainer.methods.incremental import by_precision
 from zfnet_explainer.methods.incremental import occluder as occluders
@@ -62,7 +63,7 @@ def test_the_quickest_is_taken_and_the_figures_are_logged(
 ) -> None:
     caplog.set_level(logging.INFO)
     times = dict.fromkeys(Way, 0.003) | {quickest: 0.002}
-    tuning.choose(occluder, clock(occluder, **times))
+    assert tuning.choose(occluder, clock(occluder, **times)) == times
     assert occluder.way is quickest
     assert occluder.way_for(grid_of(occluder)) is quickest
     [line] = caplog.messages
@@ -80,6 +81,30 @@ def test_of_ways_about_as_quick_all_workers_take_the_same(
 ) -> None:
     tuning.choose(occluder, clock(occluder, **dict(zip(Way, times, strict=True))))
     assert occluder.way is taken
+
+
+def test_where_every_way_is_in_full_none_is_chosen(caplog: pytest.LogCaptureFixture) -> None:
+    """The squares that are asked for most change nearly all of a small picture; smaller ones do not."""
+    caplog.set_level(logging.INFO)
+    occluder = Occluder(like_zfnet(size=(3, SIDE, SIDE)))
+    assert tuning.choose(occluder, clock(occluder, full=1, one_group=2, groups=2)) == {}
+    assert occluder.way is Way.GROUPS
+    [line] = caplog.messages
+    assert line == "occlusion maps in float32, window 32, stride 8: all in full; not timed, kept: groups"
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_is_timed_for_zfnet_goes_every_way(way: Way, random_zfnet: Chain) -> None:
+    occluder = Occluder(random_zfnet)
+    occluder.way = way
+    assert occluder.way_for(squares(224, 224, tuning.WINDOW, tuning.STRIDE)) is way
+
+
+def test_groups_that_are_one_are_timed_once(occluder: Occluder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "GROUP_SIZE", 10_000)
+    times = tuning.choose(occluder, clock(occluder, full=3, one_group=1))
+    assert times == {Way.FULL: 3, Way.ONE_GROUP: 1}
+    assert occluder.way is Way.ONE_GROUP
 
 
 @pytest.mark.parametrize("way", Way)
@@ -116,7 +141,7 @@ def test_a_way_that_is_wrong_is_not_taken(
 
 def test_a_processor_keeps_its_way(random_zfnet: Chain) -> None:
     occluder = Occluder(random_zfnet)
-    tuning.autotune(occluder)
+    assert tuning.autotune(occluder) == {}
     assert occluder.way is Way.GROUPS
 
 
@@ -128,19 +153,23 @@ def test_the_way_of_a_grid_is_the_one_it_goes(window: int, stride: int, way: Way
     assert Occluder(random_zfnet).way_for(squares(224, 224, window, stride)) is way
 
 
-def test_a_worker_chooses_while_it_warms_up_and_the_answer_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in chooses what a card might."""
+def test_the_first_map_chooses_and_the_answer_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has warmed it up. A stand-in chooses what a card might."""
 
     def full(occluder: Occluder) -> None:
         occluder.way = Way.FULL
 
     monkeypatch.setattr(occluders, "SHARE", 2)
-    explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), CPU)
-    before = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    before = found()
     monkeypatch.setattr(by_precision, "autotune", full)
-    explainer.warm_up()
-    after = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
-    assert before is not None
-    assert after is not None
+    after = found()
     assert (before.way, after.way) == (Way.ONE_GROUP, Way.FULL)
     np.testing.assert_allclose(after.logits, before.logits, rtol=1e-4, atol=1e-5)
+
+
+def found() -> Occlusion:
+    """By an explainer that has answered nothing yet."""
+    explainer = Explainer(Checkpoint(like_zfnet(size=(3, SIDE, SIDE)), record(5, SIDE)), CPU)
+    occlusion = explainer.explain(noise(SIDE, SIDE).copy(), OPTIONS).occlusion
+    assert occlusion is not None
+    return occlusion

@@ -1,7 +1,9 @@
 """A chain's occluders in several precisions, which share memory."""
 
+import pytest
 import torch
 
+from zfnet_explainer.methods.incremental import by_precision
 from zfnet_explainer.methods.incremental.by_precision import Occluders
 from zfnet_explainer.methods.squares import squares
 
@@ -22,6 +24,16 @@ def test_precisions_in_turn_give_what_each_gives_alone() -> None:
             assert found.logits.dtype == precision
             torch.testing.assert_close(found.logits, alone.logits, rtol=1e-6, atol=1e-6)
             torch.testing.assert_close(found.feature_activity, alone.feature_activity, rtol=1e-6, atol=1e-6)
+
+
+def test_each_precision_is_autotuned_once_when_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: list[torch.dtype] = []
+    monkeypatch.setattr(by_precision, "autotune", lambda made: tuned.append(next(made.chain.parameters()).dtype))
+    shared = Occluders(SMALL["like_zfnet"](0), None)
+    assert not tuned
+    for precision in (torch.float32, torch.bfloat16, torch.float32):
+        shared.of(precision)
+    assert tuned == [torch.float32, torch.bfloat16]
 
 
 def test_what_one_precision_holds_another_writes_over() -> None:

@@ -16,6 +16,7 @@ from captum.attr import NeuronDeconvolution, Occlusion
 from torch import Tensor, nn
 
 from zfnet_explainer.cores import usable_cores
+from zfnet_explainer.methods.incremental.plan import Way
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import save
 from zfnet_explainer.pictures.decode import decode
@@ -114,7 +115,11 @@ def test_the_ways_find_the_same_and_their_times_are_for_the_same_squares(monkeyp
     monkeypatch.setattr(occlusion, "of_first_map", no_memory)
     batches, first, rounds = (8, 7), (100, 100, 100, 100), ((1, 2, 4, 16), (9, 9, 9, 9), (0, 1, 1, 8))
     clock(monkeypatch, *batches, *first, *(time for times in rounds for time in times))
+    monkeypatch.setattr(contenders, "autotune", lambda _: {Way.FULL: 5.0})
+    seen = noted_flags(monkeypatch)
     row = occlusion.measure(small, occlusion.Case("small", 10, 5, "float32"), HERE, CPU, repeats=3)
+    assert seen == {(False, "highest", False), (False, "highest", True)}, "timed with any algorithm, compared as ours"
+    assert (row.way, row.ways) == (Way.ONE_GROUP, {Way.FULL: 5.0})
     assert (row.positions, row.captum_batch) == (36, 5)
     assert (row.incremental, row.full) == (1, 2 * 36 / 9)
     assert (row.captum, row.captum_tuned) == (4 * 36 / 16, 9 * 36 / 16)
@@ -135,6 +140,28 @@ def test_the_floor_is_that_of_the_peak_in_the_cases_precision(monkeypatch: pytes
     assert row.floor == pytest.approx(multiplications / 1e9)
     assert (row.incremental, row.float32) == (3, 5), "a reduced precision is compared with float32"
     assert 1e-5 < row.logit_deviation < 0.1
+
+
+def test_the_quickest_batch_is_that_of_the_least_of_several_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first time of the quicker one is slow, and so are two of three of the other."""
+    monkeypatch.setitem(occlusion.TRIES, "cpu", 3)
+    clock(monkeypatch, 2, 9, 9, 9, 3, 1)
+    grid = squares(8, 8, 4, 4)
+    assert occlusion.quickest(lambda batch: lambda _: batch, {"cpu": (16, 64)}, grid, CPU) == 64
+
+
+def test_the_peak_is_that_of_numbers_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(machine.MATRIX, "cpu", 64)
+    found: list[Tensor] = []
+
+    def seconds(work: Callable[[], Tensor], _: torch.device) -> float:
+        found.append(work())
+        return 1e-3
+
+    monkeypatch.setattr(machine, "seconds", seconds)
+    for dtype in (torch.float32, torch.bfloat16):
+        assert machine.peak(CPU, dtype) == pytest.approx(2 * 64**3 / 1e-3 / 1e9)
+    assert all(len({*one.flatten().tolist()}) > 64 for one in found)
 
 
 @pytest.mark.slow
@@ -247,8 +274,9 @@ def test_a_system_that_counts_neither_cores_nor_memory_as_linux_does(
 
 
 ROW = occlusion.Row(
-    occlusion.Case("zfnet", 32, 8, "float32"), 625, 0.5, 5.0, 32, 10.0, 16, 8.0, None, 1e-6, 1e-7, 3 << 20, 0.25
-)
+    occlusion.Case("zfnet", 32, 8, "float32"), 625, 0.5, 5.0, 32, 10.0, 16, 8.0, None, 1e-6, 1e-7, 3 << 20, 0.25,
+    Way.ONE_GROUP, {Way.FULL: 0.6, Way.ONE_GROUP: 0.5},
+)  # fmt: skip
 A_PROCESSOR = machine.Machine("a processor", None, 2, "system", "3", "2", {"float32": 100.0})
 
 
@@ -306,21 +334,28 @@ def test_rivals_are_timed_in_their_best_batch_for_the_same_squares(monkeypatch: 
     exact, *_, half = (row.probability_deviation for row in found if row.probability_deviation is not None)
     assert exact < 1e-5 < half < 0.1
     assert [row.probability_deviation is None for row in found[1:3]] == [True, True]
-    assert seen == {(False, "highest"), (True, "highest"), (True, "high")}, "none, Captum's, and all of TF32"
-    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == (False, "highest")
+    free = {(False, "highest", False), (True, "highest", False), (True, "high", False)}
+    assert seen == {*free, (False, "highest", True)}, "no TF32, Captum's, and all; what is compared is as ours"
+    assert flags() == (False, "highest", True)
 
 
-def noted_flags(monkeypatch: pytest.MonkeyPatch) -> set[tuple[bool, str]]:
-    """What is allowed while each way runs: TF32 in convolutions, and the precision of products."""
+def flags() -> tuple[bool, str, bool]:
+    """TF32 in convolutions, the precision of products, and whether cuDNN's algorithms are deterministic."""
+    cudnn = torch.backends.cudnn
+    return cudnn.allow_tf32, torch.get_float32_matmul_precision(), cudnn.deterministic
+
+
+def noted_flags(monkeypatch: pytest.MonkeyPatch) -> set[tuple[bool, str, bool]]:
+    """What is allowed while each way but ours runs."""
     machine.describe(CPU, ())
-    seen: set[tuple[bool, str]] = set()
+    seen: set[tuple[bool, str, bool]] = set()
 
     def noting(build: Callable[..., contenders.Contender]) -> Callable[..., contenders.Contender]:
         def built(*arguments: object, **options: object) -> contenders.Contender:
             way = build(*arguments, **options)
 
             def run(grid: Squares) -> object:
-                seen.add((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+                seen.add(flags())
                 return way(grid)
 
             return run

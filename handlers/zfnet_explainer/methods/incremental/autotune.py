@@ -12,7 +12,7 @@ import torch
 
 from ...net.device import current, seconds
 from ..occlusion import OcclusionMaps
-from ..squares import squares
+from ..squares import Squares, squares
 from .occluder import Occluder
 from .plan import Way
 
@@ -26,25 +26,31 @@ CLEARLY = 1.15  # times as long: less is noise, by which workers of one card wou
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float16: 0.1}
 
 
-def autotune(occluder: Occluder) -> None:
-    """Choose the way on a GPU; groups, which are quickest on processors, stay there."""
+def autotune(occluder: Occluder) -> dict[Way, float]:
+    """Choose the way on a GPU; groups, which are quickest on processors, stay there. The seconds of what was timed."""
     weight = next(occluder.chain.parameters())
-    if weight.device.type == "cuda" and weight.dtype in LIMITS:
-        with current(weight.device):
-            choose(occluder, partial(seconds, device=weight.device))
+    if weight.device.type != "cuda" or weight.dtype not in LIMITS:
+        return {}
+    with current(weight.device):
+        return choose(occluder, partial(seconds, device=weight.device))
 
 
 @torch.inference_mode()
-def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -> None:
-    """Have the occluder go the quickest way that agrees with full evaluation; the log says the figures.
+def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -> dict[Way, float]:
+    """Have the occluder go the quickest way that agrees with full evaluation; the seconds of each, which are logged.
 
     Of ways that are about as quick it is the first of `Way`, so that workers agree in their last digits, too.
-    `timed` gives the seconds of some work. A way that does not agree is logged as an error.
+    `timed` gives the seconds of some work. A way that does not agree is logged as an error. Where the picture is so
+    small that every way is full evaluation, there is nothing to time, and the occluder keeps its own.
     """
     chain, weight = occluder.chain, next(occluder.chain.parameters())
     height, width = chain.input_size[1:]
     window = min(WINDOW, height, width)
     grid = squares(height, width, window, min(STRIDE, window))
+    asked = f"occlusion maps in {str(weight.dtype).removeprefix('torch.')}, window {window}, stride {grid.stride}"
+    if not (incremental := _incremental(occluder, grid)):
+        log.info("%s: all in full; not timed, kept: %s", asked, occluder.way)
+        return {}
     image = torch.randn(chain.input_size, generator=torch.Generator().manual_seed(0)).to(weight)
     clean, fill = chain.run(image[None]), torch.zeros_like(image)
 
@@ -52,26 +58,33 @@ def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -
         occluder.way = way
         return occluder(image, clean, fill, grid, chain.features[-1], 0)
 
-    ways = _agreeing(evaluate, LIMITS[weight.dtype])
+    ways = _agreeing(evaluate, incremental, LIMITS[weight.dtype])
     # In turn, so that a busy moment strikes all of them.
     rounds = [[timed(partial(evaluate, way)) for way in ways] for _ in range(REPEATS)]
     times = dict(zip(ways, map(median, zip(*rounds, strict=True)), strict=True))
     occluder.way = next(way for way in ways if times[way] <= CLEARLY * min(times.values()))
-    log.info(
-        "occlusion maps in %s, window %d, stride %d: %s; taken: %s",
-        str(weight.dtype).removeprefix("torch."),
-        window,
-        grid.stride,
-        ", ".join(f"{way} {1000 * taken:.2f} ms" for way, taken in times.items()),
-        occluder.way,
-    )
+    figures = ", ".join(f"{way} {1000 * taken:.2f} ms" for way, taken in times.items())
+    log.info("%s: %s; taken: %s", asked, figures, occluder.way)
+    return times
 
 
-def _agreeing(evaluate: Callable[[Way], OcclusionMaps], limit: float) -> list[Way]:
-    """Full evaluation, and the ways that agree with it."""
+def _incremental(occluder: Occluder, grid: Squares) -> list[Way]:
+    """The incremental ways that lead apart for a grid: few squares are one group, large ones go in full."""
+    kept = occluder.way
+    found: list[Way] = []
+    for way in (Way.ONE_GROUP, Way.GROUPS):
+        occluder.way = way
+        if occluder.way_for(grid) is way:
+            found.append(way)
+    occluder.way = kept
+    return found
+
+
+def _agreeing(evaluate: Callable[[Way], OcclusionMaps], incremental: list[Way], limit: float) -> list[Way]:
+    """Full evaluation, and the incremental ways that agree with it."""
     exact = evaluate(Way.FULL).logits
     ways = [Way.FULL]
-    for way in (Way.ONE_GROUP, Way.GROUPS):
+    for way in incremental:
         apart = float((evaluate(way).logits - exact).abs().max() / exact.abs().max())
         if apart <= limit:
             ways.append(way)

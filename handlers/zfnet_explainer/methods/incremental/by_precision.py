@@ -18,22 +18,20 @@ from .workspace import Workspace
 class Occluders:
     """Occluders of a chain in float32 by precision; `memory` is as an Occluder's.
 
-    They share a workspace. A copy of the chain in another precision is made once, when it is first asked for.
+    They share a workspace. Each is made, with a copy of the chain in another precision, when it is first asked for, and
+    is autotuned then.
     """
 
     def __init__(self, chain: Chain, memory: int | None) -> None:
         self.chain, self.memory = chain, memory
         self._workspace = Workspace(device_of(chain))
-        self._made = {torch.float32: Occluder(chain, memory, self._workspace)}
-
-    def warm_up(self) -> None:
-        """On a GPU choose float32's way, so that no request waits for that."""
-        autotune(self.of(torch.float32))
+        self._made: dict[torch.dtype, Occluder] = {}
 
     def of(self, precision: torch.dtype) -> Occluder:
-        """The precision's, made when it is first asked for; on a GPU every one but float32's is autotuned then."""
+        """The precision's."""
         if precision not in self._made:
-            made = Occluder(copy.deepcopy(self.chain).to(precision), self.memory, self._workspace)
+            chain = self.chain if precision == torch.float32 else copy.deepcopy(self.chain).to(precision)
+            made = Occluder(chain, self.memory, self._workspace)
             autotune(made)
             self._made[precision] = made
         return self._made[precision]

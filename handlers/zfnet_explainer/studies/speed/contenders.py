@@ -1,7 +1,8 @@
 """The ways to an occlusion map that are compared: ours, ours in full, and Captum's."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ...methods.incremental.autotune import autotune
 from ...methods.incremental.occluder import Occluder
+from ...methods.incremental.plan import Way
 from ...methods.occlusion import OcclusionMaps, occlude_full
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
@@ -24,12 +26,16 @@ TARGET = 0
 
 @dataclass(frozen=True)
 class Timed:
-    """A chain and a standardised picture and fill for it, in one precision on one device."""
+    """A chain and a standardised picture and fill for it, in one precision on one device.
+
+    `ways`: seconds that each way took where the occluder's was chosen by them.
+    """
 
     chain: Chain
     image: Tensor
     fill: Tensor
     occluder: Occluder
+    ways: dict[Way, float]
 
     @property
     def size(self) -> int:
@@ -42,8 +48,7 @@ def timed(chain: Chain, device: torch.device, dtype: torch.dtype) -> Timed:
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(chain.input_size, generator=generator).to(device, dtype)
     occluder = Occluder(chain)
-    autotune(occluder)
-    return Timed(chain, image, torch.zeros_like(image), occluder)
+    return Timed(chain, image, torch.zeros_like(image), occluder, autotune(occluder))
 
 
 def incremental(on: Timed) -> Callable[[Squares], OcclusionMaps]:
@@ -84,6 +89,27 @@ def captum(on: Timed, batch: int, tuned: bool) -> Contender:
         return found
 
     return run
+
+
+def unbound(
+    build: Callable[[int], Contender], convolutions: bool = False, products: bool = False
+) -> Callable[[int], Contender]:
+    """The contender as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
+    return lambda batch: tf32(convolutions, products)(build(batch))
+
+
+@contextmanager
+def tf32(convolutions: bool, products: bool) -> Iterator[None]:
+    """TF32 in convolutions and in matrix products; torch comes with the first alone. Any of cuDNN's algorithms."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic, torch.get_float32_matmul_precision()
+    cudnn.allow_tf32, cudnn.deterministic = convolutions, False
+    torch.set_float32_matmul_precision("high" if products else "highest")
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic = before[:2]
+        torch.set_float32_matmul_precision(before[2])
 
 
 def plain(chain: Chain) -> nn.Sequential:

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from ...methods.incremental.plan import Way
 from ...methods.occlusion import OcclusionMaps
 from ...methods.squares import Squares, squares
 from ...net.chain import Chain
@@ -19,6 +20,8 @@ from .memory import of_first_map
 
 # Full batches and Captum take the same time for every square: they are timed on a grid thinned to so many, by device.
 SAMPLE = {"cpu": 81, "cuda": 700}
+# How often each batch size is timed, the least counting: on a GPU the first time loads kernels and asks for memory.
+TRIES = {"cpu": 1, "cuda": 3}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Row:
     and has a faster normalisation, in the case's precision. `float32`: ours in float32, for a reduced precision.
     Deviations are the largest from the full evaluation in float32: of logits over the largest logit, and of
     probabilities. `memory` is that of a first picture, whose blocks are then kept. `floor` is the time that
-    the multiply-adds of recomputing what changes would take at the machine's peak.
+    the multiply-adds of recomputing what changes would take at the machine's peak. `way` is the one that ours went,
+    and `ways` are the seconds by which it was chosen on a GPU.
     """
 
     case: Case
@@ -65,6 +69,8 @@ class Row:
     probability_deviation: float
     memory: int | None
     floor: float
+    way: str
+    ways: dict[Way, float]
 
     @property
     def over_full(self) -> float:
@@ -87,13 +93,16 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
     on = exact if dtype == torch.float32 else contenders.timed(build(), device, dtype)
     grid = squares(on.size, on.size, case.window, case.stride)
     thin = contenders.sample(on.size, case.window, case.stride, SAMPLE[device.type])
-    batch = quickest(partial(contenders.captum, exact, tuned=False), contenders.CAPTUM_BATCHES, thin, device)
-    full_batch = quickest(partial(contenders.full, on), contenders.FULL_BATCHES, thin, device)
+    captum = contenders.unbound(partial(contenders.captum, exact, tuned=False))
+    tuned = contenders.unbound(partial(contenders.captum, on, tuned=True))
+    full = contenders.unbound(partial(contenders.full, on))
+    batch = quickest(captum, contenders.CAPTUM_BATCHES, thin, device)
+    full_batch = quickest(full, contenders.FULL_BATCHES, thin, device)
     runs = {
         "incremental": Run(contenders.incremental(on), grid, len(grid)),
-        "full": Run(contenders.full(on, full_batch), thin, len(thin)),
-        "captum": Run(contenders.captum(exact, batch, tuned=False), thin, laid_by_captum(thin, on.size)),
-        "captum_tuned": Run(contenders.captum(on, batch, tuned=True), thin, laid_by_captum(thin, on.size)),
+        "full": Run(full(full_batch), thin, len(thin)),
+        "captum": Run(captum(batch), thin, laid_by_captum(thin, on.size)),
+        "captum_tuned": Run(tuned(batch), thin, laid_by_captum(thin, on.size)),
     }
     if dtype != torch.float32:
         runs["float32"] = Run(contenders.incremental(exact), grid, len(grid))
@@ -107,6 +116,7 @@ def measure(build: Callable[[], Chain], case: Case, machine: Machine, device: to
         float32=scaled.get("float32"), logit_deviation=logits_off, probability_deviation=probability_off,
         memory=of_first_map(build, grid, device, dtype),
         floor=2 * multiply_adds(on.chain, grid) / machine.peak_gflops[case.precision] / 1e9,
+        way=on.occluder.way_for(grid), ways=on.ways,
     )  # fmt: skip
 
 
@@ -124,7 +134,12 @@ def quickest(
 ) -> int:
     """The batch in which a contender takes least time, of those for the device."""
     first, *others = batches[device.type]
-    return min([first, *others], key=lambda n: seconds(partial(contender(n), grid), device)) if others else first
+    return min([first, *others], key=lambda n: _least(partial(contender(n), grid), device)) if others else first
+
+
+def _least(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the quickest of its tries."""
+    return min(seconds(work, device) for _ in range(TRIES[device.type]))
 
 
 def laid_by_captum(grid: Squares, size: int) -> int:

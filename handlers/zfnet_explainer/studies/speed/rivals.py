@@ -1,7 +1,6 @@
 """What a sceptic would run on a card instead: TF32, bfloat16 and Captum as it comes, beside ours in float32."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +11,7 @@ from ...methods.squares import Squares, squares
 from ...net.chain import Chain
 from ...net.probability import probabilities
 from . import contenders
-from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Contender
+from .contenders import CAPTUM_BATCHES, FULL_BATCHES, Contender, unbound
 from .occlusion import SAMPLE, Run, laid_by_captum, quickest, seconds_of
 
 
@@ -71,33 +70,12 @@ def _rivals(exact: contenders.Timed, half: contenders.Timed, grid: Squares) -> d
     full, halved = partial(contenders.full, exact), partial(contenders.full, half)
     whole, cut = len(grid), laid_by_captum(grid, exact.size)
     return {
-        "Captum as installed (TF32)": Rival(_under(captum, convolutions=True), CAPTUM_BATCHES, cut),
-        "Captum, float32": Rival(_under(captum), CAPTUM_BATCHES, cut),
-        "full batches, float32": Rival(_under(full), FULL_BATCHES, whole),
-        "full batches, TF32": Rival(_under(full, convolutions=True, products=True), FULL_BATCHES, whole),
-        "full batches, bfloat16": Rival(_under(halved), FULL_BATCHES, whole),
+        "Captum as installed (TF32)": Rival(unbound(captum, convolutions=True), CAPTUM_BATCHES, cut),
+        "Captum, float32": Rival(unbound(captum), CAPTUM_BATCHES, cut),
+        "full batches, float32": Rival(unbound(full), FULL_BATCHES, whole),
+        "full batches, TF32": Rival(unbound(full, convolutions=True, products=True), FULL_BATCHES, whole),
+        "full batches, bfloat16": Rival(unbound(halved), FULL_BATCHES, whole),
     }
-
-
-def _under(
-    build: Callable[[int], Contender], convolutions: bool = False, products: bool = False
-) -> Callable[[int], Contender]:
-    """The contender as it is quickest on a card: with any of cuDNN's algorithms, and TF32 in what is named."""
-    return lambda batch: tf32(convolutions, products)(build(batch))
-
-
-@contextmanager
-def tf32(convolutions: bool, products: bool) -> Iterator[None]:
-    """TF32 in convolutions and in matrix products; torch comes with the first alone. Any of cuDNN's algorithms."""
-    cudnn = torch.backends.cudnn
-    before = cudnn.allow_tf32, cudnn.deterministic, torch.get_float32_matmul_precision()
-    cudnn.allow_tf32, cudnn.deterministic = convolutions, False
-    torch.set_float32_matmul_precision("high" if products else "highest")
-    try:
-        yield
-    finally:
-        cudnn.allow_tf32, cudnn.deterministic = before[:2]
-        torch.set_float32_matmul_precision(before[2])
 
 
 def _deviation(found: object, expected: OcclusionMaps) -> float | None:
