@@ -18,7 +18,7 @@ FLOORS = (
     {"net", "printing"},
     {"methods"},
     {"errors", "explanation", "options"},  # the mathematics knows no refusals of requests
-    {"pictures"},
+    {"pictures", "crosscheck"},
     {"explainer", "accuracy"},
     {"wire"},
     {"service", "training"},

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from .errors import UnusableOption
 from .explanation import (
-    Agreement,
     CrossCheck,
     Explanation,
     FloatArray,
@@ -103,24 +102,21 @@ class Explainer:
         with current(self.device):
             return self._explain(pixels, options)
 
-    def contrast(self, predictions: Sequence[Prediction], options: Options) -> int | None:
-        """The class index that the target is compared with. Raises UnusableOption where there is no such other."""
-        return self._question(predictions, options)[1]
+    def compared(self, predictions: Sequence[Prediction], options: Options) -> tuple[Prediction, int | None]:
+        """The target, and the class that is its contrast, or without one the most probable other.
 
-    def _question(
-        self, predictions: Sequence[Prediction], options: Options
-    ) -> tuple[Prediction, int | None, int | None]:
-        """The target, that contrast, and in want of one the most probable class that is not the target."""
+        Raises UnusableOption for a contrast that is no other class.
+        """
         target, second = leading(predictions, options.target)
-        contrast = second if options.contrast == "second" else options.contrast
-        if contrast == target.class_index:
-            label = self.record.classes[contrast].label
+        other = second if options.contrast is None or options.contrast == "second" else options.contrast
+        if other == target.class_index:
             raise UnusableOption(
-                f"`contrast` is {label}, the target itself: name another class, or `second`", "contrast"
+                f"`contrast` is {self.record.classes[other].label}, the target itself: name another class, or `second`",
+                "contrast",
             )
-        if options.contrast is not None and contrast is None:
+        if options.contrast is not None and other is None:
             raise UnusableOption("`contrast` needs another class, and this net knows only one", "contrast")
-        return target, contrast, second if contrast is None else contrast
+        return target, other
 
     def _check(self, options: Options) -> None:
         options.check(self.chain.map_counts, self.chain.classes, self.record.preprocessing.size)
@@ -137,7 +133,7 @@ class Explainer:
             image = self._standardised(pixels)
             seen = Seen(pixels, image, self.chain.run(image[None]))
             [scores] = self._scores(seen.clean.outputs[self.chain.dense[-1]])
-        target, contrast, other = self._question(scores.predictions, options)
+        target, other = self.compared(scores.predictions, options)
         deconv = occlusion = crosscheck = None
         if "deconv" in options.methods:
             with clock("deconv"):
@@ -145,6 +141,7 @@ class Explainer:
                 deconv = tuple(self._project(seen, layer, options) for layer in layers)
         if "occlusion" in options.methods:
             with clock("occlusion"):
+                contrast = None if options.contrast is None else other
                 occlusion = self._occlude(seen, scores.logits, target.class_index, contrast, options)
         if options.crosscheck:
             with clock("crosscheck"):
@@ -244,7 +241,6 @@ class Explainer:
         exact = self._occluders(proper, seen.image, seen.clean, fill, sample, 0).logits
         return deviations(logits[rows][:, cols], exact, self.record.temperature, target, contrast)
 
-    @torch.inference_mode(False)
     def _crosscheck(
         self,
         seen: Seen,
@@ -252,28 +248,10 @@ class Explainer:
         occlusion: Occlusion | None,
         classes: Sequence[int],
     ) -> CrossCheck:
-        from .methods import captum  # Captum takes a second to import and few requests ask for it
+        from .crosscheck import crosscheck  # Captum takes a second to import and few requests ask for it
 
-        name, version = captum.library()
-        projections = maps = None
-        by_class: dict[int, float] = {}
-        if deconv is not None:
-            found = {self.chain.features[part.layer - 1]: list(part.features) for part in deconv}
-            projections = Agreement(captum.check_deconv(self.chain, seen.image, found), self.keeps_float32)
-        if occlusion is not None:
-            differences = captum.check_occlusion(
-                self.chain,
-                seen.image,
-                self._fill(seen.pixels, occlusion.fill, occlusion.squares.window),
-                occlusion.squares,
-                temperature=self.record.temperature,
-                classes=classes,
-                covered=[torch.from_numpy(occlusion.probability(index)) for index in classes],
-                unoccluded=[float(occlusion.probabilities_unoccluded[index]) for index in classes],
-            )
-            by_class = dict(zip(classes, differences, strict=True))
-            maps = Agreement(max(differences), occlusion.exact)
-        return CrossCheck(name, version, projections, maps, by_class, captum.CONVENTIONS)
+        fill = self._fill(seen.pixels, occlusion.fill, occlusion.squares.window) if occlusion else None
+        return crosscheck(self.chain, seen.image, deconv, occlusion, fill, classes, self.keeps_float32)
 
     def _fill(self, pixels: Pixels, fill: str, window: int) -> Tensor:
         return self._standardised(fill_pixels(fill, pixels, window, self.record.preprocessing.mean))

@@ -48,8 +48,8 @@ def test_holds_what_a_worker_needs_and_no_more(tmp_path: Path, weights: Path) ->
         assert archive.read("zfnet.json") == record_of(b"weights")
     assert {"zfnet_handler.py", "model-config.yaml", "zfnet_explainer/explainer.py"} <= names
     assert {name.split("/")[1] for name in names if name.startswith("zfnet_explainer/")} == {
-        "__init__.py", "atomic.py", "cores.py", "errors.py", "explainer.py", "explanation.py", "messages.py",
-        "methods", "net", "options.py", "pictures", "service", "wire",
+        "__init__.py", "atomic.py", "cores.py", "crosscheck.py", "errors.py", "explainer.py", "explanation.py",
+        "messages.py", "methods", "net", "options.py", "pictures", "service", "wire",
     }  # fmt: skip
     assert not [name for name in names if "__pycache__" in name]
     assert manifest["model"]["modelName"] == read_packed(out).model == "flowers"

@@ -36,8 +36,8 @@ HANDLER = "zfnet_handler.py"
 CONFIG_TEMPLATE = SHIPPED / "deploy" / MODEL_CONFIG
 # The rooms of the package that answer requests travel, each as a whole, and nothing else.
 FOR_WORKERS = {
-    "__init__.py", "atomic.py", "cores.py", "errors.py", "explainer.py", "explanation.py", "messages.py",
-    "methods", "net", "options.py", "pictures", "service", "wire",
+    "__init__.py", "atomic.py", "cores.py", "crosscheck.py", "errors.py", "explainer.py", "explanation.py",
+    "messages.py", "methods", "net", "options.py", "pictures", "service", "wire",
 }  # fmt: skip
 
 WITHOUT_RECORD = "; `zfnet-explainer import` makes a checkpoint, weights and record, of a state dict"
