@@ -5,7 +5,7 @@ from pathlib import Path
 from zfnet_explainer.pictures.labelled import Pictures, in_memory, split_listing
 from zfnet_explainer.pictures.stream import Tolerance
 
-STRICT = Tolerance.of(True, lambda _: None)
+STRICT = Tolerance(True, lambda _: None)
 
 
 def read_split(data: Path, split: str, side: int, tolerance: Tolerance = STRICT) -> Pictures:

@@ -153,7 +153,7 @@ def test_a_damaged_picture_is_named(folder: Path, keep: int) -> None:
     with pytest.raises(ValueError, match=rf"1 of 4 pictures .* such as train/n02/b\.PNG: {REASONS[keep]}"):
         read_split(folder, "train", SIDE)
     told: list[str] = []
-    pictures = read_split(folder, "train", SIDE, Tolerance.of(False, told.append))
+    pictures = read_split(folder, "train", SIDE, Tolerance(False, told.append))
     assert_same(pictures, Pictures(expected.images[:3], expected.labels[:3], expected.names[:3], expected.classes))
     [line] = told
     assert line.startswith(f"left out: train/n02/b.PNG: {REASONS[keep]}")
@@ -165,7 +165,7 @@ def test_many_damaged_pictures_are_one_line(folder: Path) -> None:
     (folder / "train/n01/c.png").symlink_to("nowhere")
     told: list[str] = []
     with pytest.raises(ValueError, match=r"^2 of 4 pictures cannot be read, more than the 1% .*; such as train/n01/c"):
-        read_split(folder, "train", SIDE, Tolerance.of(False, told.append))
+        read_split(folder, "train", SIDE, Tolerance(False, told.append))
     assert told == []
 
 
@@ -185,7 +185,7 @@ def test_a_class_folder_without_pictures_is_told_or_with_strict_refused(
     expected, told = read_split(folder, "train", SIDE), list[str]()
     (folder / "train/n05").mkdir()
     (folder / "train/n05/x.heic").write_bytes(b"of a phone")
-    assert_same(read_split(folder, "train", SIDE, Tolerance.of(False, told.append)), expected)
+    assert_same(read_split(folder, "train", SIDE, Tolerance(False, told.append)), expected)
     endings = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
     assert told == [f"{folder}/train has no picture in n05: what is not {endings} is not read"]
     with pytest.raises(ValueError, match="train has no picture in n05"):

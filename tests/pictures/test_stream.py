@@ -151,7 +151,7 @@ def test_once_ten_files_have_failed_to_the_end_the_others_are_tried_once(
     ("strict", "count", "most"), [(False, 1, 1), (False, 100, 1), (False, 101, 2), (False, 5000, 50), (True, 5000, 0)]
 )
 def test_one_in_a_hundred_may_be_unreadable(strict: bool, count: int, most: int) -> None:
-    tolerance = Tolerance.of(strict, lambda _: None)
+    tolerance = Tolerance(strict, lambda _: None)
     tolerance.check(most, count, "x.png: no picture")
     with pytest.raises(ValueError, match=rf"^{most + 1} of {count} pictures cannot be read.*; such as x\.png: no"):
         tolerance.check(most + 1, count, "x.png: no picture")

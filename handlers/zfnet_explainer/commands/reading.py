@@ -20,4 +20,4 @@ def tolerance(strict: bool, console: Console) -> "Tolerance":
     """What the option tolerates; names of files are printed as they are, whatever they look like."""
     from ..pictures.stream import Tolerance
 
-    return Tolerance.of(strict, partial(tell, console))
+    return Tolerance(strict, partial(tell, console))

@@ -34,20 +34,20 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How many of a split's pictures may be unreadable: a share, rounded up. `tell` hears of each; all are left out."""
+    """How many of a split's pictures may be unreadable: a share, rounded up, or none.
 
-    share: float
+    `tell` hears of each; all are left out.
+    """
+
+    strict: bool
     tell: Callable[[str], None]
-
-    @classmethod
-    def of(cls, strict: bool, tell: Callable[[str], None]) -> "Tolerance":
-        return cls(0 if strict else TOLERATED, tell)
 
     def check(self, unreadable: int, count: int, example: str) -> None:
         """Raise ValueError where too many of `count` are unreadable, for instance `example`."""
-        if unreadable > math.ceil(self.share * count):
+        share = 0 if self.strict else TOLERATED
+        if unreadable > math.ceil(share * count):
             raise ValueError(
-                f"{unreadable} of {count} pictures cannot be read, more than the {self.share:.0%} that are left out; "
+                f"{unreadable} of {count} pictures cannot be read, more than the {share:.0%} that are left out; "
                 f"such as {example}"
             )
 
@@ -56,7 +56,7 @@ class Tolerance:
 
     def remark(self, lack: str) -> None:
         """Tell what else a split lacks; ValueError where nothing is tolerated."""
-        if not self.share:
+        if self.strict:
             raise ValueError(lack)
         self.tell(lack)
 

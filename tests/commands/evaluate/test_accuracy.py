@@ -24,7 +24,7 @@ def test_accuracy(data: Path, weights: Path, tmp_path: Path) -> None:
     result = evaluate(data, "--weights", weights, "--only", "accuracy", "--out", tmp_path / "out", "--into", card)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "accuracy.json").read_text())
-    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    source, labels = validation_pictures(data, RECORD, Tolerance(False, lambda _: None))
     images = torch.stack([source.picture(i) for i in range(6)])
     answers = plain(load(weights).chain)((images / 255 - 0.5) / 0.25).argmax(1)
     right = int((answers == labels).sum())
@@ -57,7 +57,7 @@ def test_accuracy_within_groups(data: Path, weights: Path, tmp_path: Path) -> No
     options = ["--only", "accuracy", "--groups", groups, "--out", tmp_path / "out"]
     result = evaluate(data, "--weights", weights, *options)
     assert result.exit_code == 0, result.output
-    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    source, labels = validation_pictures(data, RECORD, Tolerance(False, lambda _: None))
     images = torch.stack([source.picture(i) for i in range(6)])
     logits = plain(load(weights).chain)((images / 255 - 0.5) / 0.25)
     n02, n01, n03 = range(3)
@@ -122,7 +122,7 @@ def test_probabilities_are_calibrated(data: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "net.safetensors", tmp_path / "out"
     save(seeded(tiny(3), 0), replace(RECORD, validation={"top1": 0.5, "images": 6, "temperature": 4.0}), path)
     assert evaluate(data, "--weights", path, "--pictures", 6, "--out", out).exit_code == 0
-    source, labels = validation_pictures(data, RECORD, Tolerance.of(False, lambda _: None))
+    source, labels = validation_pictures(data, RECORD, Tolerance(False, lambda _: None))
     images = torch.stack([source.picture(i) for i in range(6)])
     served = probabilities(plain(load(path).chain)((images / 255 - 0.5) / 0.25), 4)
     curve = json.loads((out / "explanations.json").read_text())["faithfulness"]["gray"]["orders"]
