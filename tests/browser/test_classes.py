@@ -11,13 +11,16 @@ from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.net.record import ClassName
 from zfnet_explainer.service.service import Service
 
+CONTENT = "all => all.map(e => getComputedStyle(e, '::after').content)"
 HOSTILE = "<img src=x onerror='document.title=`run`'>"
 
 
 def is_stale(page: Page) -> bool:
     """Whether the results are framed as others' than the options', under headings that say so, legible."""
-    frames = page.locator("section.result").evaluate_all("all => all.map(e => getComputedStyle(e).borderTopStyle)")
-    said = page.locator(".result h2").evaluate_all("all => all.map(e => getComputedStyle(e, '::after').content)")
+    frames = page.locator(".card.result").evaluate_all("all => all.map(e => getComputedStyle(e).borderTopStyle)")
+    said = page.locator(".result h2, p.result").evaluate_all(
+        "all => all.map(e => getComputedStyle(e, '::after').content)"
+    )
     opacity = page.locator(".result, .result > *").evaluate_all("all => all.map(e => getComputedStyle(e).opacity)")
     assert set(opacity) == {"1"}
     assert set(frames) in ({"dashed"}, {"solid"})
@@ -91,7 +94,16 @@ def test_results_are_marked_beside_an_error_and_while_others_are_awaited(page: P
         page.click("#explain")
         assert is_stale(page)
         page.click("#cancel")
+        expect(page.locator("#progress")).to_be_hidden()
         assert is_stale(page) == others, "marked where the options say something else by now"
+    door.open.set()
+    page.route("**/explanations/zfnet", lambda route: route.fulfill(status=503, body="{}"))
+    for window, others in (("112", False), ("56", True)):
+        page.fill("[name=window]", window)
+        page.click("#explain")
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.locator("#progress")).to_be_hidden()
+        assert is_stale(page) == others, "nor where it failed"
 
 
 def test_a_class_that_was_clicked_is_the_pictures_and_one_that_was_written_the_persons(page: Page, door: Door) -> None:

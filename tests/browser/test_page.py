@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import FilePayload, Page, Position, Route, expect
 
 from tests.browser.door import NO_KEY, NO_TOKEN, Door, opened, serving
-from tests.browser.steps import WIDE, explain, explained, set_options, settle
+from tests.browser.steps import WIDE, class_of, explain, explained, set_options, settle
 from tests.pictures.atlases import SOURCES, write_atlas
 from tests.waiting import wait_for
 from zfnet_explainer.net.checkpoint import Checkpoint
@@ -366,3 +366,8 @@ def test_opened_as_a_file_it_asks_for_the_server(tab: Page, door: Door, service:
     with opened(lenient) as other:
         tab.fill("#server", other.url.partition("/explanations")[0])
         explain(tab, window="112", stride="112", features="1")
+        tab.fill("#server", "")
+        second = tab.locator(".prediction").nth(1)
+        second.click()
+        expect(tab.locator("#curl")).to_contain_text(class_of(second))
+        expect(tab.locator("#curl")).to_contain_text(other.url)

@@ -187,7 +187,16 @@ test("facts say where an answer comes from, and a deviation only where one was m
 });
 
 test("of odds in a reduced precision that the server did not answer it is said that their error is unmeasured", () => {
-  const said = " In bfloat16, of unmeasured error: explain again with beagle to compare with in the options, and it is measured.";
-  const cases = [[false, "bfloat16", said], [true, "bfloat16", ""], [false, "float32", ""], [true, "float32", ""]];
-  for (const [answered, precision, text] of cases) assert.equal(unmeasured({ answered }, { precision }, "beagle"), text);
+  const said = (precision) => ` These are computed from rounded probabilities (${precision}), and nobody has measured their ` +
+    "error: for that, write beagle under Compare with in the options and explain again.";
+  const cases = [
+    [false, false, "bfloat16", said("bfloat16")],
+    [false, false, "float32", said("float32")], // on a device that rounds
+    [true, false, "bfloat16", ""],
+    [false, true, "float32", ""],
+    [true, true, "float32", ""],
+  ];
+  for (const [answered, exact, precision, text] of cases) {
+    assert.equal(unmeasured({ answered }, { exact, precision }, "beagle"), text);
+  }
 });

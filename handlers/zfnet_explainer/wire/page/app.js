@@ -1,7 +1,7 @@
 // One picture's way through the page: predictions, then the explanation, each replacing the last.
 
-// `answer` is the latest explanation, `options` those that it would take to compute what is shown of it.
-const current = { file: null, picture: null, answer: null, options: {}, target: null, waiting: null };
+// `answer` is the latest explanation, `url` where it came from, `options` what it would take to compute what is shown of it.
+const current = { file: null, picture: null, answer: null, url: "", options: {}, target: null, waiting: null };
 let speed = unknownSpeed();
 
 async function take(file) {
@@ -52,6 +52,7 @@ async function run() {
     if (current.waiting === waiting) {
       current.waiting = null;
       hideProgress();
+      unmarkAsWritten(); // where it failed or was stopped
     }
   }
 }
@@ -71,12 +72,13 @@ async function explain(predicted, signal) {
   forgetRival(classSaid(form.elements.target.value, settings.classes) ?? predicted);
   const values = written();
   const options = chosen();
+  const url = address("explanations");
   showWork(work(values, settings.size, speed));
   const answer = completed(named(await ask("explanations", current.picture, options, signal), shared));
   signal.throwIfAborted();
   speed = learned(speed, answer, values);
   forgetRival(answer.target.class_index);
-  Object.assign(current, { answer, options: { ...options, ...clickedContrast(answer) } });
+  Object.assign(current, { answer, url, options: { ...options, ...clickedContrast(answer) } });
   cutSquare(current.picture, answer.image);
   showOcclusion(answer, current.picture, rivalWanted(answer));
   showProjections(answer, current.picture);
@@ -110,7 +112,7 @@ function showTarget({ predictions, target }) {
   current.target = target.class_index;
   showAsked(predictions[0], target);
   showPredictions(predictions, current.target, explainClass);
-  showCommand(current.picture, current.options);
+  showCommand(current.picture, current.options, current.url);
 }
 
 /** Results stay while others are computed and where that fails: framed and named as those of the options before. */
@@ -139,6 +141,13 @@ function explainClass(prediction) {
   current.options = optionsFor(current.options, form.elements.target.value);
   showTarget(answer);
   unmarkAsWritten();
+}
+
+/** Another class was chosen to compare the answer's with: it is also the one of what is computed anew. */
+function compared(other) {
+  clickClass("contrast", other);
+  current.options = { ...current.options, contrast: form.elements.contrast.value };
+  showCommand(current.picture, current.options, current.url);
 }
 
 /** The options that the answer at hand would take for another class, which may have been the one it is compared with. */
@@ -182,7 +191,6 @@ function tick(elapsed) {
 
 function cancel() {
   current.waiting?.abort();
-  unmarkAsWritten();
   showStopped();
 }
 
@@ -234,18 +242,13 @@ prepareConnection();
 fillControls();
 prepareInput();
 prepareOptions();
-prepareMaps();
+prepareMaps(compared);
 prepareSamples(take);
 prepareProjections();
 $("cancel").addEventListener("click", cancel);
 $("connection").addEventListener("submit", (event) => {
   event.preventDefault();
   run();
-});
-$("compare").addEventListener("change", () => {
-  clickClass("contrast", contrast.other);
-  current.options = { ...current.options, contrast: form.elements.contrast.value };
-  showCommand(current.picture, current.options);
 });
 $("downloads").addEventListener("click", ({ target: { name, value } }) => {
   if (name === "format") takeAlong(current.picture, current.options, value);

@@ -4,9 +4,9 @@ const COMPUTED_ANEW = $("download-status").textContent;
 let preparing = false;
 
 /** Offer this explanation; what was said of the files of another is gone. */
-function showCommand({ name }, options) {
+function showCommand({ name }, options, url) {
   const token = $("token").value.trim() !== "";
-  $("curl").textContent = curlLine({ name, options, url: address("explanations"), token });
+  $("curl").textContent = curlLine({ name, options, url, token });
   if (!preparing) $("download-status").textContent = COMPUTED_ANEW;
 }
 

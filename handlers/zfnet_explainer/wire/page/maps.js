@@ -212,7 +212,8 @@ function compareWith(index) {
   speak($("contrast-text").textContent);
 }
 
-function prepareMaps() {
+/** `onCompare` is told of the class that was chosen to compare with, once it is shown. */
+function prepareMaps(onCompare) {
   for (const canvas of MAPS.map($)) {
     canvas.addEventListener("pointermove", pointAt);
     canvas.addEventListener("click", pinAt);
@@ -226,7 +227,10 @@ function prepareMaps() {
     select(contrast.odds.worst.row, contrast.odds.worst.col);
     speakReadings();
   });
-  $("compare").addEventListener("change", (event) => compareWith(Number(event.target.value)));
+  $("compare").addEventListener("change", (event) => {
+    compareWith(Number(event.target.value));
+    onCompare(contrast.other);
+  });
   $("opacity").addEventListener("input", (event) => {
     view.opacity = event.target.value / 100;
     $("opacity-share").textContent = `${event.target.value} %`;

@@ -2,6 +2,8 @@
 
 const form = $("options");
 const shared = sharedLabels(settings.classes);
+// The options of the form; these two are the downloads'.
+const WRITTEN = Object.keys(settings.options).filter((name) => name !== "images" && name !== "format");
 
 function fillControls() {
   for (const [name, option] of Object.entries(settings.options)) {
@@ -31,10 +33,7 @@ function checkbox(name, value) {
 }
 
 function setDefaults() {
-  for (const [name, { default: value }] of Object.entries(settings.options)) {
-    if (name === "images" || name === "format") continue;
-    setOption(name, value);
-  }
+  for (const name of WRITTEN) setOption(name, settings.options[name].default);
   delete form.elements.stride.dataset.edited;
   optionsChanged();
 }
@@ -65,8 +64,7 @@ function forgetClicked(...names) {
 function written() {
   const fields = new FormData(form);
   const values = {};
-  for (const name of Object.keys(settings.options)) {
-    if (name === "images" || name === "format") continue;
+  for (const name of WRITTEN) {
     const grouped = form.querySelector(`[data-choices="${name}"]`);
     if (grouped || fields.has(name)) values[name] = fields.getAll(name).join(",").trim();
   }

@@ -85,8 +85,8 @@ def _settings(name: str, rules: Rules) -> dict[str, Any]:
             "viridis": _hexadecimal(VIRIDIS),
             "cividis": _hexadecimal(CIVIDIS),
             "diverging": _hexadecimal(DIVERGING),
-            "classes": [_css(colour) for colour in CLASS_COLOURS],
-            "other": _css(OTHER_COLOUR),
+            "classes": _hexadecimal(CLASS_COLOURS),
+            "other": _hexadecimal([OTHER_COLOUR])[0],
         },
     }
 
@@ -99,9 +99,5 @@ def option_table(rules: Rules) -> dict[str, dict[str, Any]]:
     return table
 
 
-def _hexadecimal(colours: Pixels) -> list[str]:
+def _hexadecimal(colours: Pixels | Sequence[tuple[int, int, int]]) -> list[str]:
     return [f"#{bytes(colour).hex()}" for colour in colours]
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return f"#{bytes(colour).hex()}"

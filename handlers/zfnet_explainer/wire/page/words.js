@@ -92,9 +92,10 @@ function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, lab
 }
 
 /** That nobody knows how far off odds are which the page reckoned from rounded probabilities; nothing where that is not so. */
-function unmeasured({ answered }, { precision }, other) {
-  if (answered || precision === "float32") return "";
-  return ` In ${precision}, of unmeasured error: explain again with ${other} to compare with in the options, and it is measured.`;
+function unmeasured({ answered }, { exact, precision }, other) {
+  if (answered || exact) return "";
+  return ` These are computed from rounded probabilities (${precision}), and nobody has measured their error: ` +
+    `for that, write ${other} under Compare with in the options and explain again.`;
 }
 
 function extent(top, left, window) {
