@@ -77,7 +77,6 @@ class ZFNetHandler:
         )
         self.metrics = cached_metrics(context.metrics, METRICS)
         self.worker = worker_name(sys.argv)
-        self.leaving = False
         write(self.metrics, [model_sample(self.service.served), progress_sample(0, self.worker)])
         write(self.metrics, memory_samples(device, self.worker))
         log.info(
@@ -91,7 +90,7 @@ class ZFNetHandler:
 
     def handle(self, rows: list[dict[str, Any]], context: Context) -> list[bytes]:
         """Answer every row of a batch; predict and explain requests may be mixed."""
-        if self.leaving:
+        if self.service.device_lost:
             time.sleep(2 * LAST_ANSWERS_S)  # one batch is lost with the worker, instead of the queue within a moment
         write(self.metrics, [progress_sample(len(rows), self.worker)])
         try:
@@ -114,10 +113,10 @@ class ZFNetHandler:
         """Write what a batch of answered requests adds to the metrics."""
         if self.service.device_lost:
             log.critical("%s has failed: this worker ends, TorchServe starts another", self.service.served.device)
-            self.leaving = True
             Timer(LAST_ANSWERS_S, os._exit, [1]).start()
         write(self.metrics, batch_samples(batch, seconds, self.service.served))
-        write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
+        if not self.service.device_lost:  # which does not tell its memory
+            write(self.metrics, memory_samples(self.service.explainer.device, self.worker))
 
 
 def take_fields_sent_twice() -> None:

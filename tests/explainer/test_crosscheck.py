@@ -37,7 +37,7 @@ def test_a_reduced_precision_is_compared_and_not_counted(explainer: Explainer, p
     assert check.occlusion is not None
     assert check.occlusion.max_relative_difference > 1e-4
     assert check.occlusion.agrees is None
-    seen = Observation("explain")
+    seen = Observation("r0", "explain")
     seen.explained(explanation)
     assert seen.crosschecks == [("deconv", True)]
 

@@ -16,7 +16,6 @@ from tests.served import SMALL, sent, service
 from zfnet_explainer.explanation import Explanation, Pixels, Scores
 from zfnet_explainer.options import Options
 from zfnet_explainer.service.answer import Answer
-from zfnet_explainer.service.observation import Observation
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.service.threads import Priority
@@ -205,36 +204,6 @@ def accelerator_error(code: int, message: str) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "lost"),
-    [
-        (accelerator_error(719, "CUDA error: unspecified launch failure"), True),
-        (accelerator_error(2, "CUDA error: out of memory"), False),
-        (torch.OutOfMemoryError("CUDA"), False),
-    ],
-    ids=["failed", "full, says CUDA", "full, says torch"],
-)
-@pytest.mark.parametrize("explained", [False, True], ids=["predict", "explain"])
-def test_a_device_that_failed_is_told_from_one_that_is_full(
-    error: Exception, lost: bool, explained: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batches: list[Sequence[Observation]] = []
-    served = service(lambda batch, _: batches.append(batch))
-
-    def failing(*_: object) -> None:
-        raise error
-
-    for name in ("scores", "explain"):
-        monkeypatch.setattr(served.explainer, name, failing)
-    good, bad = {"body": PNG}, {"body": b"x"}
-    rows = [explain(good), explain(bad)] if explained else [predict(good), predict(bad)]
-    answers = served.answer(rows, ["r0", "r1"])
-    assert [answer.status for answer in answers] == [500, 415]
-    [batch] = batches
-    assert [one.device_lost for one in batch] == [lost, False]
-    assert served.device_lost == lost
-
-
-@pytest.mark.parametrize(
     ("says", "lost"),
     [
         (None, False),
@@ -243,10 +212,20 @@ def test_a_device_that_failed_is_told_from_one_that_is_full(
     ],
     ids=["sound", "failed", "full"],
 )
-def test_after_a_failure_of_its_libraries_the_device_itself_is_asked(
-    says: Exception | None, lost: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("explained", [False, True], ids=["predict", "explain"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        accelerator_error(719, "CUDA error: unspecified launch failure"),
+        torch.OutOfMemoryError("CUDA"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+    ],
+    ids=["CUDA's", "torch's", "cuBLAS's"],
+)
+def test_after_a_failure_of_ours_the_device_itself_is_asked(
+    error: Exception, explained: bool, says: Exception | None, lost: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They do not say whether it is lost. After answers, and what was the client's fault, nothing waits for it."""
+    """Its libraries' errors do not say whether it is lost. After answers and a client's fault nothing waits for it."""
     asked: list[torch.device] = []
 
     def synchronise(device: torch.device) -> None:
@@ -255,15 +234,19 @@ def test_after_a_failure_of_its_libraries_the_device_itself_is_asked(
             raise says
 
     def failing(*_: object) -> NoReturn:
-        raise RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`")
+        raise error
 
     served = service()
-    monkeypatch.setattr("zfnet_explainer.service.answer.synchronise", synchronise)
-    served.answer([predict({"body": PNG}), explain({"body": b"x"})], ["r0", "r1"])
+    send = explain if explained else predict
+    bad = explain({"body": b"x"})
+    served.answer([predict({"body": PNG}), bad], ["r0", "r1"])
+    monkeypatch.setattr("zfnet_explainer.net.device.synchronise", synchronise)
+    for name in ("scores", "explain"):
+        monkeypatch.setattr(served.explainer, name, failing)
+    served.answer([bad], ["r2"])
     assert not asked
-    monkeypatch.setattr(served.explainer, "explain", failing)
-    [answer] = served.answer([explain({"body": PNG})], ["r2"])
-    assert answer.status == 500
+    answers = served.answer([send({"body": PNG}), bad, send({"body": PNG})], ["r3", "r4", "r5"])
+    assert [answer.status for answer in answers] == [500, 415, 500]
     assert asked == [served.explainer.device]
     assert served.device_lost is lost
 

@@ -127,7 +127,7 @@ def test_the_log_names_the_request_on_which_captum_does_not_agree(
 
 def test_values_are_what_was_observed(observed: Service) -> None:
     """And a disagreement counts where there is one."""
-    one = Observation("explain", status=200, predicted=[Prediction(1, 0, 0.75)], drops=[0.25, -0.5])
+    one = Observation("r0", "explain", status=200, predicted=[Prediction(1, 0, 0.75)], drops=[0.25, -0.5])
     one.crosschecks, one.seconds = [("deconv", True), ("occlusion", False)], [("decode", 0.25)]
     found = totals(batch_samples([one], 2.5, observed.served))
     assert found["zfnet_crosscheck_disagreements_total", "deconv"] == 0

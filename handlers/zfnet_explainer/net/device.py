@@ -12,6 +12,7 @@ from torch.nn import functional
 
 log = logging.getLogger(__name__)
 
+OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 KEPT = 1 + 2**-12  # float32 keeps the last bit; TF32 and bfloat16 round it away
 LIMIT = 2**-15  # of the relative error: a lost bit is eight times that, and float32's own rounding far below
 SUPPORTED = "cpu", "cuda"
@@ -86,6 +87,16 @@ def synchronise(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def is_lost(device: torch.device) -> bool:
+    """Whether a GPU has failed, as CUDA then says at every call; one whose memory is full has not."""
+    try:
+        synchronise(device)
+    except torch.AcceleratorError as error:
+        code: int | None = getattr(error, "error_code", None)  # which torch's types lack
+        return code != OUT_OF_MEMORY
+    return False
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

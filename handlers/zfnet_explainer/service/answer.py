@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import torch
-
 from ..errors import InternalError, RequestError, told_in
-from ..net.device import synchronise
 from ..wire.accept import MEDIA_TYPES
 from ..wire.response import json_bytes
 from .observation import Observation
@@ -18,7 +15,6 @@ log = logging.getLogger(__name__)
 
 JSON, BINARY = MEDIA_TYPES["json"], "application/octet-stream"
 T = TypeVar("T")
-OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 @dataclass(frozen=True)
@@ -40,34 +36,19 @@ def in_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(HTTPStatus.OK, BINARY if headers else JSON, body, headers)
 
 
-def attempt(request_id: str, observation: Observation, step: Callable[[], T]) -> T | Answer:
+def attempt(observation: Observation, step: Callable[[], T]) -> T | Answer:
     """The step's result, or the answer that says why there is none."""
     try:
         with told_in(observation.protocol):
             return step()
     except RequestError as error:
-        refused = refusal(request_id, observation, error)
-    return in_json(refused.answer(request_id), HTTPStatus(refused.status))
+        refused = refusal(observation, error)
+    return in_json(refused.answer(observation.request_id), HTTPStatus(refused.status))
 
 
-def refusal(request_id: str, observation: Observation, error: RequestError) -> RequestError:
+def refusal(observation: Observation, error: RequestError) -> RequestError:
     """The error, counted and detached; the cause of one that is our fault is logged under the request's id."""
     if isinstance(error, InternalError):
-        log.error("request %s failed", request_id, exc_info=error.__cause__)
-        observation.device_lost |= _is_loss(error.__cause__)
+        log.error("request %s failed", observation.request_id, exc_info=error.__cause__)
     observation.errors.append(error.code)
     return error.detached()
-
-
-def has_failed(device: torch.device) -> bool:
-    """Whether a GPU is lost, as CUDA then says at every call: cuBLAS and cuDNN report it as some error of theirs."""
-    try:
-        synchronise(device)
-    except torch.AcceleratorError as error:
-        return _is_loss(error)
-    return False
-
-
-def _is_loss(cause: BaseException | None) -> bool:
-    """Whether the device is lost. No memory left passes, be it told by torch's allocator, another exception or CUDA."""
-    return isinstance(cause, torch.AcceleratorError) and getattr(cause, "error_code", None) != OUT_OF_MEMORY

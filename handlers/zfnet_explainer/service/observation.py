@@ -13,10 +13,10 @@ class Observation:
     """One request; those who answer it fill this in, so a refused one holds what was done until then.
 
     `seconds` are (stage, seconds) in the order they were spent: a stage occurs once a picture.
-    `errors` are the codes of a refusal, or of the instances that failed in an answered V1 request. `device_lost`:
-    it failed because the device had.
+    `errors` are the codes of a refusal, or of the instances that failed in an answered V1 request.
     """
 
+    request_id: str
     endpoint: str
     protocol: str = "unread"
     methods: str = "none"
@@ -27,7 +27,6 @@ class Observation:
     positions: int = 0
     drops: list[float] = field(default_factory=list)
     crosschecks: list[tuple[str, bool]] = field(default_factory=list)
-    device_lost: bool = False
 
     def spent(self, seconds: Mapping[str, float]) -> None:
         """Add the seconds of these stages."""

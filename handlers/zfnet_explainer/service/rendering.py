@@ -16,7 +16,7 @@ from ..wire.arrays import npz
 from ..wire.report import report
 from ..wire.request import Request
 from ..wire.rules import Rules
-from ..wire.sizes import SMALLER_TENSORS, bound_entries, bound_json, bound_npz, bound_tensors
+from ..wire.sizes import SMALLER_TENSORS, bound_json, bound_npz, bound_tensors
 from ..wire.v2 import answers as v2
 from ..wire.v2.outputs import check_outputs
 from .answer import Answer, in_json, in_tensors, refusal
@@ -31,7 +31,6 @@ class Job:
 
     served: response.Served
     request: Request
-    request_id: str
     observation: Observation
     options: Options
     images: bool
@@ -43,7 +42,7 @@ class Job:
         with self.observation.timed("encode"):
             fields = response.explained(self.served, picture, found, self.images)
         seconds = {"decode": self.request.seconds, **found.seconds, "encode": self.observation.seconds[-1][1]}
-        return response.stamped(self.served, self.request_id, seconds, fields)
+        return response.stamped(self.served, self.observation.request_id, seconds, fields)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Renderer:
 
 
 def instances(
-    request: Request, request_id: str, observation: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
+    request: Request, observation: Observation, key: str, entry: Callable[[Picture], dict[str, Any]]
 ) -> Answer:
     """V1's list of entries, in which an instance that fails has its error.
 
@@ -76,8 +75,8 @@ def instances(
                     raise picture
                 return entry(picture)
         except RequestError as error:
-            errors.append(refusal(request_id, observation, error))
-            return {"error": errors[-1].payload(request_id)}
+            errors.append(refusal(observation, error))
+            return {"error": errors[-1].payload(observation.request_id)}
 
     entries = [attempted(picture) for picture in request.pictures]
     status = HTTPStatus.OK if len(errors) < len(entries) else HTTPStatus(max(error.status for error in errors))
@@ -90,7 +89,7 @@ def _plain(job: Job) -> Answer:
 
 
 def _v1(job: Job) -> Answer:
-    return instances(job.request, job.request_id, job.observation, "explanations", job.entry)
+    return instances(job.request, job.observation, "explanations", job.entry)
 
 
 def _v2(job: Job) -> Answer:
@@ -125,7 +124,7 @@ def _png(job: Job, _: Picture, explanation: Explanation) -> bytes:
 def _html(job: Job, picture: Picture, explanation: Explanation) -> bytes:
     fields = response.described(job.served, picture, explanation, images=False)
     seconds = {"decode": job.request.seconds, **explanation.seconds}
-    answer = response.stamped(job.served, job.request_id, seconds, fields)
+    answer = response.stamped(job.served, job.observation.request_id, seconds, fields)
     return report(answer, job.options, _png(job, picture, explanation), job.served.record.classes)
 
 
@@ -146,6 +145,6 @@ RENDERERS: Mapping[tuple[str, str], Renderer] = {
     ("plain", "npz"): Renderer(partial(_file, MEDIA_TYPES["npz"], _npz), bound_npz, "fewer `features` or `layer`s"),
     ("plain", "png"): Renderer(partial(_file, MEDIA_TYPES["png"], _png), _unbounded, MAPS),
     ("plain", "html"): Renderer(partial(_file, HTML, _html), _unbounded, MAPS),
-    ("v1", "json"): Renderer(_v1, bound_entries, IN_JSON),
+    ("v1", "json"): Renderer(_v1, bound_json, IN_JSON),
     ("v2", "json"): Renderer(_v2, _check_tensors, SMALLER_TENSORS),
 }

@@ -13,6 +13,7 @@ import torch
 from ..errors import InternalError, TooMuchWork, of_picture
 from ..explainer import Explainer
 from ..explanation import Explanation, Scores
+from ..net.device import is_lost
 from ..net.precision import supported_precisions
 from ..options import Options
 from ..pictures.samples import Sample
@@ -25,7 +26,7 @@ from ..wire.request import Incoming, Request, read
 from ..wire.rules import MAX_OTHERS, Rules, bound_together
 from ..wire.sizes import smaller
 from ..wire.v2 import answers as v2
-from .answer import Answer, attempt, has_failed, in_json, in_tensors
+from .answer import Answer, attempt, in_json, in_tensors
 from .observation import Observation, Observer, unobserved
 from .rendering import HTML, RENDERERS, Job, instances
 from .settings import Limits
@@ -91,20 +92,18 @@ class Service:
     def answer(self, incoming: Sequence[Incoming], ids: Sequence[str]) -> list[Answer]:
         """Answer a batch in order, one answer a request; its predictions share one pass through the net."""
         start = time.perf_counter()
-        observations = [Observation(endpoint(one)) for one in incoming]
-        requests = [
-            attempt(i, o, partial(self._read, one, o)) for one, i, o in zip(incoming, ids, observations, strict=True)
-        ]
+        observations = [Observation(i, endpoint(one)) for i, one in zip(ids, incoming, strict=True)]
+        requests = [attempt(o, partial(self._read, one, o)) for one, o in zip(incoming, observations, strict=True)]
         scored = self._score_together([r for r in requests if isinstance(r, Request) and not r.explain])
         answers = [
-            r if isinstance(r, Answer) else attempt(i, o, partial(self._respond, r, i, scored, o))
-            for r, i, o in zip(requests, ids, observations, strict=True)
+            r if isinstance(r, Answer) else attempt(o, partial(self._respond, r, scored, o))
+            for r, o in zip(requests, observations, strict=True)
         ]
-        for answer, i, seen in zip(answers, ids, observations, strict=True):
-            log.info("request %s: %d, %d bytes", i, answer.status, len(answer.body))
+        for answer, seen in zip(answers, observations, strict=True):
+            log.info("request %s: %d, %d bytes", seen.request_id, answer.status, len(answer.body))
             for method, agrees in seen.crosschecks:
                 if not agrees:
-                    log.warning("request %s: %s differs from Captum's", i, method)
+                    log.warning("request %s: %s differs from Captum's", seen.request_id, method)
         self._report(observations, answers, time.perf_counter() - start)
         return answers
 
@@ -112,8 +111,8 @@ class Service:
         """Tell the observer; its failure costs no answer."""
         for one, answer in zip(observations, answers, strict=True):
             one.status = answer.status.value
-            failed = InternalError.code in one.errors
-            self.device_lost |= one.device_lost or (failed and has_failed(self.explainer.device))
+        if any(InternalError.code in one.errors for one in observations):  # cuBLAS and cuDNN do not say what it was
+            self.device_lost |= is_lost(self.explainer.device)
         try:
             self.observer(observations, seconds)
         except Exception:
@@ -146,13 +145,13 @@ class Service:
             rows = self.run(partial(self.explainer.scores, [p.pixels for p in pictures]), Priority.URGENT)
         return Scored(dict(zip(pictures, rows, strict=True)), time.perf_counter() - start)
 
-    def _respond(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
+    def _respond(self, request: Request, scored: Scored, observation: Observation) -> Answer:
         if request.explain:
-            return self.run(partial(self._explain, request, request_id, observation), Priority.LOW)
-        answer = self._predict(request, request_id, scored, observation)
+            return self.run(partial(self._explain, request, observation), Priority.LOW)
+        answer = self._predict(request, scored, observation)
         return self._bounded(answer, request, SMALLER_PREDICTIONS[request.protocol])
 
-    def _predict(self, request: Request, request_id: str, scored: Scored, observation: Observation) -> Answer:
+    def _predict(self, request: Request, scored: Scored, observation: Observation) -> Answer:
         top_k = predict_options(request.options, self.rules, request.protocol)
         if any(p not in scored.rows for p in request.sound):
             scored = self._score([request])
@@ -166,13 +165,13 @@ class Service:
         def entry(picture: Picture) -> dict[str, Any]:
             seconds = {"decode": request.seconds, "predict": scored.seconds}
             found = response.predictions(self.served, scored.rows[picture].predictions[:top_k])
-            return response.stamped(self.served, request_id, seconds, {"predictions": found})
+            return response.stamped(self.served, observation.request_id, seconds, {"predictions": found})
 
         if request.protocol == "v1":
-            return instances(request, request_id, observation, "predictions", entry)
+            return instances(request, observation, "predictions", entry)
         return in_json(entry(request.sound[0]))
 
-    def _explain(self, request: Request, request_id: str, observation: Observation) -> Answer:
+    def _explain(self, request: Request, observation: Observation) -> Answer:
         accept = request.accept if request.protocol == "plain" else ""  # KServe's answers are JSON
         options, shown = explain_options(request.options, accept, self.rules, request.protocol)
         chosen = RENDERERS[request.protocol, shown.format]
@@ -187,7 +186,7 @@ class Service:
             observation.explained(found)
             return found
 
-        answer = chosen.render(Job(self.served, request, request_id, observation, options, shown.images, explain))
+        answer = chosen.render(Job(self.served, request, observation, options, shown.images, explain))
         return self._bounded(answer, request, chosen.too_large)
 
     def _check_contrasts(self, pictures: list[Picture], options: Options) -> None:
@@ -195,7 +194,7 @@ class Service:
         if len(pictures) > 1:
             for number, scores in enumerate(self.explainer.scores([p.pixels for p in pictures])):
                 with of_picture(number, len(pictures)):
-                    self.explainer.contrast(scores.predictions, options)
+                    self.explainer.compared(scores.predictions, options)
 
     def _bounded(self, answer: Answer, request: Request, too_large: str) -> Answer:
         """Raise TooMuchWork, with what to ask for, where an answer is over the limit of bytes."""

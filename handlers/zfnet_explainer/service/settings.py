@@ -1,7 +1,7 @@
 """A worker's settings: the section `explainer` of an archive's model-config.yaml, checked before anything is loaded."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from ..cores import usable_cores
@@ -28,11 +28,11 @@ class Limits:
 class WorkerSettings:
     """What a worker is told; `threads` are torch's, `occlusion_memory` bytes, None the device's default."""
 
-    limits: Limits = field(default_factory=Limits)
-    device: str = "auto"
-    threads: int = 1
-    occlusion_memory: int | None = None
-    allowed_origin: str = ""
+    limits: Limits
+    device: str
+    threads: int
+    occlusion_memory: int | None
+    allowed_origin: str
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> Self:

@@ -46,15 +46,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Option:
-    """One option: what it may be, and the method that it is about, if it is about one.
-
-    Predictions have it too where `predictions` says so.
-    """
+    """One option: what it may be, and the method that it is about, if it is about one."""
 
     name: str
     values: Callable[[Known], Values]
     method: Literal["deconv", "occlusion"] | None = None
-    predictions: bool = False
 
 
 def _top_k(known: Known) -> Values:
@@ -96,7 +92,7 @@ def _stride(known: Known) -> Values:
 
 # In the order in which they are checked: each may depend on those above it.
 OPTIONS = (
-    Option("top_k", _top_k, predictions=True),
+    Option("top_k", _top_k),
     Option("methods", lambda _: Both(METHODS)),
     Option("target", lambda known: ClassIndex(known.rules.classes)),
     Option("contrast", lambda known: ClassIndex(known.rules.classes, SECOND), "occlusion"),
@@ -117,13 +113,14 @@ OPTIONS = (
     Option("crosscheck", lambda _: Choice(CROSSCHECKS, default="none")),
 )
 EXPLAIN_OPTIONS = tuple(option.name for option in OPTIONS)
-PREDICT_OPTIONS = tuple(option.name for option in OPTIONS if option.predictions)
+PREDICT_OPTIONS = ("top_k",)
 
 
 def predict_options(given: Mapping[str, Any], rules: Rules, protocol: str) -> int:
     """The `top_k` of a prediction. Raises UnusableOption or InvalidOption."""
     _refuse_unknown(given, PREDICT_OPTIONS, "predictions", protocol)
-    top_k: int = _check(given, Known(rules, "", {}), [option for option in OPTIONS if option.predictions])["top_k"]
+    options = [option for option in OPTIONS if option.name in PREDICT_OPTIONS]
+    top_k: int = _check(given, Known(rules, "", {}), options)["top_k"]
     return top_k
 
 

@@ -11,6 +11,10 @@ from .rules import Rules, projection_count, square_count
 # About what a probability takes in JSON, and the least that a number of a projection or of logits and a pixel do.
 PROBABILITY, NUMBER, PIXEL = len("0.00012345,"), len("0.0,"), len("0,")
 FLOAT32 = 4  # bytes; noise in the lower digits of logits leaves little to compress
+SMALLER_GRIDS = {
+    "plain": "a smaller `top_k`, a larger `stride`, or for npz",
+    "v1": "a smaller `top_k` or a larger `stride`",
+}
 SMALLER_TENSORS = "fewer `features` or `layer`s, a larger `stride`, or only the `outputs` you need"
 
 
@@ -21,14 +25,16 @@ def smaller(pictures: int, otherwise: str) -> str:
     return f"fewer pictures, {otherwise}" if " or " in otherwise else f"fewer pictures or {otherwise}"
 
 
-def bound_json(_: Request, options: Options, rules: Rules, limit: int) -> None:
-    """What one picture's grids of `by_class` take, about."""
-    _bound_grids(1, options, rules, limit, "a smaller `top_k`, a larger `stride`, or for npz")
-
-
-def bound_entries(request: Request, options: Options, rules: Rules, limit: int) -> None:
-    """What the grids of `by_class` of all V1 instances take, about."""
-    _bound_grids(len(request.sound), options, rules, limit, "a smaller `top_k` or a larger `stride`")
+def bound_json(request: Request, options: Options, rules: Rules, limit: int) -> None:
+    """What the grids of `by_class` of all pictures take, about."""
+    pictures, count, classes = len(request.sound), square_count(options, rules), options.top_k
+    if pictures * count * classes * PROBABILITY > limit:
+        several = f"{pictures} pictures x " if pictures > 1 else ""
+        raise TooMuchWork(
+            f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
+            f"for {smaller(pictures, SMALLER_GRIDS[request.protocol])}",
+            "top_k",
+        )
 
 
 def bound_npz(_: Request, options: Options, rules: Rules, limit: int) -> None:
@@ -55,17 +61,6 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
             f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for "
             f"{smaller(pictures, SMALLER_TENSORS)}",
             "features" if projections * values > logits else "stride",
-        )
-
-
-def _bound_grids(pictures: int, options: Options, rules: Rules, limit: int, advice: str) -> None:
-    count, classes = square_count(options, rules), options.top_k
-    if pictures * count * classes * PROBABILITY > limit:
-        several = f"{pictures} pictures x " if pictures > 1 else ""
-        raise TooMuchWork(
-            f"{several}{count:,} squares x {classes:,} classes are an answer over this server's {limit:,} bytes: ask "
-            f"for {smaller(pictures, advice)}",
-            "top_k",
         )
 
 

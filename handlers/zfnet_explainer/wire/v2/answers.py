@@ -11,8 +11,8 @@ from ...explanation import Explanation, FloatArray
 from ...pictures.view import Picture
 from ..arrays import arrays
 from ..request import Request
-from ..response import Served
-from .binary import LENGTH_HEADER, joined, packed
+from ..response import Served, json_bytes
+from .binary import LENGTH_HEADER, packed
 from .outputs import SHARED, refuse_absent, unknown_output
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
@@ -46,31 +46,32 @@ def predictions(served: Served, request: Request, rows: list[FloatArray]) -> tup
     unknown = next((name for name in request.wanted.tensors if name not in SHARED), None)
     if unknown is not None:
         raise unknown_output(unknown, SHARED)
-    return _answer(served, request, [NamedTensor("probabilities", np.stack(rows)), _classes(served)])
+    return _answer(served, request, _shared(served, rows))
 
 
 @dataclass(frozen=True)
 class Explained:
-    """The tensors of one picture that are wanted, and the names of all that there are."""
+    """Of one picture, its probabilities and those of its other tensors that are wanted."""
 
     probabilities: FloatArray
     tensors: list[NamedTensor]
-    names: list[str]
 
 
 def explained(request: Request, number: int, picture: Picture, explanation: Explanation) -> Explained:
     """The arrays of the npz answer; `<number>.` precedes their names where the request has several pictures."""
     prefix = f"{number}." if len(request.sound) > 1 else ""
-    named = {prefix + name: values for name, values in arrays(picture, explanation).items() if name != "probabilities"}
-    kept = [NamedTensor(name, values) for name, values in named.items() if request.wanted.has(name)]
-    return Explained(explanation.probabilities, kept, list(named))
+    found = arrays(picture, explanation)
+    probabilities = found.pop("probabilities")
+    kept = [NamedTensor(prefix + name, found[name]) for name in found if request.wanted.has(prefix + name)]
+    return Explained(probabilities, kept)
 
 
 def explanations(served: Served, request: Request, found: Sequence[Explained]) -> tuple[bytes, dict[str, str]]:
     """As `predictions`, and the tensors of every picture."""
-    shared = [NamedTensor("probabilities", np.stack([one.probabilities for one in found])), _classes(served)]
-    refuse_absent(request.wanted.tensors, {*SHARED, *(name for one in found for name in one.names)})
-    return _answer(served, request, [*shared, *(tensor for one in found for tensor in one.tensors)])
+    tensors = _shared(served, [one.probabilities for one in found])
+    tensors += (tensor for one in found for tensor in one.tensors)
+    refuse_absent(request.wanted.tensors, {tensor.name for tensor in tensors})
+    return _answer(served, request, tensors)
 
 
 def _answer(served: Served, request: Request, tensors: list[NamedTensor]) -> tuple[bytes, dict[str, str]]:
@@ -83,15 +84,17 @@ def _answer(served: Served, request: Request, tensors: list[NamedTensor]) -> tup
                 outputs.append(tensor.head() | {"parameters": {"binary_data_size": len(binary[-1])}})
             else:
                 outputs.append(tensor.head() | {"data": tensor.data()})
-    answer = {
+    head = {
         "model_name": served.name,
         "model_version": served.version,
         **({} if wanted.id is None else {"id": wanted.id}),
         "outputs": outputs,
     }
-    body, length = joined(answer, binary)
-    return body, {LENGTH_HEADER: str(length)} if binary else {}
+    text = json_bytes(head)
+    return b"".join((text, *binary)), {LENGTH_HEADER: str(len(text))} if binary else {}
 
 
-def _classes(served: Served) -> NamedTensor:
-    return NamedTensor("classes", [c.label for c in served.record.classes])
+def _shared(served: Served, rows: Sequence[FloatArray]) -> list[NamedTensor]:
+    """The tensors of all pictures: `SHARED`."""
+    labels = [c.label for c in served.record.classes]
+    return [NamedTensor("probabilities", np.stack(rows)), NamedTensor("classes", labels)]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from ...errors import MalformedBody
@@ -51,9 +50,3 @@ def packed(values: NDArray[Any] | Sequence[str]) -> bytes:
         return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     texts = [text.encode() for text in values]
     return b"".join(PREFIX.pack(len(text)) + text for text in texts)
-
-
-def joined(document: dict[str, Any], tensors: Sequence[bytes]) -> tuple[bytes, int]:
-    """The body of an answer and the length of its JSON."""
-    head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return b"".join((head, *tensors)), len(head)
