@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import psutil
@@ -32,10 +32,14 @@ from zfnet_explainer.torchserve.packed import MODEL_CONFIG
 from zfnet_explainer.torchserve.server import RunningServer, running_server
 
 from .clients import EXPLAIN, PREDICT, at_once, in_turn
-from .out import Out, save
+from .out import Out, page, save, table
 from .plan import Machine, Prices, replicas_table
 
 MIB = 2**20
+TOOL = "`python -m tools.load.capacity`; [capacity.md](capacity.md) explains it"
+COLUMNS = (
+    "workers x threads", "ready s", "MiB a worker", "MiB Java", "call", "clients", "answers/s", "median ms", "p99 ms",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def point(client: httpx.Client, path: str, clients: int, seconds: float) -> Poin
         len(seen.seconds),
         round(seen.rate, 3),
         round(1000 * seen.median, 1),
-        round(1000 * seen.p99, 1) if len(seen.seconds) > 1 else round(1000 * seen.median, 1),
+        round(1000 * seen.p99, 1),
     )
 
 
@@ -119,27 +123,13 @@ def best(layouts: Sequence[Layout], path: str, cores: int) -> str:
     return f"{rate:.3g}/s, {rate / cores:.3g}/s a core, with {layout.workers} x {layout.threads}"
 
 
-def page(facts: dict[str, Any], layouts: Sequence[Layout], machines: Sequence[Machine], prices: Prices) -> str:
-    """The page of figures."""
-    lines = [
-        "# Capacity, as measured",
-        "",
-        "Written by `python -m tools.load.capacity`; [capacity.md](capacity.md) explains it.",
-    ]
-    lines += ["", *(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += [
-        "| workers x threads | ready s | MiB a worker | MiB Java | call | clients | answers/s | median ms | p99 ms |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|---|---|"]
+def rows(layouts: Sequence[Layout]) -> Iterator[tuple[object, ...]]:
+    """A line of the table for each point."""
     for layout in layouts:
-        head = f"{layout.workers} x {layout.threads} | {layout.ready_s} | {max(layout.worker_mib)} | {layout.java_mib}"
+        head = f"{layout.workers} x {layout.threads}", layout.ready_s, max(layout.worker_mib), layout.java_mib
         for one in layout.points:
             call = one.path.split("/")[1]
-            lines.append(
-                f"| {head} | {call} | {one.clients} | {one.rate:.2f} | {one.median_ms:.0f} | {one.p99_ms:.0f} |"
-            )
-    tables = [line for machine in machines for line in ("", *replicas_table(machine, prices))]
-    return "\n".join([*lines, *tables, ""])
+            yield *head, call, one.clients, f"{one.rate:.2f}", f"{one.median_ms:.0f}", f"{one.p99_ms:.0f}"
 
 
 def workers_and_threads(text: str) -> tuple[int, int]:
@@ -192,7 +182,8 @@ def main(
         "machines": [asdict(one) for one in machines],
         "layouts": [asdict(one) for one in layouts],
     }
-    save(out, page(facts, layouts, machines, prices), figures)
+    replicas = [replicas_table(one, prices) for one in machines]
+    save(out, page("Capacity", TOOL, facts, table(COLUMNS, rows(layouts)), *replicas), figures)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

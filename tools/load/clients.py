@@ -3,10 +3,10 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median, quantiles
 
 import httpx
@@ -18,7 +18,7 @@ PREDICT, EXPLAIN = "/predictions/zfnet", "/explanations/zfnet"
 
 @dataclass(frozen=True)
 class Seen:
-    """Seconds of each answer, and how long it took to get them all."""
+    """Seconds of each of at least one answer, and how long it took to get them all."""
 
     seconds: Sequence[float]
     elapsed: float
@@ -34,7 +34,13 @@ class Seen:
 
     @property
     def p99(self) -> float:
-        return quantiles(self.seconds, n=100, method="inclusive")[98]
+        return quantiles(self.seconds, n=100, method="inclusive")[98] if len(self.seconds) > 1 else self.seconds[0]
+
+
+def together(blocks: Iterable[Seen]) -> Seen:
+    """Blocks of answers as one."""
+    some = [*blocks]
+    return Seen([one for block in some for one in block.seconds], sum(block.elapsed for block in some))
 
 
 def ask(client: httpx.Client, path: str) -> float:
@@ -68,22 +74,15 @@ def at_once(client: httpx.Client, path: str, clients: int, seconds: float) -> Se
     return Seen(taken, time.perf_counter() - start)
 
 
-@dataclass
-class Background:
-    """Requests that go on beside a measurement."""
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    seconds: list[float] = field(default_factory=list)
-
-
 @contextmanager
-def asking(client: httpx.Client, path: str) -> Iterator[Background]:
-    """One client asks for the length of the context, which begins when it has its first answer."""
-    background, first = Background(), threading.Event()
+def asking(client: httpx.Client, path: str) -> Iterator[list[float]]:
+    """One client asks for the length of the context, which begins when it has its first answer; seconds of each."""
+    taken: list[float] = []
+    first, stop = threading.Event(), threading.Event()
 
     def loop() -> None:
-        while not background.stop.is_set():
-            background.seconds.append(ask(client, path))
+        while not stop.is_set():
+            taken.append(ask(client, path))
             first.set()
 
     with ThreadPoolExecutor(1) as executor:
@@ -91,9 +90,9 @@ def asking(client: httpx.Client, path: str) -> Iterator[Background]:
         try:
             while not first.wait(0.1) and not future.done():
                 pass
-            yield background
+            yield taken
         finally:
-            background.stop.set()
+            stop.set()
         future.result()
 
 

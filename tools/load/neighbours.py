@@ -8,7 +8,6 @@ as many as there are workers, predictions wait for explanations.
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -19,61 +18,48 @@ import typer
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
-from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn
-from .out import Out, save
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, together
+from .out import Out, page, save, table
 from .service import served
 
 WORKERS = 2
 CROWD = (0, 1, 2, 4)  # explaining clients
 MAY_BE_SLOWER = 3
+COLUMNS = "explaining clients", "predictions", "median ms", "p99 ms", "p99 over idle", "explanations/s"
 
 
 @dataclass
 class Beside:
-    """Seconds of predictions beside so many clients that explain, how many explanations those had, and in what time."""
+    """Blocks of predictions beside so many clients that explain, and how many explanations those had meanwhile."""
 
-    seconds: list[float] = field(default_factory=list)
+    blocks: list[Seen] = field(default_factory=list)
     explained: int = 0
-    elapsed: float = 0
 
     @property
     def seen(self) -> Seen:
-        return Seen(self.seconds, self.elapsed)
+        return together(self.blocks)
 
 
 def measure(client: httpx.Client, explaining: int, predictions: int, into: Beside) -> None:
     """One block of predictions."""
     with ExitStack() as stack:
         neighbours = [stack.enter_context(asking(client, EXPLAIN)) for _ in range(explaining)]
-        before = sum(len(one.seconds) for one in neighbours)
-        seen = in_turn(client, PREDICT, predictions)
-        into.explained += sum(len(one.seconds) for one in neighbours) - before
-    into.seconds += seen.seconds
-    into.elapsed += seen.elapsed
+        before = sum(map(len, neighbours))
+        into.blocks.append(in_turn(client, PREDICT, predictions))
+        into.explained += sum(map(len, neighbours)) - before
 
 
 def row(explaining: int, found: Beside, idle: Seen) -> dict[str, object]:
     """The figures of a line."""
+    seen = found.seen
     return {
         "explaining": explaining,
-        "predictions": len(found.seconds),
-        "median_ms": round(1000 * found.seen.median, 1),
-        "p99_ms": round(1000 * found.seen.p99, 1),
-        "p99_over_idle": round(found.seen.p99 / idle.p99, 2),
-        "explanations_per_s": round(found.explained / found.elapsed, 2),
+        "predictions": len(seen.seconds),
+        "median_ms": round(1000 * seen.median, 1),
+        "p99_ms": round(1000 * seen.p99, 1),
+        "p99_over_idle": round(seen.p99 / idle.p99, 2),
+        "explanations_per_s": round(found.explained / seen.elapsed, 2),
     }
-
-
-def page(facts: Mapping[str, str], rows: list[dict[str, object]]) -> str:
-    """The page of figures."""
-    lines = ["# Predictions beside explanations in one server, as measured", ""]
-    lines += ["Written by `python -m tools.load.neighbours`.", ""]
-    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += [
-        "| explaining clients | predictions | median ms | p99 ms | p99 over idle | explanations/s |",
-        "|---|---|---|---|---|---|",
-    ]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), ""])
 
 
 def main(
@@ -99,7 +85,9 @@ def main(
         "machine": f"{processor()}, {usable_cores()} cores; {WORKERS} workers",
         "load": f"{os.getloadavg()[0]:.1f} (1 minute)",
     }
-    save(out, page(facts, rows), {"facts": facts, "rows": rows})
+    title, tool = "Predictions beside explanations in one server", "`python -m tools.load.neighbours`"
+    text = page(title, tool, facts, table(COLUMNS, (one.values() for one in rows)))
+    save(out, text, {"facts": facts, "rows": rows})
     if found[1].seen.p99 > MAY_BE_SLOWER * found[0].seen.p99:
         raise typer.Exit(1)
 

@@ -1,6 +1,6 @@
-"""The page that a tool writes: --out, looked at before anything is measured, and how it is saved."""
+"""The page that a tool writes: --out, looked at before anything is measured, what stands in it, and how it is saved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from zfnet_explainer.atomic import json_text, write_whole
 from zfnet_explainer.commands.paths import writable
+from zfnet_explainer.studies.tables import Table
 
 
 def in_a_writable_folder(page: Path) -> Path:
@@ -27,6 +28,17 @@ Out = Annotated[
         help="The page; the figures go beside it as JSON.",
     ),
 ]
+
+
+def page(title: str, tool: str, facts: Mapping[str, object], *parts: Sequence[str]) -> str:
+    """Markdown: what was measured and with which tool, the facts, and parts in lines."""
+    lines = [f"# {title}, as measured", "", f"Written by {tool}.", "", *(f"- {name}: {facts[name]}" for name in facts)]
+    return "\n".join([*lines, *(line for part in parts for line in ("", *part)), ""])
+
+
+def table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Lines of Markdown."""
+    return Table("", "", tuple(columns), tuple(tuple(map(str, row)) for row in rows)).markdown().splitlines()
 
 
 def save(page: Path, text: str, figures: Mapping[str, object]) -> None:

@@ -10,9 +10,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
 from typing import Annotated
 
 import httpx
@@ -21,8 +19,8 @@ import typer
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
-from .clients import PICTURE, PREDICT, at_once, in_turn
-from .out import Out, save
+from .clients import PICTURE, PREDICT, Seen, at_once, in_turn
+from .out import Out, page, save, table
 from .service import served
 
 WORKERS = 2
@@ -30,6 +28,7 @@ TIMES = 10
 MEASURE_S = 10.0
 AGAIN_S = 5.0
 PATIENCE_S = 120
+COLUMNS = "", "requests", "median ms", "p99 ms", "slowest ms"
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,9 @@ async def flood(url: str, rate: float, seconds: float) -> list[Outcome]:
         return await asyncio.gather(*tasks)
 
 
-def row(name: str, seconds: Sequence[float]) -> str:
+def row(name: str, seen: Seen) -> tuple[object, ...]:
     """A line of the table: how many, and their median, 99th percentile and slowest, in milliseconds."""
-    p99 = quantiles(seconds, n=100, method="inclusive")[98] if len(seconds) > 1 else seconds[0]
-    cells = [name, len(seconds), *(round(1000 * value, 1) for value in (median(seconds), p99, max(seconds)))]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return name, len(seen.seconds), *(round(1000 * one, 1) for one in (seen.median, seen.p99, max(seen.seconds)))
 
 
 def main(
@@ -92,14 +89,14 @@ def main(
         "first quick answer": "none in 100" if recovered is None else f"{recovered:.2f} s after the last of them",
         "in the 5 s after": f"{after.rate:.1f} answers/s",
     }
-    lines = ["# Overload, as measured", "", "Written by `python -m tools.load.overload`.", ""]
-    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += ["| | requests | median ms | p99 ms | slowest ms |", "|---|---|---|---|---|"]
-    lines.append(row("before, one client", before.seconds))
-    for kind in kinds:
-        lines.append(row(f"flooded: {kind}", [one.seconds for one in outcomes if one.status == kind]))
-    lines.append(row("after, one client", again.seconds))
-    save(out, "\n".join([*lines, ""]), {"facts": facts, "statuses": kinds})
+    flood_seen = {kind: Seen([one.seconds for one in outcomes if one.status == kind], flooded) for kind in kinds}
+    rows = [
+        row("before, one client", before),
+        *(row(f"flooded: {kind}", seen) for kind, seen in flood_seen.items()),
+        row("after, one client", again),
+    ]
+    text = page("Overload", "`python -m tools.load.overload`", facts, table(COLUMNS, rows))
+    save(out, text, {"facts": facts, "statuses": kinds})
     if set(kinds) - {"200", "503"} or recovered is None or recovered > AGAIN_S:
         raise typer.Exit(1)
 

@@ -3,11 +3,17 @@
 import math
 from dataclasses import dataclass
 
+from .out import table
+
 RATES = (10, 100, 1000)
 # Above this share of what a server can do, waiting grows faster than load.
 UTILISATION = 0.7
 SPARES = 1  # one server may be down, or new, at any time
 EXPLAINED_SHARE = 0.02  # of predictions, where somebody asks why
+COST = "cost/hour", "per million"
+COLUMNS = (
+    "requests/s", "servers for predictions", *COST, "servers for explanations", *COST, "both, where 2 % are explained",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,23 +53,20 @@ def replicas(wanted_per_s: float, one_gives_per_s: float) -> int:
 def replicas_table(machine: Machine, prices: Prices) -> list[str]:
     """Lines of Markdown: replicas of each pool and their cost, for RATES of each call."""
     hour = prices.of(machine)
-    lines = [
+    rows = []
+    for rate in RATES:
+        predict, explain = (replicas(rate, one) for one in (machine.predictions_per_s, machine.explanations_per_s))
+        both = predict + replicas(rate * EXPLAINED_SHARE, machine.explanations_per_s)
+        costs = [(f"{n * hour:.2f}", per_million(n * hour, rate)) for n in (predict, explain)]
+        rows.append((rate, predict, *costs[0], explain, *costs[1], both))
+    return [
         f"## Servers of {machine.workers} x {machine.threads} (workers x threads)",
         "",
         f"With {machine.cores} cores, {machine.gib} GiB and {machine.gpus} GPUs one costs {hour:.3f} an hour"
         f" (a core {prices.core}, a GiB {prices.gib}, a GPU {prices.gpu}; put in your own).",
         "",
-        "| requests/s | servers for predictions | cost/hour | per million | servers for explanations | cost/hour "
-        "| per million | both, where 2 % are explained |",
-        "|---|---|---|---|---|---|---|---|",
+        *table(COLUMNS, rows),
     ]
-    for rate in RATES:
-        predict, explain = (replicas(rate, one) for one in (machine.predictions_per_s, machine.explanations_per_s))
-        both = predict + replicas(rate * EXPLAINED_SHARE, machine.explanations_per_s)
-        cells = [rate, predict, f"{predict * hour:.2f}", per_million(predict * hour, rate)]
-        cells += [explain, f"{explain * hour:.2f}", per_million(explain * hour, rate), both]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return lines
 
 
 def per_million(cost_an_hour: float, rate: float) -> str:

@@ -27,12 +27,14 @@ from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.torchserve.server import running_server
 
-from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores
-from .drained import Stop, drained_stop, paragraph
-from .out import Out, save
+from .clients import EXPLAIN, PREDICT, Seen, asking, in_turn, on_cores, together
+from .drained import drained_stop, paragraph
+from .out import Out, page, save, table
 
 LAYOUTS = ("two pools", "one server")
 PATIENCE_S = 610
+TOOL = "`python -m tools.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about"
+COLUMNS = "servers", "beside it", "predictions", "median ms", "p99 ms", "median over idle"
 
 
 def patient(config: Config) -> None:
@@ -85,34 +87,20 @@ def summary(seen: dict[str, dict[str, list[Seen]]]) -> list[dict[str, object]]:
     """A row a layout and state, milliseconds."""
     rows: list[dict[str, object]] = []
     for layout, states in seen.items():
-        idle = Seen([s for block in states["idle"] for s in block.seconds], 1)
+        idle = together(states["idle"])
         for state, blocks in states.items():
-            together = Seen([s for block in blocks for s in block.seconds], 1)
+            found = together(blocks)
             rows.append(
                 {
                     "layout": layout,
                     "beside": state,
-                    "predictions": len(together.seconds),
-                    "median_ms": round(1000 * together.median, 1),
-                    "p99_ms": round(1000 * together.p99, 1),
-                    "times_idle": round(together.median / idle.median, 2),
+                    "predictions": len(found.seconds),
+                    "median_ms": round(1000 * found.median, 1),
+                    "p99_ms": round(1000 * found.p99, 1),
+                    "times_idle": round(found.median / idle.median, 2),
                 }
             )
     return rows
-
-
-def page(facts: dict[str, str], rows: list[dict[str, object]], stop: Stop) -> str:
-    """The page of figures."""
-    lines = ["# A prediction beside explanations, as measured", ""]
-    lines += ["Written by `python -m tools.load.pools`; [gateway.md](gateway.md#two-pools) says what it is about.", ""]
-    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += [
-        "| servers | beside it | predictions | median ms | p99 ms | median over idle |",
-        "|---|---|---|---|---|---|",
-    ]
-    return "\n".join(
-        [*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows), "", *paragraph(stop), ""]
-    )
 
 
 def main(
@@ -130,7 +118,9 @@ def main(
             rows = summary(measure(clients, rounds, predictions))
         stop = drained_stop(folder, folder / "zfnet.mar")
     facts = {"machine": f"{processor()}, {usable_cores()} cores, {device}; clients and gateway run on them too"}
-    save(out, page(facts, rows, stop), {"facts": facts, "rows": rows, "stop": asdict(stop)})
+    measured = table(COLUMNS, (row.values() for row in rows))
+    text = page("A prediction beside explanations", TOOL, facts, measured, paragraph(stop))
+    save(out, text, {"facts": facts, "rows": rows, "stop": asdict(stop)})
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

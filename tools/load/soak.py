@@ -25,11 +25,12 @@ from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.studies.speed.machine import processor
 
 from .clients import EXPLAIN, PICTURE, PREDICT
-from .out import Out, save
+from .out import Out, page, save, table
 from .service import Held, held, served, worker_pids
 
 CLIENTS = 3
 WORKERS = 2
+COLUMNS = "minute", "answered", "wrongly", "median s", "slowest s", "MiB workers", "MiB Java", "open files"
 CHEAP = {"window": "64", "stride": "32"}
 LARGE = encoded(noise(1500, 2000), "JPEG")
 
@@ -102,18 +103,6 @@ def growth(values: Sequence[float]) -> float:
     return median(steady[-third:]) / median(steady[:third]) - 1
 
 
-def page(facts: dict[str, str], steps: Sequence[Step]) -> str:
-    """The page of figures."""
-    lines = ["# Soak, as measured", "", "Written by `python -m tools.load.soak`.", ""]
-    lines += [*(f"- {name}: {value}" for name, value in facts.items()), ""]
-    lines += ["| minute | answered | wrongly | median s | slowest s | MiB workers | MiB Java | open files |"]
-    lines += ["|---|---|---|---|---|---|---|---|"]
-    for number, step in enumerate(steps, 1):
-        cells = [number, step.answered, step.failed, step.median_s, step.slowest_s, *asdict(step.held).values()]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join([*lines, ""])
-
-
 def main(
     out: Out,
     minutes: Annotated[int, typer.Option(min=1, help="How long.")] = 30,
@@ -141,7 +130,12 @@ def main(
         "memory of Java": f"{100 * growth([step.held.java_mib for step in steps]):+.1f} %",
         "open files": f"{100 * growth([step.held.files for step in steps]):+.1f} %",
     }
-    save(out, page(facts, steps), {"facts": facts, "steps": [asdict(step) for step in steps]})
+    rows = (
+        (number, step.answered, step.failed, step.median_s, step.slowest_s, *asdict(step.held).values())
+        for number, step in enumerate(steps, 1)
+    )
+    text = page("Soak", "`python -m tools.load.soak`", facts, table(COLUMNS, rows))
+    save(out, text, {"facts": facts, "steps": [asdict(step) for step in steps]})
     if failures or lost:
         raise typer.Exit(1)
 
