@@ -9,7 +9,7 @@ from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.pictures.stream import Tolerance
 
 SIDE = 16
-LENIENT = Tolerance.of(False, lambda _: None)
+LENIENT = Tolerance(False, lambda _: None)
 RECORD = Record(
     name="tiny",
     architecture="tiny",

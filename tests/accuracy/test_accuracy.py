@@ -30,6 +30,12 @@ def test_top_k_by_hand() -> None:
     assert [top_k(LOGITS, LABELS, k) for k in (1, 2, 3, 4, 9)] == [3 / 5, 3 / 5, 4 / 5, 1, 1]
 
 
+def test_of_equal_logits_the_first_class_counts_as_in_answers() -> None:
+    tied, labels = torch.zeros(40, 20), torch.tensor([0] * 30 + [12] * 10)
+    assert [top_k(tied, labels, k) for k in (1, 12, 13)] == [0.75, 0.75, 1]
+    assert int(confusion(tied, labels).diagonal().sum()) == 30
+
+
 def test_confusion_by_hand() -> None:
     counts = confusion(LOGITS, LABELS)
     assert counts.tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
