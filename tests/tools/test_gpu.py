@@ -15,21 +15,17 @@ import httpx
 import psutil
 import pytest
 import torch
-from rich.console import Console
 from tools.gpu import __main__ as gpu
 from tools.gpu import serving
 from tools.gpu.stages import MODULES, perform
 from tools.gpu.tables import NOT_MEASURED, main
 from tools.gpu.task import Task
-from tools.gpu.training import fitting
 
 from zfnet_explainer.studies.speed import contenders, machine, occlusion
 from zfnet_explainer.studies.speed.requests import RequestsRow
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.server import RunningServer
-from zfnet_explainer.training import views
-from zfnet_explainer.training.process import Process
-from zfnet_explainer.training.recipe import FAST, Phase, Precision
+from zfnet_explainer.training.recipe import Precision
 from zfnet_explainer.wire.accept import MEDIA_TYPES
 
 from ..waiting import wait_for
@@ -101,6 +97,7 @@ def test_an_answer_that_is_refused_or_does_not_come_is_an_error(server: RunningS
         ({}, None),
         ({"occlusion": {"exact": False}}, "its occlusion map is not exact"),
         ({"crosscheck": {"library": "captum", "deconv": {"agrees": False}}}, "deconv differs from Captum's"),
+        ({"crosscheck": {"library": "captum", "deconv": {"agrees": None}, "occlusion": {"agrees": None}}}, None),
         ({"model": {"device": "cpu"}}, "computed on cpu, not on cuda"),
     ],
 )
@@ -133,18 +130,6 @@ def test_a_wrong_answer_costs_no_figures_and_fails_the_stage(
     assert len(kept["answers"]) == 10
     assert [row["endpoint"] for row in kept["bench"]["requests"]] == ["predictions", "explanations"]
     assert "CUDA error: no kernel image" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("free", "loaders"), [(1 << 40, 8), (64 << 20, 2), (0, 0)])
-def test_as_many_loaders_as_shared_memory_has_place_for(
-    free: int, loaders: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A batch takes 64 x 3 x 224 x 224 bytes, 9.2 MiB: a loader has two ready, and one more is used."""
-    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr("zfnet_explainer.training.views.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-    recipe = replace(FAST, batch=64, phases=(Phase(224, 1),))
-    process = Process(torch.device("cpu"), Console(quiet=True), 8)
-    assert fitting(recipe, process) == replace(process, loaders=loaders)
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def stored(data: Path) -> StoredPictures:
 
 def test_what_cannot_be_read_is_told_and_left_out(data: Path, tmp_path: Path) -> None:
     told: list[str] = []
-    pictures, before = readable(stored(data), tmp_path / "run", HERE, Tolerance.of(False, told.append)), stored(data)
+    pictures, before = readable(stored(data), tmp_path / "run", HERE, Tolerance(False, told.append)), stored(data)
     assert list(pictures.names) == NAMES[:2] + NAMES[3:]
     assert pictures.labels.tolist() == [0, 0, 1, 1, 1]
     for ours, theirs in zip(range(5), (0, 1, 3, 4, 5), strict=True):
@@ -67,10 +67,10 @@ def test_a_run_that_goes_on_does_not_look_again(data: Path, tmp_path: Path, deco
     first: list[str] = []
     second: list[str] = []
     for told in (first, second):
-        readable(stored(data), tmp_path / "run", HERE, Tolerance.of(False, told.append))
+        readable(stored(data), tmp_path / "run", HERE, Tolerance(False, told.append))
     assert (len(decoded), first) == (6, second)
     (data / NAMES[0]).rename(data / "train/n0/6.png")
-    readable(stored(data), tmp_path / "run", HERE, Tolerance.of(False, first.append))
+    readable(stored(data), tmp_path / "run", HERE, Tolerance(False, first.append))
     assert len(decoded) == 12, "other pictures are looked at"
 
 
@@ -78,10 +78,10 @@ def test_too_many_are_an_error(data: Path, tmp_path: Path) -> None:
     (data / NAMES[5]).unlink()
     (data / NAMES[5]).symlink_to("nowhere")
     with pytest.raises(ValueError, match=rf"^2 of 6 pictures cannot be read, .* such as {NAMES[2]}: these bytes"):
-        readable(stored(data), tmp_path / "run", HERE, Tolerance.of(False, lambda _: None))
+        readable(stored(data), tmp_path / "run", HERE, Tolerance(False, lambda _: None))
     (data / NAMES[5]).unlink()
     with pytest.raises(ValueError, match=r"^1 of 5 pictures cannot be read"):
-        readable(stored(data), tmp_path / "run", HERE, Tolerance.of(True, lambda _: None))
+        readable(stored(data), tmp_path / "run", HERE, Tolerance(True, lambda _: None))
 
 
 def test_no_more_are_looked_at_than_show_that_they_are_too_many(
@@ -90,11 +90,11 @@ def test_no_more_are_looked_at_than_show_that_they_are_too_many(
     monkeypatch.setattr(labelled, "BATCH", 2)
     (data / NAMES[1]).write_bytes(b"")
     with pytest.raises(ValueError, match=r"^1 of 6 pictures cannot be read"):
-        readable(stored(data), tmp_path / "run", HERE, Tolerance.of(True, lambda _: None))
+        readable(stored(data), tmp_path / "run", HERE, Tolerance(True, lambda _: None))
     assert len(decoded) == 2
 
 
 def test_the_first_process_alone_takes_the_note(data: Path, tmp_path: Path) -> None:
     other = Process(torch.device("cpu"), Console(quiet=True), loaders=0, rank=1)
-    readable(stored(data), tmp_path / "run", other, Tolerance.of(False, lambda _: None))
+    readable(stored(data), tmp_path / "run", other, Tolerance(False, lambda _: None))
     assert not (tmp_path / "run").exists()

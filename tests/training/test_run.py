@@ -303,7 +303,9 @@ def test_both_splits_and_the_processes_of_a_machine_share_its_memory(
     monkeypatch.setattr(run, "memory_limit", lambda: room * 3 * 16 * 16)
     console = Console(file=io.StringIO(), width=500)
     process = replace(HERE, console=console, neighbours=neighbours)
-    train, val = run.read_splits(data, 16, tmp_path, process, Tolerance.of(True, print))
+    train, val = run.open_splits(
+        run.list_splits(data, Tolerance(True, print)), data, 16, tmp_path, process, Tolerance(True, print)
+    )
     assert isinstance(train, kind)
     assert (len(train), len(val)) == (24, 6)
     said = console.file.getvalue()  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from zfnet_explainer.pictures.labelled import Pictures, StoredPictures, split_li
 from zfnet_explainer.training import views
 from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Augmentation, Phase, Recipe
-from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory, drawn
+from zfnet_explainer.training.views import RandomViews, batches, check_shared_memory, drawn, fitting
 
 from ..needs import hardware
 from ..pictures.splits import STRICT
@@ -120,6 +120,18 @@ def test_loaders_without_room_for_their_batches_are_refused(
         monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace((needed - 1) << 20))
         with pytest.raises(ValueError, match=rf"{needed} MiB .* has {needed - 1} MiB free: .*--loaders 0"):
             check_shared_memory(recipe, process)
+
+
+@pytest.mark.parametrize(("free", "loaders"), [(1 << 40, 8), (64 << 20, 2), (0, 0)])
+def test_as_many_loaders_as_shared_memory_has_place_for(
+    free: int, loaders: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch takes 64 x 3 x 224 x 224 bytes, 9.2 MiB: a loader has two ready, and one more is used."""
+    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: FreeSpace(free))
+    recipe = replace(RECIPE, phases=(Phase(224, 1),), batch=64)
+    process = Process(torch.device("cpu"), Console(), 8)
+    assert fitting(recipe, process) == replace(process, loaders=loaders)
 
 
 @hardware(sys.platform == "linux", "Linux, where loaders are forked")

@@ -44,7 +44,7 @@ def train(out: Path) -> None:
     with joined(torch.device("cpu"), Console(width=200), loaders=0) as process:
         stored = open_split(out / "data", "train", 16, limit=0, tolerance=STRICT)
         assert isinstance(stored, StoredPictures)
-        names = readable(stored, out / "stored", process, Tolerance.of(False, lambda _: None)).names
+        names = readable(stored, out / "stored", process, Tolerance(False, lambda _: None)).names
         torch.save(names, out / f"names{process.rank}.pt")
         for name, recipe in (("plain", PLAIN), ("normalised", NORMALISED)):
             one = trainer(out / name, recipe, count=COUNT, process=process)
@@ -54,7 +54,7 @@ def train(out: Path) -> None:
         files, mine = readable_files(out / "data"), "plain" if process.first else "unshared"
         damaged = replace(files[0], path=out / "data/train/n1/007.png")
         own = [files[0] if process.first else damaged, *files[1:]]
-        lenient = Tolerance.of(False, lambda _: None)
+        lenient = Tolerance(False, lambda _: None)
         with patch.object(run, "memory_limit", return_value=MEMORY[process.rank]):
             opened, _ = open_splits((files, files), out / "data", 16, out / "opened", process, STRICT)
         (out / f"kind{process.rank}").write_text(type(opened).__name__)

@@ -16,9 +16,9 @@ from zfnet_explainer.training.held_back import Part
 from zfnet_explainer.training.log import read_log
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process
-from zfnet_explainer.training.recipe import FAST, Phase, Recipe
+from zfnet_explainer.training.recipe import FAST, Phase
 from zfnet_explainer.training.run import suited
-from zfnet_explainer.training.views import check_shared_memory
+from zfnet_explainer.training.views import fitting
 
 from .task import Task
 
@@ -50,17 +50,6 @@ def training(task: Task) -> None:
             "epochs": [{"side": row["side"], "images_per_s": row["images_per_s"]} for row in rows[1::2]],
         }
     )
-
-
-def fitting(recipe: Recipe, process: Process) -> Process:
-    """With as many of its loaders as shared memory has place for: none, perhaps, in a container, which has 64 MiB."""
-    while True:
-        try:
-            check_shared_memory(recipe, process)
-        except ValueError:
-            process = replace(process, loaders=process.loaders - 1)
-        else:
-            return process
 
 
 def _noise(count: int) -> Pictures:

@@ -45,9 +45,11 @@ def figure6(
 
     from ..studies.figure6.comparison import CONTENDERS, RECIPE, train
     from ..studies.figure6.figure import draw, number_table, study
+    from ..training.loop import check_batch
     from ..training.process import Process
     from ..training.recipe import Phase, with_options
-    from ..training.run import preprocessing_of, read_splits, suited
+    from ..training.run import list_splits, open_splits, preprocessing_of, suited
+    from ..training.views import fitting
 
     recipe = with_options(
         RECIPE, phases=(Phase(side, epochs, (0.35, 1.0)),), learning_rate=learning_rate,
@@ -55,13 +57,17 @@ def figure6(
     )  # fmt: skip
     process = Process(picked(device), Console())
     recipe = suited(recipe, process)
+    process = fitting(recipe, process)
     picture = figure or out / "figure6.png"
     if picture.suffix not in PICTURES:  # not after hours of training
         raise typer.BadParameter(f"--figure {picture}: name a picture that ends in {' or '.join(PICTURES)}")
     for folder in {out, picture.parent}:
         writable(folder)
     try:
-        pictures, val = read_splits(data, SIZE, out, process, tolerance(strict, process.console))
+        tolerated = tolerance(strict, process.console)
+        files = list_splits(data, tolerated)
+        check_batch(len(files[0]), recipe.batch, process.world)
+        pictures, val = open_splits(files, data, SIZE, out, process, tolerated)
         preprocessing = preprocessing_of(pictures, SIZE, recipe.scale_inputs)
         studied = []
         for contender in CONTENDERS:

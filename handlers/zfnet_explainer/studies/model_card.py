@@ -7,7 +7,7 @@ from typing import Any
 from ..accuracy.accuracy import VIEW, Accuracy
 from ..accuracy.groups import GroupAccuracy
 from ..net.record import Record
-from ..training.log import Row, accuracies
+from ..training.log import Row, accuracies, runs_of
 from .statistics import percent_interval, share_estimate
 from .tables import Table, percent
 
@@ -100,7 +100,7 @@ def card_tables(record: Record, weights: Path) -> list[Table]:
 def log(training: Mapping[str, Any]) -> list[Row]:
     """The row of every epoch, numbered through, those of the run that it started from first."""
     rows: list[Row] = []
-    for run in _runs(training):
+    for run in runs_of(training):
         before = rows[-1]["epoch"] if rows else 0
         rows += [row | {"epoch": before + row["epoch"]} for row in run.get("log", ())]
     return rows
@@ -180,7 +180,7 @@ def _reliability(measured: Accuracy) -> Table:
 
 def _recipe(training: Mapping[str, Any]) -> Table:
     """What the record says of the training but its log, one column a run."""
-    runs = _runs(training)
+    runs = runs_of(training)
     plain = [{key: run[key] for key in run if key not in ELSEWHERE} | run.get("recipe", {}) for run in runs]
     said = [dict(_entries("", run)) for run in plain]
     names = dict.fromkeys(name for run in reversed(said) for name in run)
@@ -188,12 +188,6 @@ def _recipe(training: Mapping[str, Any]) -> Table:
     rows = tuple((name, *(run.get(name, "") for run in said)) for name in names)
     note = "Each run begins with the weights of the one before it." if len(runs) > 1 else ""
     return Table("recipe", "Recipe", ("", *columns), rows, note)
-
-
-def _runs(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs that led to a net: the one it started from, if any, and what that started from, first."""
-    start = training.get("start")
-    return [*(_runs(start) if start else []), training]
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """The learning curve of a run: `log.csv` and TensorBoard's events."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..atomic import whole
 from .events import Events
@@ -24,6 +25,12 @@ def read_log(out: Path) -> list[Row]:
 def accuracies(rows: Sequence[Row]) -> dict[str, str]:
     """What was measured after each epoch of some rows, and what it is called; several where runs differ in it."""
     return {name: title for name, title in ACCURACIES.items() if any(name in row for row in rows)}
+
+
+def runs_of(training: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs that led to a net, by its record's `training`: the one that it started from first, and itself last."""
+    start = training.get("start")
+    return [*(runs_of(start) if start else []), training]
 
 
 class Log:

@@ -1,7 +1,7 @@
 """Whether a run's folder holds this run, and what a run begins with."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..messages import QUOTE
 from ..net.record import Preprocessing
-from .log import read_log
+from .log import read_log, runs_of
 from .recipe import Recipe
 from .state import Metadata, digest, read_metadata, unusable
 
@@ -92,10 +92,4 @@ def started(out: Path) -> Metadata:
 
 def held_back_at_least(start: Metadata) -> float:
     """The smallest share that any of the runs which led to these weights held back."""
-    return min(float(run["recipe"].get("hold_back", 0)) for run in _runs(start))
-
-
-def _runs(run: Metadata | None) -> Iterator[Metadata]:
-    while run:
-        yield run
-        run = run.get("start")
+    return min(float(run["recipe"].get("hold_back", 0)) for run in runs_of(start))

@@ -117,11 +117,6 @@ def suited(recipe: Recipe, process: Process) -> Recipe:
     return replace(recipe, precision=Precision.FLOAT32)
 
 
-def read_splits(data: Path, size: int, out: Path, process: Process, tolerance: Tolerance) -> tuple[Source, Pictures]:
-    """The pictures to train on in the folder `out`, and those to validate on: listed, then opened."""
-    return open_splits(list_splits(data, tolerance), data, size, out, process, tolerance)
-
-
 def list_splits(data: Path, tolerance: Tolerance) -> Files:
     """The files to train on and to validate on. Raises ValueError for splits that hold different classes."""
     train, val = (split_listing(data, split, tolerance) for split in ("train", "val"))

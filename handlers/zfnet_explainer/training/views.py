@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def check_shared_memory(recipe: Recipe, process: Process) -> None:
             f"{process.loaders} loaders hand over {ceil(needed / 2**20)} MiB through {SHARED_MEMORY}, which has "
             f"{free // 2**20} MiB free: choose --loaders 0, or give the container more (docker run --shm-size 1g)"
         )
+
+
+def fitting(recipe: Recipe, process: Process) -> Process:
+    """With as many of its loaders as shared memory has place for: none, perhaps, in a container."""
+    while True:
+        try:
+            check_shared_memory(recipe, process)
+        except ValueError:
+            process = replace(process, loaders=process.loaders - 1)
+        else:
+            return process
 
 
 def seed_of(*numbers: int) -> int:

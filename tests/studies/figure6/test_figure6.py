@@ -125,7 +125,8 @@ def test_every_option_reaches_the_recipe(tmp_path: Path, monkeypatch: pytest.Mon
         raise ValueError("that is all")
 
     monkeypatch.setattr(comparison, "train", kept)
-    monkeypatch.setattr(run, "read_splits", lambda *_: (pictures(10), pictures(5)))
+    monkeypatch.setattr(run, "list_splits", lambda *_: ([None] * 64, []))
+    monkeypatch.setattr(run, "open_splits", lambda *_: (pictures(10), pictures(5)))
     asked = "--epochs 2 --side 96 --learning-rate 0.003 --filter-radius 0.01 --batch 8 --seed 7 --device cpu"
     for options in ((), asked.split()):
         result = CliRunner().invoke(app, ["figures", "6", str(tmp_path), "--out", str(tmp_path), *options])
@@ -136,6 +137,17 @@ def test_every_option_reaches_the_recipe(tmp_path: Path, monkeypatch: pytest.Mon
     assert chosen == replace(
         comparison.RECIPE, phases=(Phase(96, 2, (0.35, 1.0)),), learning_rate=0.003, filter_radius=0.01, batch=8, seed=7
     )
+
+
+def test_too_few_pictures_are_told_before_they_are_decoded(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decoded(*_: object) -> None:
+        raise AssertionError("before that")
+
+    monkeypatch.setattr(run, "open_splits", decoded)
+    arguments = ("figures", "6", str(drawn / "data"), "--out", str(drawn / "none"), "--batch", "9", "--device", "cpu")
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "8 pictures do not fill a batch of 9: choose a smaller --batch" in result.output
 
 
 def test_a_picture_that_cannot_be_written_is_told_before_any_work(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.pictures.labelled import Pictures
 from zfnet_explainer.studies.figure6 import filters
+from zfnet_explainer.studies.figure6.figure import projection_mosaic
 from zfnet_explainer.studies.figure6.filters import Peaks, find_peaks, numbers, project_peaks, seen
 from zfnet_explainer.studies.first_layer import high_share
 
@@ -63,3 +64,15 @@ def test_every_fourth_live_map_is_projected_from_its_peak() -> None:
     assert found.dominance == pytest.approx(sizes[-1] / sizes[2]), "of six, the third smallest is the median"
     shares = [float(high_share(seen(one)[None])) for one in projected]
     assert found.high_projections == pytest.approx(sum(shares) / 2)
+
+
+def test_a_net_whose_second_layer_is_dead_has_a_number_less() -> None:
+    chain, val = like_zfnet(), pictures(5)
+    chain.get_parameter("conv2.weight").zero_()
+    chain.get_parameter("conv2.bias").fill_(-1)
+    peaks = find_peaks(chain, val, PREPROCESSING)
+    projected = project_peaks(chain, val, PREPROCESSING, peaks[1])
+    assert projected == []
+    found = numbers(chain, peaks, projected)
+    assert (found.dead, found.maps, found.high_projections) == ((0, 8), (6, 8), None)
+    assert (projection_mosaic(projected) == 255).all()

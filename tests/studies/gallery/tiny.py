@@ -58,5 +58,5 @@ def checkpoint(weights: Path) -> Checkpoint:
 
 
 def built(weights: Path, data: Path, out: Path, plan: Plan = PLAN, strict: bool = False) -> Atlas:
-    tolerance = Tolerance.of(strict, lambda _: None)
+    tolerance = Tolerance(strict, lambda _: None)
     return build(load(weights), data, "val", out, plan, CPU, Progress(disable=True), tolerance)

@@ -93,9 +93,10 @@ def filter_mosaic(filters: Tensor) -> Pixels:
 
 
 def projection_mosaic(projected: Sequence[Feature]) -> Pixels:
-    """Projections cut to their receptive fields, each on its own scale, in rows of eight."""
+    """Projections cut to their receptive fields, each on its own scale, in rows of eight; blank where none is."""
     tiles = [projection_pixels(one.projection, one.receptive_field) for one in projected]
-    return _mosaic([_resized(tile, PROJECTION_TILE) for tile in tiles], PROJECTION_COLUMNS)
+    blank = np.full((PROJECTION_TILE, PROJECTION_TILE, 3), 255, np.uint8)
+    return _mosaic([_resized(tile, PROJECTION_TILE) for tile in tiles] or [blank], PROJECTION_COLUMNS)
 
 
 def _resized(tile: Pixels, side: int) -> Pixels:

@@ -41,7 +41,7 @@ class Numbers:
 
     `largest`, `dominance`: of the filters of layer 1, see `FirstLayer`.
     `high_filters`, `high_projections`: mean share of high frequencies, see `high_share`, in the filters of layer 1
-    and in projections of layer 2.
+    and in projections of layer 2; None of a net whose layer 2 is dead.
     """
 
     dead: tuple[int, int]
@@ -49,19 +49,20 @@ class Numbers:
     largest: float
     dominance: float
     high_filters: float
-    high_projections: float
+    high_projections: float | None
 
 
 def numbers(chain: Chain, peaks: tuple[Peaks, Peaks], projected: list[Feature]) -> Numbers:
     """Measure a chain: its first filters, the peaks of its layers 1 and 2, and projections of layer 2."""
     first = first_layer(chain)
+    shares = [high_share(seen(feature)[None]) for feature in projected]
     return Numbers(
         dead=(int(peaks[0].dead.sum()), int(peaks[1].dead.sum())),
         maps=(len(peaks[0].values), len(peaks[1].values)),
         largest=first.largest,
         dominance=first.dominance,
         high_filters=first.high,
-        high_projections=float(torch.cat([high_share(seen(feature)[None]) for feature in projected]).mean()),
+        high_projections=float(torch.cat(shares).mean()) if shares else None,
     )
 
 
