@@ -1,5 +1,6 @@
 """Files that are whole or not there, and who may read them."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert target.read_bytes() == b"old"
     write_whole(target, b"new")
     assert (target.read_bytes(), os.listdir(target.parent)) == (b"new", ["file"])
+
+
+def test_a_folder_without_room_is_told_by_the_files_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*/record.json"):
+        write_whole(tmp_path / "record.json", b"x")
 
 
 def test_what_appears_is_on_the_disk_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

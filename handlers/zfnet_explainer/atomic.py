@@ -30,7 +30,11 @@ def whole(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f".{secrets.token_hex(8)}.part")
-    staged.touch(exist_ok=False)
+    try:
+        staged.touch(exist_ok=False)
+    except OSError as error:
+        error.filename = str(target)  # nobody knows the other name
+        raise
     permissions = stat.S_IMODE(staged.stat().st_mode)
     try:
         with naming(target):

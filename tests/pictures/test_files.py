@@ -200,10 +200,14 @@ def test_a_folder_that_cannot_be_listed_is_named(folder: Path, forbidden: Callab
 
 
 def test_what_may_not_be_looked_at_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unseen(path: Path) -> bool:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    whole = Path.stat
 
-    monkeypatch.setattr(Path, "is_dir", unseen)
+    def unseen(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.name == "val":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return whole(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", unseen)
     with pytest.raises(ValueError, match=f"{folder}/val cannot be looked at: Permission denied"):
         list(split_files(folder, "val"))
 

@@ -39,9 +39,9 @@ def load_samples(folder: Path) -> tuple[Sample, ...]:
         raise _bad(index, f"names {error.filename}, which is missing") from error
     except OSError as error:
         raise _bad(index, f"cannot be read with its pictures ({error.strerror})") from error
+    except BadSamples:
+        raise
     except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BadSamples):
-            raise
         raise _bad(index, "is no list of objects with file, title, credit and licence") from error
 
 
