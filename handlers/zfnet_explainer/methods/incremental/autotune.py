@@ -4,7 +4,7 @@ The ways are equal in precision: none is quicker at the cost of digits.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 
@@ -12,7 +12,7 @@ import torch
 
 from ...net.device import current, seconds
 from ..occlusion import OcclusionMaps
-from ..squares import Squares, squares
+from ..squares import squares
 from .occluder import Occluder
 from .plan import Way
 
@@ -48,7 +48,8 @@ def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -
     window = min(WINDOW, height, width)
     grid = squares(height, width, window, min(STRIDE, window))
     asked = f"occlusion maps in {str(weight.dtype).removeprefix('torch.')}, window {window}, stride {grid.stride}"
-    if not (incremental := _incremental(occluder, grid)):
+    # Those that lead apart here: few squares are one group, large ones go in full.
+    if not (incremental := [way for way in (Way.ONE_GROUP, Way.GROUPS) if occluder.way_for(grid, way) is way]):
         log.info("%s: all in full; not timed, kept: %s", asked, occluder.way)
         return {}
     image = torch.randn(chain.input_size, generator=torch.Generator().manual_seed(0)).to(weight)
@@ -68,19 +69,7 @@ def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -
     return times
 
 
-def _incremental(occluder: Occluder, grid: Squares) -> list[Way]:
-    """The incremental ways that lead apart for a grid: few squares are one group, large ones go in full."""
-    kept = occluder.way
-    found: list[Way] = []
-    for way in (Way.ONE_GROUP, Way.GROUPS):
-        occluder.way = way
-        if occluder.way_for(grid) is way:
-            found.append(way)
-    occluder.way = kept
-    return found
-
-
-def _agreeing(evaluate: Callable[[Way], OcclusionMaps], incremental: list[Way], limit: float) -> list[Way]:
+def _agreeing(evaluate: Callable[[Way], OcclusionMaps], incremental: Sequence[Way], limit: float) -> list[Way]:
     """Full evaluation, and the incremental ways that agree with it."""
     exact = evaluate(Way.FULL).logits
     ways = [Way.FULL]

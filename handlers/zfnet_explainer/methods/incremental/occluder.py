@@ -11,6 +11,8 @@ instead. `docs/engine.md` explains it with figures, and `autotune.py` chooses am
 """
 
 from functools import cache, lru_cache, partial
+from itertools import islice
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -54,11 +56,12 @@ class Occluder:
         self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain, weight.dtype, weight.device))
         self._filters = cache(WinogradConvolution)
 
-    def way_for(self, squares: Squares) -> Way:
-        """How this grid is evaluated: in full where recomputing what changes would save too little."""
-        if self.way is Way.FULL:
-            return self.way
-        groups = self._plan(squares, self.way)
+    def way_for(self, squares: Squares, way: Way | None = None) -> Way:
+        """How this grid is evaluated, `way` or else the occluder's: in full where recomputing would save too little."""
+        way = way or self.way
+        if way is Way.FULL:
+            return way
+        groups = self._plan(squares, way)
         if sum(group.multiply_adds for group in groups) >= SHARE * len(squares) * _multiply_adds(self.chain):
             return Way.FULL
         return Way.ONE_GROUP if len(groups) == 1 else Way.GROUPS
@@ -94,17 +97,14 @@ class Occluder:
         sweep = Sweep(self.chain, group, self._filters, clean, fill, self._workspace)
         whole = 2 * clean.maps[self.chain.spatial[-1]].nbytes  # a square's last map, before and after it is flattened
         size = max(1, self.memory // max(group.values * fill.element_size(), whole))
+        together = max(1, ceil(min(DENSE_BATCH, self.memory // whole) / size))
+        batches = sweep.batches(size, layer, feature)
         logits: list[Tensor] = []
         activity: list[Tensor] = []
-        waiting: list[Tensor] = []
-        for flat, sums in sweep.batches(size, layer, feature):
-            activity.append(sums)
-            waiting.append(flat)
-            if len(waiting) * size >= min(DENSE_BATCH, self.memory // whole):
-                logits.append(self._logits(torch.cat(waiting)))
-                waiting = []
-        if waiting:
-            logits.append(self._logits(torch.cat(waiting)))
+        while some := list(islice(batches, together)):
+            logits.append(self._logits(torch.cat([flat for flat, _ in some])))
+            activity.extend(sums for _, sums in some)
+            del some  # before the next ones are made
         return as_maps(group.squares, torch.cat(logits), torch.cat(activity))
 
     def _logits(self, x: Tensor) -> Tensor:

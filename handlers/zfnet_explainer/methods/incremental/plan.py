@@ -69,11 +69,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Group:
-    """Squares that are recomputed alike, at `rows` x `cols` of their grid, and where in each layer."""
+    """Squares that are recomputed alike, at `rows` x `cols` of their grid, and where: in the picture, in each layer."""
 
     rows: list[int]
     cols: list[int]
     squares: Squares
+    painted: Boxes
     places: dict[str, Place]
 
     @property
@@ -117,13 +118,15 @@ def _group(
 ) -> Group:
     tops, lefts = tuple(squares.tops[i] for i in rows), tuple(squares.lefts[i] for i in cols)
     some = Squares(squares.window, squares.stride, tops, lefts)
+    changes = _trace(chain, some)
+    painted = Boxes.grid(*next(iter(changes.values()))).to(device)
     maps, places = chain.input_size[0], {}
-    for name, changed in _trace(chain, some).items():
+    for name, changed in changes.items():
         layer = chain.layer(name)
         work = _choose(layer, chain.axes[name], changed, maps, candidates[name])
         places[name] = _place(work, device)
         maps = _maps_given(layer, maps)
-    return Group(rows, cols, some, places)
+    return Group(rows, cols, some, painted, places)
 
 
 def _trace(chain: Chain, squares: Squares) -> dict[str, Intervals]:

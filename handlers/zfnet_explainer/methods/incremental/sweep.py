@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...net.chain import Chain
 from .plan import Group
-from .rows import Boxes, CleanMaps, CleanRows, Painted, SquareRows, as_rows
+from .rows import CleanMaps, CleanRows, Painted, SquareRows, as_rows
 from .steps import Direct, Step, Winograd, channels_last
 from .winograd import Tile, WinogradConvolution
 from .workspace import Workspace
@@ -23,11 +23,6 @@ class Sweep:
     ) -> None:
         self.chain, self.group, self.clean, self.fill = chain, group, clean, as_rows(fill).rows
         self._steps = {name: self._step(name, filters, workspace) for name in group.places}
-        squares = group.squares
-        self._painted = Boxes.grid(
-            [(top, top + squares.window) for top in squares.tops],
-            [(left, left + squares.window) for left in squares.lefts],
-        ).to(fill.device)
 
     def batches(self, size: int, layer: str, feature: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Of `size` squares at a time the last layer's maps, flattened [squares, values], and one map's sums [squares].
@@ -38,7 +33,7 @@ class Sweep:
             yield self._through(slice(start, start + size), layer, feature)
 
     def _through(self, batch: slice, layer: str, feature: int) -> tuple[Tensor, Tensor]:
-        boxes, rows = self._painted.of(batch), self.fill.clone()
+        boxes, rows = self.group.painted.of(batch), self.fill.clone()
         changed: SquareRows = Painted(boxes, *self.chain.input_size[1:])
         count = len(boxes.top)
         sums = rows.new_zeros(count)
