@@ -77,14 +77,11 @@ class Claim:
     The hash of the weights is None until it is known, and where nobody tells it.
     """
 
-    def __init__(self, out: Path, options: Options, sources: Sources, weights_sha256: str | None = None) -> None:
-        self.out, self.options, self.sources, self.weights_sha256 = out, options, sources, weights_sha256
+    def __init__(self, out: Path, options: Options, sources: Sources) -> None:
+        self.out, self.options, self.sources = out, options, sources
+        self.weights_sha256: str | None = None
         self.note = out / MADE_WITH
         self._seen: tuple[int, int] | None = None
-
-    def with_weights(self, sha256: str | None) -> "Claim":
-        """The claim of the same run, once these are the weights that it explains with."""
-        return Claim(self.out, self.options, self.sources, sha256)
 
     @property
     def taken(self) -> bool:
@@ -95,10 +92,7 @@ class Claim:
         """Before any work: `explained` are this run's pictures whose explanations are there."""
         if not self.taken:
             return
-        found = self._read()
-        self._refuse_made_otherwise(found)
-        before = _sources(found)
-        self._joined(before)
+        _, before, _ = self._compared()
         if before != Sources() and (others := [str(path) for path in explained if not before.have(path)]):
             raise typer.BadParameter(
                 f"{self.out} has explanations of other pictures under the names of {some(others)}: name another --out"
@@ -111,14 +105,18 @@ class Claim:
         seen = self._stamp()  # another run may have replaced the note meanwhile, or does now
         if seen == self._seen:
             return
-        found = self._read()
-        self._refuse_made_otherwise(found)
-        before = _sources(found)
-        joined = self._joined(before)
+        found, before, joined = self._compared()
         if joined == before:
             self._seen = seen
         else:
             self._write({**found, **_fields(joined)})
+
+    def _compared(self) -> tuple[dict[str, Any], Sources, Sources]:
+        """The note, where OUT's pictures come from, and where they do once this run's are among them."""
+        found = self._read()
+        self._refuse_made_otherwise(found)
+        before = _sources(found)
+        return found, before, self._joined(before)
 
     def _refuse_made_otherwise(self, found: Mapping[str, Any]) -> None:
         """Options and weights are compared as far as this run and the note know them."""

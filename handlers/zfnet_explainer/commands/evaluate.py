@@ -72,7 +72,6 @@ def evaluate(
     from ..accuracy.groups import read_groups
     from ..accuracy.validation import validation_pictures
     from ..net.checkpoint import load
-    from ..net.record import BadCheckpoint
     from ..studies.faithfulness.calibrated import calibrated
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample
 
@@ -89,7 +88,7 @@ def evaluate(
         with console.status("reading the pictures"):
             source, labels = validation_pictures(data, record, tolerance(strict, console))
             alike = places_of(None if classes is None else _parts(classes), labels, record)
-    except (BadCheckpoint, ValueError) as error:
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     chain = checkpoint.chain.placed(place)
     served = calibrated(chain, record.temperature)

@@ -81,7 +81,7 @@ def explain(
         # Pictures that are explained can be read: they come first. With nothing to do there is nothing to ask.
         probes = [task.picture for task in (*there, *todo)] if todo else []
         with answering(options, probes) as (ask, weights_sha256):
-            claim = claim.with_weights(weights_sha256)
+            claim.weights_sha256 = weights_sha256
             claim.check()
             statuses = _explain_all(todo, ask, claim, console)
     where = f", in {out}/" if there or 200 in statuses else ""

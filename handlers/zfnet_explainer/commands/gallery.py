@@ -66,7 +66,6 @@ def gallery(
     as `others`, `figures 2` as a picture.
     """  # fmt: skip
     from ..net.checkpoint import load
-    from ..net.record import BadCheckpoint
     from ..pictures.atlas import load_atlas
     from ..studies.gallery.build import build, check_outside
     from ..studies.gallery.plan import Plan
@@ -89,7 +88,7 @@ def gallery(
         tell(console, f"{folder}: {atlas.pictures:,} pictures, {size:.2f} MiB")
         if notes:
             _notes(atlas, checkpoint, data, split, folder, sample or SAMPLE, seed, into, place)
-    except (BadCheckpoint, ValueError, FileNotFoundError, NotADirectoryError) as error:
+    except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 

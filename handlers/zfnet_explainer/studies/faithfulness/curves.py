@@ -46,14 +46,6 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Areas:
-    """Areas under the curves of one order, picture by picture [pictures]."""
-
-    deletion: Tensor
-    insertion: Tensor
-
-
-@dataclass(frozen=True)
 class OrderResult:
     """One order over all pictures: areas under the curves, and the mean curves."""
 
@@ -115,13 +107,10 @@ def picture_curves(
 def faithfulness(found: Sequence[dict[str, Curves]], seed: int) -> Faithfulness:
     """Sum up the curves of at least two pictures; `seed` draws the resamples of the intervals."""
     curves = {name: _stacked([of_picture[name] for of_picture in found]) for name in found[0]}
-    areas = {name: Areas(area(one.deletion), area(one.insertion)) for name, one in curves.items()}
+    pairs = product((MAP, PROJECTION), (RANDOM, CENTRE))
     return Faithfulness(
-        {name: _result(curves[name], areas[name], seed) for name in curves},
-        tuple(
-            _difference(order, baseline, areas, seed)
-            for order, baseline in product((MAP, PROJECTION), (RANDOM, CENTRE))
-        ),
+        {name: _result(one, seed) for name, one in curves.items()},
+        tuple(_difference(order, baseline, curves, seed) for order, baseline in pairs),
     )
 
 
@@ -132,18 +121,19 @@ def _stacked(curves: Sequence[Curves]) -> Curves:
     return Curves(deletion.double(), insertion.double())
 
 
-def _result(curves: Curves, areas: Areas, seed: int) -> OrderResult:
+def _result(curves: Curves, seed: int) -> OrderResult:
     return OrderResult(
-        mean_estimate(areas.deletion.numpy(), seed),
-        mean_estimate(areas.insertion.numpy(), seed),
+        mean_estimate(area(curves.deletion).numpy(), seed),
+        mean_estimate(area(curves.insertion).numpy(), seed),
         tuple(curves.deletion.mean(0).tolist()),
         tuple(curves.insertion.mean(0).tolist()),
     )
 
 
-def _difference(order: str, baseline: str, areas: Mapping[str, Areas], seed: int) -> Difference:
-    less = areas[order].deletion - areas[baseline].deletion
-    more = areas[order].insertion - areas[baseline].insertion
+def _difference(order: str, baseline: str, curves: Mapping[str, Curves], seed: int) -> Difference:
+    ours, theirs = curves[order], curves[baseline]
+    less = area(ours.deletion) - area(theirs.deletion)
+    more = area(ours.insertion) - area(theirs.insertion)
     return Difference(
         order,
         baseline,

@@ -12,7 +12,7 @@ from ...pictures.labelled import Source
 
 def sample(source: Source, count: int, seed: int) -> Tensor:
     """`count` of the pictures in a random order, all where there are fewer: uint8 [n, 3, side, side]."""
-    return _pictures(source, _drawn(torch.arange(len(source)), count, seed))
+    return source.batch(_drawn(torch.arange(len(source)), count, seed).tolist())
 
 
 def places_of(synsets: Sequence[str] | None, labels: Tensor, record: Record) -> Tensor:
@@ -33,12 +33,8 @@ def places_of(synsets: Sequence[str] | None, labels: Tensor, record: Record) -> 
 def labelled_sample(source: Source, labels: Tensor, places: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """`count` of the pictures at `places`, drawn by the seed, and their labels [n]."""
     drawn = _drawn(places, count, seed)
-    return _pictures(source, drawn), labels[drawn]
+    return source.batch(drawn.tolist()), labels[drawn]
 
 
 def _drawn(places: Tensor, count: int, seed: int) -> Tensor:
     return places[torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:count]]
-
-
-def _pictures(source: Source, places: Tensor) -> Tensor:
-    return torch.stack([source.picture(i) for i in places.tolist()])

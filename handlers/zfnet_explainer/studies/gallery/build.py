@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ...methods import deconvnet
 from ...net.checkpoint import Checkpoint
 from ...net.device import keeps_float32
 from ...pictures.atlas import FORMAT, INDEX, Atlas, BadAtlas, load_atlas
-from ...pictures.files import Listing, PictureFile, listing, picture_files, searched_folder
+from ...pictures.files import PictureFile, listing, picture_files, searched_folder
 from ...pictures.stream import Tolerance
 from .plan import Made, Plan, check_same, made_of
 from .search import Search, run_search
@@ -46,11 +46,10 @@ def build(
     checkpoint = replace(checkpoint, chain=checkpoint.chain.placed(device))
     if not keeps_float32(device):
         raise ValueError(f"an atlas holds float32's values, which {device} rounds: build it with --device cpu")
-    found = listing(data, split)
-    made = Made(checkpoint.record.weights_sha256, **asdict(found), **asdict(plan))
+    made = Made(checkpoint.record.weights_sha256, **asdict(listing(data, split)), **asdict(plan))
     there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
-        work = _Work(checkpoint, data, split, out / UNFINISHED, plan, found, made, progress, tolerance)
+        work = _Work(checkpoint, data, split, out / UNFINISHED, made, progress, tolerance)
         _publish(work.index(), out)
         there = load_atlas(out, checkpoint.record.weights_sha256)
     if there is None:
@@ -69,22 +68,23 @@ def chosen_maps(counts: Sequence[int], sample: int | None, seed: int) -> list[li
     return [*below, list(range(counts[-1]))]
 
 
+@dataclass
 class _Work:
     """What one build does; every finished step is on disk before the next begins."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, data: Path, split: str, folder: Path, plan: Plan, listing: Listing,
-        made: Made, progress: Progress, tolerance: Tolerance,
-    ) -> None:  # fmt: skip
-        self.checkpoint, self.data, self.split, self.folder = checkpoint, data, split, folder
-        self.plan, self.listing, self.made, self.progress = plan, listing, made, progress
-        self.unreadable = ""  # the last picture of which that was told
-        self.tolerance = tolerance
+    checkpoint: Checkpoint
+    data: Path
+    split: str
+    folder: Path
+    made: Made
+    progress: Progress
+    tolerance: Tolerance
+    unreadable: str = ""  # the last picture of which that was told
 
     def index(self) -> dict[str, Any]:
         """The atlas's index; its sheets lie in the work's folder."""
         search = self._search()
-        maps = chosen_maps(self.checkpoint.chain.map_counts, self.plan.sample, self.plan.seed)
+        maps = chosen_maps(self.checkpoint.chain.map_counts, self.made.sample, self.made.seed)
         layers = [self._layer(layer, chosen, search) for layer, chosen in enumerate(maps, 1)]
         return {
             "format": FORMAT,
@@ -102,10 +102,10 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)  # sheets that a search left which is gone
             search = Search(self.checkpoint.chain.map_counts, self.made)
         check_same(search.made, self.made, f"there is an unfinished atlas in {self.folder}")
-        task = self.progress.add_task("searching", total=self.listing.count, completed=search.files)
+        task = self.progress.add_task("searching", total=self.made.count, completed=search.files)
 
         def save(done: Search) -> None:
-            self.tolerance.check(done.files - done.classes.total(), self.listing.count, self.unreadable)
+            self.tolerance.check(done.files - done.classes.total(), self.made.count, self.unreadable)
             done.save(state)
             self.progress.update(task, completed=done.files)
 
@@ -119,14 +119,13 @@ class _Work:
         bar = self.progress.add_task(f"layer {layer}", total=total)
         if done.exists():
             self.progress.update(bar, completed=total)
-            entry: dict[str, Any] = json.loads(done.read_text())
-            return entry
+            stored: dict[str, Any] = json.loads(done.read_text())
+            return stored
         with torch.inference_mode():
-            built = build_layer(
-                self.checkpoint, LayerTask(layer, maps, wanted, self.plan.patches), self._files(), self.folder,
+            entry = build_layer(
+                self.checkpoint, LayerTask(layer, maps, wanted, self.made.patches), self._files(), self.folder,
                 lambda tiles: self.progress.advance(bar, tiles),
             )  # fmt: skip
-        entry = asdict(built)
         _write(done, entry)
         return entry
 

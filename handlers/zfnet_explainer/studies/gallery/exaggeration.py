@@ -12,7 +12,7 @@ from ...options import Options
 from ..statistics import Estimate, mean_estimate
 
 MOST_SENSITIVE = 0.1
-WINDOW, STRIDE = 32, 16
+STRIDE = 16
 Mask = NDArray[np.bool_]
 
 
@@ -75,7 +75,8 @@ class _Projected:
 
 def _projected(explainer: Explainer, pixels: Pixels) -> _Projected | None:
     """None for a picture in which no map of the last layer is active."""
-    explanation = explainer.explain(pixels, _options(explainer))
+    stride = min(STRIDE, explainer.record.preprocessing.size)
+    explanation = explainer.explain(pixels, Options(features=1, stride=stride))
     if explanation.deconv is None or explanation.occlusion is None:
         raise RuntimeError("both methods were asked for")
     feature = explanation.deconv[0].features[0]
@@ -92,13 +93,3 @@ def _shares(found: Sequence[tuple[NDArray[np.float64], Mask, Mask]], seed: int) 
     energy = [float(energy[region].sum()) for energy, _, region in found]
     area = [float((field & region).sum() / field.sum()) for _, field, region in found]
     return Shares(mean_estimate(energy, seed), mean_estimate(area, seed))
-
-
-def _options(explainer: Explainer) -> Options:
-    size = explainer.record.preprocessing.size
-    window = min(WINDOW, size)
-    return Options(
-        top_k=1, methods=frozenset({"deconv", "occlusion"}), target=None, layers=(len(explainer.chain.features),),
-        features=1, feature=None, others=0, window=window, stride=min(STRIDE, window), fill="gray",
-        precision="float32", crosscheck=False,
-    )  # fmt: skip

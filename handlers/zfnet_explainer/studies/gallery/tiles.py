@@ -62,30 +62,10 @@ class LayerTask:
     patches: bool
 
 
-@dataclass(frozen=True)
-class SheetEntry:
-    """A sheet in the atlas's index."""
-
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class LayerEntry:
-    """A layer in the atlas's index; `maps` have each map's number and its strongest activations, in order."""
-
-    layer: int
-    field: int
-    tile: int
-    projections: SheetEntry
-    patches: SheetEntry | None
-    maps: Sequence[Mapping[str, Any]]
-
-
 def build_layer(
     checkpoint: Checkpoint, task: LayerTask, files: Iterator[tuple[int, PictureFile]], folder: Path,
     advance: Callable[[int], None],
-) -> LayerEntry:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Draw a layer's sheets into `folder` and return its entry in the atlas's index.
 
     `advance` is told how many tiles are done. Raises ChangedPictures.
@@ -102,12 +82,14 @@ def build_layer(
         source, of_class = shown(picture.file.name), shown(picture.file.folder)  # a name on disk may be no text
         found[slot.feature][slot.rank] = Strongest(slot.activation, source, of_class, box)
         advance(1)
-    return LayerEntry(
-        task.layer, shape.field, shape.tile,
-        projections=_saved(projections, folder, f"layer{task.layer}.webp"),
-        patches=_saved(originals, folder, f"layer{task.layer}-patches.webp") if originals else None,
-        maps=[_map_entry(feature, by_rank) for feature, by_rank in found.items()],
-    )  # fmt: skip
+    return {
+        "layer": task.layer,
+        "field": shape.field,
+        "tile": shape.tile,
+        "projections": _saved(projections, folder, f"layer{task.layer}.webp"),
+        "patches": _saved(originals, folder, f"layer{task.layer}-patches.webp") if originals else None,
+        "maps": [_map_entry(feature, by_rank) for feature, by_rank in found.items()],
+    }
 
 
 def largest_field(chain: Chain, layer: int) -> int:
@@ -154,8 +136,8 @@ def _features(
     return project_each(chain, activations, chain.features[layer - 1], wanted)
 
 
-def _saved(sheet: DrawnSheet, folder: Path, name: str) -> SheetEntry:
-    return SheetEntry(name, sheet.save(folder / name))
+def _saved(sheet: DrawnSheet, folder: Path, name: str) -> dict[str, str]:
+    return {"file": name, "sha256": sheet.save(folder / name)}
 
 
 def _map_entry(feature: int, by_rank: Mapping[int, Strongest]) -> dict[str, Any]:
