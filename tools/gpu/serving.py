@@ -130,6 +130,6 @@ def told(body: Mapping[str, Any], device: str) -> dict[str, object]:
     if "occlusion" in body:
         found = {"exact": body["occlusion"]["exact"], "crosscheck": body.get("crosscheck")}
         wrong += [] if found["exact"] else ["its occlusion map is not exact"]
-    for method in {"deconv", "occlusion"} & body.get("crosscheck", {}).keys():
-        wrong += [] if body["crosscheck"][method]["agrees"] else [f"{method} differs from Captum's"]
+    checked = {method: body.get("crosscheck", {}).get(method, {}) for method in ("deconv", "occlusion")}
+    wrong += [f"{method} differs from Captum's" for method in checked if checked[method].get("agrees") is False]
     return found | ({"error": "; ".join(wrong)} if wrong else {})
