@@ -100,14 +100,14 @@ def test_every_recording_rule_is_read() -> None:
 
 @needs("promtool")
 def test_workers_that_are_gone_are_not_counted(tmp_path: Path) -> None:
-    """Worker 9000 was scaled away, its series stays; 9001 and 9002 spend 1.5 s a second on batches of two requests."""
+    """Worker 9000 was scaled away, its series stays; 9001 has long been at one batch of two, 9002 half of the time."""
     series = {
         "zfnet_worker_resident_memory_bytes" + OF % 'worker="9000"': "5x120",
         "zfnet_worker_resident_memory_bytes" + OF % 'worker="9001"': "6x100 7x20",
         "zfnet_worker_resident_memory_bytes" + OF % 'worker="9002"': "6x100 8x20",
-        "zfnet_request_duration_seconds_sum" + OF % 'endpoint="explain"': "0+180x120",
-        "zfnet_batch_size_requests_sum" + OF % "": "0+120x120",
-        "zfnet_batch_size_requests_count" + OF % "": "0+60x120",
+        "zfnet_requests_in_progress" + OF % 'worker="9000"': "0x120",
+        "zfnet_requests_in_progress" + OF % 'worker="9001"': "2x120",
+        "zfnet_requests_in_progress" + OF % 'worker="9002"': " ".join(["0 2"] * 61),
     }
     memory = {"zfnet_worker_resident_memory_bytes" + OF % f'worker="{n}"': v for n, v in ((9001, 7.0), (9002, 8.0))}
     shown_as(tmp_path, series, {"Workers busy": {'{instance="a"}': 1.5}, "Worker memory": memory})
