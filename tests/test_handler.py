@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.checkpoint import Checkpoint
 from zfnet_explainer.service.settings import Limits
 from zfnet_explainer.service.threads import Priority
-from zfnet_handler import choose_device, retrieve_data, take_fields_sent_twice
+from zfnet_handler import LAST_ANSWERS_S, choose_device, retrieve_data, take_fields_sent_twice
 
 from .chains import small
 from .door import Rows, ask, worker
@@ -107,6 +109,25 @@ def test_a_worker_tells_its_memory_after_every_batch(service: Service, monkeypat
         ask(service, rows)
         assert len(told) == batches
     assert min(told) > 100 * 2**20
+
+
+def test_a_lost_gpu_is_not_asked_for_its_memory(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would raise, and the batch be logged as one that was not counted."""
+    handler = service._entry_point.__self__
+    asked: list[Any] = []
+    ended: list[Any] = []
+
+    def samples(*of: object) -> list[Any]:
+        asked.append(of)
+        return []
+
+    monkeypatch.setattr("zfnet_handler.memory_samples", samples)
+    monkeypatch.setattr("zfnet_handler.Timer", lambda *what: SimpleNamespace(start=lambda: ended.append(what)))
+    handler.count([], 0.0)
+    assert (len(asked), ended) == (1, [])
+    monkeypatch.setattr(handler.service, "device_lost", True)
+    handler.count([], 0.0)
+    assert (len(asked), ended) == (1, [(LAST_ANSWERS_S, os._exit, [1])])
 
 
 def test_the_page_offers_the_samples_of_the_model_folder(service: Service) -> None:

@@ -18,9 +18,7 @@ HOSTILE = "<img src=x onerror='document.title=`run`'>"
 def is_stale(page: Page) -> bool:
     """Whether the results are framed as others' than the options', under headings that say so, legible."""
     frames = page.locator(".card.result").evaluate_all("all => all.map(e => getComputedStyle(e).borderTopStyle)")
-    said = page.locator(".result h2, p.result").evaluate_all(
-        "all => all.map(e => getComputedStyle(e, '::after').content)"
-    )
+    said = page.locator(".result h2, p.result").evaluate_all(CONTENT)
     opacity = page.locator(".result, .result > *").evaluate_all("all => all.map(e => getComputedStyle(e).opacity)")
     assert set(opacity) == {"1"}
     assert set(frames) in ({"dashed"}, {"solid"})

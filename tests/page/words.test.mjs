@@ -188,7 +188,7 @@ test("facts say where an answer comes from, and a deviation only where one was m
 
 test("of odds in a reduced precision that the server did not answer it is said that their error is unmeasured", () => {
   const said = (precision) => ` These are computed from rounded probabilities (${precision}), and nobody has measured their ` +
-    "error: for that, write beagle under Compare with in the options and explain again.";
+    "error: for that, explain again with beagle under Compare with in the options.";
   const cases = [
     [false, false, "bfloat16", said("bfloat16")],
     [false, false, "float32", said("float32")], // on a device that rounds

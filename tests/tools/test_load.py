@@ -12,7 +12,7 @@ from types import ModuleType
 import httpx
 import pytest
 from tools.load import capacity, neighbours, overload, pools, service, soak
-from tools.load.clients import EXPLAIN, PREDICT, Seen, at_once, in_turn
+from tools.load.clients import EXPLAIN, PREDICT, Seen, at_once, in_turn, together
 from tools.load.drained import Stop, paragraph
 from tools.load.out import in_a_writable_folder, page, save, table
 from tools.load.plan import Machine, Prices, per_million, replicas, replicas_table
@@ -144,6 +144,7 @@ def test_rates_and_percentiles() -> None:
     assert (seen.rate, seen.median) == (10, 0.1)
     assert seen.p99 == pytest.approx(0.1 + 0.01 * 1.9)
     assert Seen([0.1], elapsed=1).p99 == 0.1
+    assert together([Seen([0.1, 0.2], 1), Seen([0.3], 4)]) == Seen([0.1, 0.2, 0.3], 5)
     assert overload.row("all", Seen([0.001, 0.002, 0.004], 1)) == ("all", 3, 2.0, 4.0, 4.0)
 
 

@@ -18,6 +18,7 @@ from tests.waiting import PATIENCE_S, wait_for
 from zfnet_explainer.torchserve.config import ServerOptions
 
 from .clients import EXPLAIN, PICTURE, PREDICT
+from .out import table
 
 PREDICTING, EXPLAINING = 3, 1
 BESIDE_S = 5  # of load before the stop, and after it
@@ -94,17 +95,18 @@ def under_load(gateway: Gateway) -> Iterator[Counter[int]]:
 def paragraph(stop: Stop) -> list[str]:
     """Lines of Markdown."""
     failed = sum(count for status, count in stop.statuses.items() if status != 200)
+    rows = (
+        ("requests answered with 200", stop.statuses.get(200, 0)),
+        ("of them by the leaving server, after SIGTERM", stop.by_the_leaving),
+        ("requests failed", failed),
+        ("not ready after", f"{stop.not_ready_s:.1f} s"),
+        ("ended after", f"{stop.ended_s:.1f} s, with exit code {stop.exit_code}"),
+    )
     return [
         "## A server stopped under load",
         "",
         f"Two servers behind the gateway, {PREDICTING} clients that predict and {EXPLAINING} that explains, all without"
         " a pause; one server gets SIGTERM.",
         "",
-        "| | |",
-        "|---|---|",
-        f"| requests answered with 200 | {stop.statuses.get(200, 0)} |",
-        f"| of them by the leaving server, after SIGTERM | {stop.by_the_leaving} |",
-        f"| requests failed | {failed} |",
-        f"| not ready after | {stop.not_ready_s:.1f} s |",
-        f"| ended after | {stop.ended_s:.1f} s, with exit code {stop.exit_code} |",
+        *table(("", ""), rows),
     ]

@@ -22,7 +22,7 @@ def validation_pictures(data: Path, record: Record, tolerance: Tolerance) -> tup
     if isinstance(source, StoredPictures):
         source = source.readable(tolerance)
     if len(source) < 2:
-        raise ValueError(f"a study needs two validation pictures that can be read: of {data}'s there are {len(source)}")
+        raise ValueError(f"{len(source)} of {data}'s validation pictures can be read: a study needs at least two")
     known = [name.synset for name in record.classes]
     strange = [folder for folder in source.classes if folder not in known]
     if strange:

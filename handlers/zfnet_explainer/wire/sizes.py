@@ -59,8 +59,7 @@ def bound_tensors(request: Request, options: Options, rules: Rules, limit: int) 
         raise TooMuchWork(
             f"{projections} projections and {pixels} pictures of {rules.size} x {rules.size} x 3 numbers and "
             f"{logits:,} logits are an answer over this server's {limit:,} bytes: ask for "
-            f"{smaller(pictures, SMALLER_TENSORS)}",
-            "features" if projections * values > logits else "stride",
+            f"{smaller(pictures, SMALLER_TENSORS)}"
         )
 
 

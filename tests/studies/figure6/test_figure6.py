@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from zfnet_explainer.studies.figure6.comparison import ALEXNET_STEM, CLIPPED, UN
 from zfnet_explainer.studies.figure6.figure import Studied, filter_mosaic, number_table
 from zfnet_explainer.studies.figure6.filters import Numbers
 from zfnet_explainer.studies.figure6.stems import zfnet_with_alexnet_stem
-from zfnet_explainer.training import run
+from zfnet_explainer.training import run, views
+from zfnet_explainer.training.process import Process
 from zfnet_explainer.training.recipe import Phase, Precision, Recipe
 
 from ... import narrow
@@ -137,6 +139,23 @@ def test_every_option_reaches_the_recipe(tmp_path: Path, monkeypatch: pytest.Mon
     assert chosen == replace(
         comparison.RECIPE, phases=(Phase(96, 2, (0.35, 1.0)),), learning_rate=0.003, filter_radius=0.01, batch=8, seed=7
     )
+
+
+def test_without_shared_memory_there_are_no_loaders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command has no --loaders that one could be told to choose."""
+
+    def kept(*arguments: object) -> Trained:
+        assert isinstance(arguments[-1], Process)
+        raise ValueError(f"{arguments[-1].loaders} loaders")
+
+    monkeypatch.setattr(comparison, "train", kept)
+    monkeypatch.setattr(run, "list_splits", lambda *_: ([None] * 64, []))
+    monkeypatch.setattr(run, "open_splits", lambda *_: (pictures(10), pictures(5)))
+    monkeypatch.setattr(views, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("zfnet_explainer.training.views.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    result = CliRunner().invoke(app, ["figures", "6", str(tmp_path), "--out", str(tmp_path), "--device", "cpu"])
+    assert result.exit_code == 2
+    assert "0 loaders" in result.output
 
 
 def test_too_few_pictures_are_told_before_they_are_decoded(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

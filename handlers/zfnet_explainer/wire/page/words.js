@@ -95,7 +95,7 @@ function oddsInWords({ unoccluded, values, worst }, { tops, lefts, window }, lab
 function unmeasured({ answered }, { exact, precision }, other) {
   if (answered || exact) return "";
   return ` These are computed from rounded probabilities (${precision}), and nobody has measured their error: ` +
-    `for that, write ${other} under Compare with in the options and explain again.`;
+    `for that, explain again with ${other} under Compare with in the options.`;
 }
 
 function extent(top, left, window) {
