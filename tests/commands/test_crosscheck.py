@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from zfnet_explainer import explainer
 from zfnet_explainer.commands import asking
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.methods import deconvnet
+from zfnet_explainer.methods import captum, deconvnet
 from zfnet_explainer.methods.incremental.occluder import Occluder
 from zfnet_explainer.net import checkpoint
 from zfnet_explainer.net.own import save_checkpoint
@@ -151,6 +151,33 @@ def test_the_squares_are_the_server_s_own_where_none_are_asked_for(folder: Path)
     )
     assert result.exit_code == 0, result.output
     assert [agrees for *_, agrees in cells(result).values()] == ["yes", "yes"]
+
+
+def test_all_layers_are_compared_where_none_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[list[str]] = []
+
+    def noted(_: object, __: object, found: dict[str, Any]) -> float:
+        compared.append(list(found))
+        return 0.0
+
+    monkeypatch.setattr(captum, "check_deconv", noted)
+    whole = ("--window", "224", "--stride", "224", "--features", "1")
+    asked = [folder / "pictures" / "a.png", "--weights", folder / "net.safetensors", "--device", "cpu", *whole]
+    result = CliRunner().invoke(app, ["crosscheck", *map(str, asked)])
+    assert result.exit_code == 0, result.output
+    assert compared == [["relu1", "relu2", "relu3", "relu4", "relu5"]]
+
+
+def test_a_comparison_that_fails_ends_with_1(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as a picture that is refused, which another run would refuse, too."""
+
+    def broken(*_: object) -> float:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(captum, "check_deconv", broken)
+    result = crosscheck(folder)
+    assert (result.exit_code, cells(result)) == (1, {})
+    assert result.stderr.count(".png: 500 the server failed on this request") == 2
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"no picture", "not a picture"), (None, "it cannot be read: No such")])

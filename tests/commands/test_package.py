@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from zfnet_explainer.commands.main import app
@@ -60,6 +62,18 @@ def test_an_archive_whose_name_cannot_be_printed_is_told_so_that_it_can(tmp_path
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{tmp_path}/\\udcff.mar: built, ")
     assert (tmp_path / "\udcff.mar").exists()
+
+
+def test_every_option_reaches_the_workers(tmp_path: Path, weights: Path) -> None:
+    options = ("--workers", "3", "--batch-size", "4", "--max-batch-delay", "7", "--max-response-bytes", "999")
+    where = ("--device", "cuda", "--allow-origin", "https://a.example")
+    result = package(weights, "--out", tmp_path / "x.mar", *options, *where)
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile(tmp_path / "x.mar") as archive:
+        told = yaml.safe_load(archive.read("model-config.yaml"))
+    assert (told["minWorkers"], told["batchSize"], told["maxBatchDelay"]) == (3, 4, 7)
+    found = told["explainer"]
+    assert (found["max_response_bytes"], found["device"], found["allowed_origin"]) == (999, "cuda", "https://a.example")
 
 
 @pytest.mark.parametrize("command", ["package", "serve"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageFilter
 
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Pixels, Scores
@@ -193,12 +194,14 @@ def test_projections_of_listed_maps_in_their_order(explainer: Explainer, pixels:
 
 
 @pytest.mark.parametrize(
-    ("fill", "value"), [("black", (0, 0, 0)), ("mean", (128, 102, 76)), ("#ff8000", (255, 128, 0))]
+    ("fill", "value"), [("black", (0, 0, 0)), ("mean", (128, 102, 76)), ("#ff8000", (255, 128, 0)), ("blur", None)]
 )
 def test_occlusion_equals_painting_the_picture(
-    chain: Chain, explainer: Explainer, pixels: Pixels, fill: str, value: tuple[int, int, int]
+    chain: Chain, explainer: Explainer, pixels: Pixels, fill: str, value: tuple[int, int, int] | None
 ) -> None:
-    """Squares painted in 8 bits before standardisation."""
+    """Squares painted in 8 bits before standardisation: of a colour, or of the picture blurred by their side / 4."""
+    blurred = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(13 / 4))
+    filled = np.asarray(blurred) if value is None else np.full_like(pixels, value)
     found = occlusion_of(explainer.explain(pixels, replace(OPTIONS, target=2, fill=fill)))
     clean = chain.run(standardised(pixels)[None])
     maps = clean.outputs["relu3"][0]
@@ -211,7 +214,7 @@ def test_occlusion_equals_painting_the_picture(
     for row, top in enumerate(found.squares.tops):
         for col, left in enumerate(found.squares.lefts):
             painted = pixels.copy()
-            painted[top : top + 13, left : left + 13] = value
+            painted[top : top + 13, left : left + 13] = filled[top : top + 13, left : left + 13]
             outputs = chain.run(standardised(painted)[None]).outputs
             logits = outputs["fc2"][0]
             assert found.target_probability[row, col] == pytest.approx(float(logits.softmax(0)[2]), rel=1e-4)

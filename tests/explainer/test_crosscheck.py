@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from zfnet_explainer.explainer import Explainer
@@ -16,8 +17,9 @@ from ..samples import MODEL_STORE
 from .small import CPU
 
 
-def test_crosscheck_agrees(explainer: Explainer, pixels: Pixels) -> None:
-    explanation = explainer.explain(pixels, replace(OPTIONS, crosscheck=True))
+@pytest.mark.parametrize("fill", ["gray", "blur"])
+def test_crosscheck_agrees(explainer: Explainer, pixels: Pixels, fill: str) -> None:
+    explanation = explainer.explain(pixels, replace(OPTIONS, crosscheck=True, fill=fill))
     check = explanation.crosscheck
     assert check is not None
     assert check.library == "captum"

@@ -130,6 +130,19 @@ def test_a_precision_that_overflows_is_refused(chain: Chain, pixels: Pixels) -> 
     assert np.isfinite(occlusion_of(explainer.explain(pixels, OPTIONS)).target_probability).all()
 
 
+def test_a_precision_that_holds_every_logit_and_not_a_maps_sum_is_refused(chain: Chain, pixels: Pixels) -> None:
+    """An infinity among the activities is no number that JSON could tell."""
+    for name in ("conv3.weight", "conv3.bias"):
+        chain.get_parameter(name).mul_(1.3e4)
+    chain.get_parameter("fc1.weight").div_(1.3e4)
+    explainer = Explainer(Checkpoint(chain, record(5, SIDE)), CPU)
+    exact = occlusion_of(explainer.explain(pixels, OPTIONS))
+    maps = chain.run(explainer._standardised(pixels)[None]).outputs["relu3"]
+    assert float(maps.max()) < torch.finfo(torch.float16).max < exact.feature_activity.min(), "or it would be no test"
+    with pytest.raises(UnusableOption, match="ask for float32"):
+        explainer.explain(pixels, replace(OPTIONS, precision="float16"))
+
+
 def test_what_float32_cannot_hold_is_no_answer(chain: Chain, pixels: Pixels) -> None:
     explainer = loud(chain, 1e30)
     for ask in (lambda: explainer.probabilities([pixels]), lambda: explainer.explain(pixels, OPTIONS)):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.samples import encoded, noise, png_chunk, saved, tiff
 from zfnet_explainer.pictures.decode import decode
+from zfnet_explainer.pictures.formats import rgb
 from zfnet_explainer.pictures.view import Crop
 
 from .coded import LOSSLESS, PICTURE, SIZE, assert_close, over_white, pixels_of, png
@@ -129,15 +130,23 @@ def test_a_transparent_deep_colour_whose_bytes_differ_is_white() -> None:
     assert pixels_of(data, 2)[0].tolist() == [[255, 255, 255], [5, 7, 9]]
 
 
+def test_a_large_picture_is_converted_band_by_band_each_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows differ, and the square that is cut begins below the first."""
+    monkeypatch.setattr(rgb, "BAND", 50 * SIZE)
+    pixels, alpha = noise(401, SIZE), noise(401, SIZE, seed=5)[..., :1]
+    assert (pixels_of(encoded(pixels[..., 0])) == pixels[88 : 88 + SIZE, :, :1]).all()
+    assert_close(pixels_of(encoded(np.dstack([pixels, alpha]))), over_white(pixels, alpha)[88 : 88 + SIZE], 1)
+
+
 @pytest.mark.parametrize(
-    ("cmyk", "rgb"),
+    ("cmyk", "colour"),
     [((0, 255, 255, 0), (255, 0, 0)), ((0, 0, 0, 255), (0, 0, 0)), ((0, 0, 0, 0), (255, 255, 255))],
     ids=["red", "black", "white"],
 )
 @pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
-def test_cmyk(file_format: str, cmyk: tuple[int, ...], rgb: tuple[int, ...]) -> None:
+def test_cmyk(file_format: str, cmyk: tuple[int, ...], colour: tuple[int, ...]) -> None:
     data = saved(Image.new("CMYK", (SIZE, SIZE), cmyk), file_format)
-    assert_close(pixels_of(data), np.full_like(PICTURE, rgb), 4)
+    assert_close(pixels_of(data), np.full_like(PICTURE, colour), 4)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])

@@ -1,8 +1,9 @@
 """How much memory pictures may take: of the machine's, and of a container's."""
 
-import os
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from zfnet_explainer.pictures.memory import memory_limit
@@ -10,9 +11,12 @@ from zfnet_explainer.pictures.memory import memory_limit
 GIB = 2**30
 
 
-def test_half_of_the_machine_and_at_most_8_gib(tmp_path: Path) -> None:
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert memory_limit(tmp_path, tmp_path / "none") == min(8 * GIB, machine // 2)
+@pytest.mark.parametrize(("machine", "half"), [(6, 3), (16, 8), (512, 8)])
+def test_half_of_the_machine_and_at_most_8_gib(
+    machine: int, half: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=machine * GIB))
+    assert memory_limit(tmp_path, tmp_path / "none") == half * GIB
 
 
 @pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])

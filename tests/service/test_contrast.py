@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tests.chains import like_zfnet, named, plain, seeded
+from tests.explained import SIDE, record
 from tests.samples import encoded, noise
-from tests.served import RECORD, sent
+from tests.served import sent
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.net.chain import Chain
 from zfnet_explainer.net.checkpoint import Checkpoint
-from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 
-SIDE = 37
 TEMPERATURE = 0.6
 PIXELS = noise(SIDE, SIDE, seed=4)
 PNG = encoded(PIXELS)
@@ -31,19 +29,14 @@ B64 = base64.b64encode(PNG).decode()
 OCCLUSION = {"methods": "occlusion", "images": "false", "window": "13", "stride": "7", "fill": "#4060a0"}
 
 
-def record(classes: int) -> Record:
-    names = tuple(ClassName(f"n{i}", f"class {i}") for i in range(classes))
-    validation = {"top1": 0.5, "images": 10, "temperature": TEMPERATURE}
-    preprocessing = Preprocessing(SIDE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
-    return replace(RECORD, classes=names, preprocessing=preprocessing, validation=validation)
-
-
 CHAIN = like_zfnet(seed=3, size=(3, SIDE, SIDE))
 
 
 @pytest.fixture(scope="module")
 def served() -> Service:
-    return Service(Explainer(Checkpoint(CHAIN, record(5)), torch.device("cpu")), "small", "1", Limits())
+    return Service(
+        Explainer(Checkpoint(CHAIN, record(5, SIDE, TEMPERATURE)), torch.device("cpu")), "small", "1", Limits()
+    )
 
 
 def ask(served: Service, fields: dict[str, Any], kserve: bool = False) -> bytes:
@@ -141,7 +134,9 @@ def test_classes_rank_where_their_probabilities_are_all_zero() -> None:
     chain = like_zfnet(size=(3, SIDE, SIDE))
     chain.get_parameter("fc2.weight").zero_()
     chain.get_parameter("fc2.bias").copy_(torch.tensor([0.0, 50, 300, 150, 50]))
-    served = Service(Explainer(Checkpoint(chain, record(5)), torch.device("cpu")), "small", "1", Limits())
+    served = Service(
+        Explainer(Checkpoint(chain, record(5, SIDE, TEMPERATURE)), torch.device("cpu")), "small", "1", Limits()
+    )
     order = [2, 3, 1, 4, 0]
     [predicted] = served.answer([sent({"data": PNG}, False)], ["id"])
     explained_too = explained(served, contrast="second")
@@ -166,8 +161,7 @@ def test_the_target_is_no_contrast(served: Service, target: str | None) -> None:
 
 def test_a_net_of_one_class_has_nothing_to_compare_with() -> None:
     chain = seeded(Chain(named(*LAYERS, nn.Linear(4 * 8 * 8, 1)), (3, 8, 8)), 0)
-    known = replace(record(1), preprocessing=Preprocessing(8, (0.5,) * 3, (0.25,) * 3))
-    served = Service(Explainer(Checkpoint(chain, known), torch.device("cpu")), "one", "1", Limits())
+    served = Service(Explainer(Checkpoint(chain, record(1, 8, TEMPERATURE)), torch.device("cpu")), "one", "1", Limits())
     options = {"data": PNG, "methods": "occlusion", "window": "4", "crosscheck": "captum"}
     error = json.loads(ask(served, {**options, "contrast": "second"}))["error"]
     assert error["message"] == "`contrast` needs another class, and this net knows only one"
@@ -253,7 +247,9 @@ LAYERS = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten()
 @pytest.fixture(scope="module")
 def thousand() -> Service:
     chain = seeded(Chain(named(*LAYERS, nn.Linear(4 * SIDE * SIDE, 1000)), (3, SIDE, SIDE)), 0)
-    return Service(Explainer(Checkpoint(chain, record(1000)), torch.device("cpu")), "thousand", "1", Limits())
+    return Service(
+        Explainer(Checkpoint(chain, record(1000, SIDE, TEMPERATURE)), torch.device("cpu")), "thousand", "1", Limits()
+    )
 
 
 def test_a_thousand_classes_are_answered(thousand: Service) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,20 @@ import pytest
 import torch
 
 from tests.chains import like_zfnet
+from tests.explained import SIDE, record
 from tests.samples import encoded, noise
-from tests.served import RECORD, sent
+from tests.served import sent
 from zfnet_explainer.errors import UnusableOption
 from zfnet_explainer.explainer import Explainer
 from zfnet_explainer.explanation import Explanation, Pixels
 from zfnet_explainer.net.checkpoint import Checkpoint
-from zfnet_explainer.net.record import ClassName, Preprocessing
 from zfnet_explainer.options import Options
 from zfnet_explainer.service.service import Service
 from zfnet_explainer.service.settings import Limits
 
-SIDE = 37
 NOISE, WHITE = encoded(noise(SIDE, SIDE, seed=4)), encoded(np.full((SIDE, SIDE, 3), 255, np.uint8))
-CLASSES = tuple(ClassName(f"n{i}", f"class {i}") for i in range(5))
-CHECKPOINT = Checkpoint(  # its layers have 6, 8 and 7 maps
-    like_zfnet(seed=3, size=(3, SIDE, SIDE)),
-    replace(RECORD, classes=CLASSES, preprocessing=Preprocessing(SIDE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))),
-)
+# Its layers have 6, 8 and 7 maps.
+CHECKPOINT = Checkpoint(like_zfnet(seed=3, size=(3, SIDE, SIDE)), record(5, SIDE))
 CHEAP = {"window": 13, "stride": 12, "features": 2}
 
 

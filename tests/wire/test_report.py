@@ -163,6 +163,15 @@ def test_the_figure_is_described_by_what_was_found() -> None:
     assert f'<img alt="{found}"' in report(trained, format="html", **SMALL)
 
 
+def test_of_maps_in_any_order_the_strongest_is_described_which_the_figure_shows_large() -> None:
+    answer = answer_of(service(), methods="deconv", features="2")
+    [layer] = answer["deconv"]["layers"]
+    strongest = layer["features"][0]["feature"]
+    layer["features"].reverse()
+    text = write(answer, OPTIONS, b"figure", RECORD.classes).decode()
+    assert f"Projection of layer 5, map {strongest}." in text
+
+
 def test_a_cross_check_that_fails_is_told_before_the_figure() -> None:
     answer = answer_of(service(), crosscheck="captum", **SMALL)
     assert 'class="alert"' not in write(answer, OPTIONS, b"figure", RECORD.classes).decode()

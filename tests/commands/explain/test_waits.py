@@ -16,7 +16,7 @@ from zfnet_explainer.torchserve.config import RESPONSE_TIMEOUT_S
 from zfnet_explainer.torchserve.ports import LOOPBACK
 
 from ...deploy.upstream import Reply, Upstream, torchserve_error
-from .explaining import explained, files, said
+from .explaining import explained, files, is_explanation, said
 
 
 def test_a_busy_server_is_asked_again(folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float]) -> None:
@@ -142,6 +142,21 @@ def test_a_model_that_is_not_there_ends_the_run_at_once(
         explain([folder], tmp_path / "out", url=f"http://{upstream.address}")
     assert (ended.value.exit_code, waits, len(upstream.seen)) == (1, [], 1)
     assert "takes no picture (404): it has no model 'zfnet'" in said(capsys)[-1]
+
+
+def test_another_model_is_asked_by_its_name(folder: Path, tmp_path: Path, upstream: Upstream) -> None:
+    explain([folder / "a.png"], tmp_path / "out", url=f"http://{upstream.address}", model="flowers")
+    assert [seen.path for seen in upstream.seen] == ["/predictions/flowers", "/explanations/flowers"]
+
+
+def test_a_picture_that_came_too_slowly_is_worth_another_run(
+    folder: Path, tmp_path: Path, upstream: Upstream, waits: list[float]
+) -> None:
+    """The gateway says 408 then: the picture was not refused, which 65 would say."""
+    upstream.reply = lambda form: Reply(408, body=b"{}") if is_explanation(form) else explained(form)
+    with pytest.raises(typer.Exit) as ended:
+        explain([folder / "a.png"], tmp_path / "out", url=f"http://{upstream.address}")
+    assert (ended.value.exit_code, waits) == (1, [])
 
 
 @pytest.mark.parametrize("status", [404, 502, 503])

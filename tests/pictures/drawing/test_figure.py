@@ -15,6 +15,7 @@ from zfnet_explainer.explanation import (
     LayerProjections,
     Occlusion,
     Other,
+    Prediction,
 )
 from zfnet_explainer.methods.squares import squares
 from zfnet_explainer.net.geometry import Box
@@ -54,6 +55,14 @@ def test_occlusion_alone_is_drawn_at_any_window_and_stride(window: int, stride: 
     assert "(d) Probability of class 0" in texts(page)
     assert "Predictions" in texts(page), "where the projections would be"
     assert at(page, COLUMNS[2], TOP).containers, "their bars"
+
+
+def test_of_many_predictions_the_first_five_are_drawn_and_the_others_told() -> None:
+    many = tuple(Prediction(i + 1, i, 0.05) for i in range(20))
+    page = draw(replace(explanation(None, occlusion(112, 112)), predictions=many), RECORD)
+    [bars] = at(page, COLUMNS[2], TOP).containers
+    assert len(bars) == 5
+    assert "probability; 5 of 20 drawn, all in json" in texts(page)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 12])
