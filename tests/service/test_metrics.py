@@ -114,6 +114,14 @@ def test_a_mixed_batch_is_counted_row_by_row(observed: Service) -> None:
     assert stages == {("predict", "decode"), ("predict", "predict"), *(("explain", stage) for stage in spent)}
 
 
+def test_the_squares_of_all_instances_are_counted(observed: Service) -> None:
+    v1 = {"instances": [{"data": {"b64": base64.b64encode(PNG).decode()}}] * 2, "parameters": SMALL}
+    observed.answer([sent({"body": json.dumps(v1).encode()}, explain=True, kserve=True)], ["a"])
+    found = totals(batch_samples(notebook.batch, notebook.seconds, observed.served))
+    assert found["zfnet_occlusion_positions_total",] == 8
+    assert len(notebook.batch[0].drops) == 2
+
+
 def test_the_log_names_the_request_on_which_captum_does_not_agree(
     observed: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

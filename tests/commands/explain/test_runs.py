@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 
 from zfnet_explainer.commands.claim import MADE_WITH
 from zfnet_explainer.commands.explain import explain
+from zfnet_explainer.commands.local import local_service
 from zfnet_explainer.commands.main import app
 from zfnet_explainer.commands.remote import PROBES
+from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
+from zfnet_explainer.torchserve.devices import Device
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 from ...deploy.upstream import Reply, Upstream
@@ -31,6 +34,10 @@ def test_the_help_names_every_option_of_the_api() -> None:
     help_page = CliRunner().invoke(app, ["explain", "--help"]).output
     [listed] = re.findall(r"name=value: (.+?)\. Repeat", " ".join(help_page.split()))
     assert sorted(listed.split(", ")) == sorted(EXPLAIN_OPTIONS)
+
+
+def test_in_this_process_no_answer_is_too_large() -> None:
+    assert local_service(Path("model_store/zfnet.safetensors"), Device.CPU).limits.max_response_bytes > MAX_ANSWER_BYTES
 
 
 def test_a_run_without_a_terminal_tells_now_and_then_how_far_it_is(
