@@ -130,6 +130,23 @@ def test_a_lost_gpu_is_not_asked_for_its_memory(service: Service, monkeypatch: p
     assert (len(asked), ended) == (1, [(LAST_ANSWERS_S, os._exit, [1])])
 
 
+def test_what_waits_when_a_gpu_is_lost_is_left_to_the_next_worker(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch after it outlasts this process, which could only fail it and all behind it."""
+    handler = service._entry_point.__self__
+    waited: list[float] = []
+    rows: Rows = [{"fields": {"body": bytearray(b"<svg/>")}, "explain": False}]
+    monkeypatch.setattr("zfnet_handler.time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr("zfnet_handler.Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    ask(service, rows)
+    assert waited == []
+    monkeypatch.setattr(handler.service, "device_lost", True)
+    ask(service, rows)
+    [seconds] = waited
+    assert seconds > LAST_ANSWERS_S
+
+
 def test_the_page_offers_the_samples_of_the_model_folder(service: Service) -> None:
     rows: Rows = [{"fields": {"body": bytearray()}, "explain": True, "headers": {"Accept": "text/html"}}]
     answers, _ = ask(service, rows)

@@ -22,9 +22,10 @@ class Signer:
     private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def sign(self, **claims: Any) -> str:
-        """A token with these claims, for five minutes."""
+        """A token with these claims, for five minutes; without those that are None."""
         now = datetime.now(UTC)
         claims = {"iat": now, "exp": now + timedelta(minutes=5), **claims}
+        claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(claims, self.private, algorithm="ES256", headers={"kid": self.key_id})
 
     def public(self) -> dict[str, str]:

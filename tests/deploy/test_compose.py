@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ..needs import program
-from .gateway import FILES, Gateway
-from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_kind, serve_options, server
+from .gateway import FILES, Gateway, routes_of
+from .manifests import CUDA_GIB, DEPLOY, POOLS, built, gib, memory_needed, of_kind, pod, serve_options, server
 
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 GPU: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.gpu.yaml").read_text())
@@ -36,6 +36,8 @@ def test_the_servers_know_their_options(services: dict[str, dict[str, Any]], nam
     assert options["open_"]
     grace = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
     assert options["drain_seconds"] + 20 < grace
+    route = routes_of(yaml.safe_load((FILES / "envoy.yaml").read_text()))[1][name.removeprefix("zfnet-")]["route"]
+    assert float(route["timeout"].removesuffix("s")) < options["drain_seconds"], "what it has begun is answered"
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -117,9 +119,24 @@ def test_every_service_is_hardened_watched_and_pinned(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["healthcheck"]["test"]
     assert "mem_limit" in service
+    assert service["restart"] == "unless-stopped", "a server that gives up ends, and is to be started anew"
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "20m", "max-file": "3"}}
     variable, _, image = service["image"].removeprefix("${").removesuffix("}").partition(":-")
     assert variable.isupper(), "another registry may be named"
     assert re.fullmatch(r"docker\.io/\S+:v?\d+\.\d+\.\d+", image) or service["image"] in BUILT
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_runs_as_the_image_s_user_in_its_folder_and_is_asked_there(name: str) -> None:
+    service, recipe = SERVICES[name], (DEPLOY / "Dockerfile").read_text()
+    [probe] = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", recipe, re.MULTILINE)
+    assert service["healthcheck"]["test"] == ["CMD", *yaml.safe_load(probe)]
+    assert yaml.safe_load(probe) == ["zfnet-health", "--run-dir", "/run/zfnet", "ready"]
+    assert "\nUSER 10001:10001\n" in recipe
+    [mounted] = service["tmpfs"]
+    assert mounted.startswith("/run/zfnet:uid=10001,gid=10001,mode=0700,")
+    pods = pod(of_kind(built("kubernetes/overlays/cpu"), "Deployment")[name])["securityContext"]
+    assert (pods["runAsUser"], pods["runAsGroup"], pods["fsGroup"]) == (10001, 10001, 10001)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -173,4 +190,5 @@ def test_grafana_has_the_source_the_dashboards_name() -> None:
     here = yaml.safe_load((DEPLOY / "compose/datasource.yaml").read_text())
     plain["datasources"][0]["url"] = "http://prometheus:9090"
     assert here == plain
-    assert "/var/lib/grafana/dashboards:ro" in " ".join(SERVICES["grafana"]["volumes"])
+    [dashboards] = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/zfnet.yaml").read_text())["providers"]
+    assert f"./grafana/dashboards:{dashboards['options']['path']}:ro" in SERVICES["grafana"]["volumes"]

@@ -37,6 +37,7 @@ def test_torchserves_errors_take_the_contracts_shape(
         assert "Internals" not in answer.text
         assert ("retry-after" in answer.headers) == wait
     assert len(pools["explain"].seen) == 1, "an explanation is tried once"
+    assert len(pools["predict"].seen) == (2 if reply.status == 503 else 1), "a full queue may be another server's not"
 
 
 ERROR = b'{"error":{"code":"invalid_option","message":"`x` \xc3\xa4","option":"x","request_id":"1"}}'
@@ -119,6 +120,12 @@ def test_nobody_writes_anothers_name_into_the_log(
     line = logged(gateway, lambda line: line["path"] == path.replace("%2F", "/"))
     assert (line["client"], line["request_id"]) == ((None, None) if early else ("alice", "forged-404"))
     assert line["connection"] > 0
+
+
+def test_nobody_takes_anothers_address(gateway: Gateway, alice: httpx.Client) -> None:
+    """By which it is counted where no token is asked for."""
+    assert alice.get("/from-elsewhere", headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 404
+    assert logged(gateway, lambda line: line["path"] == "/from-elsewhere")["address"] == "127.0.0.1"
 
 
 def test_what_the_log_holds_of_a_request_has_an_end(gateway: Gateway, alice: httpx.Client) -> None:

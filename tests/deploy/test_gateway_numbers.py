@@ -8,6 +8,7 @@ from zfnet_explainer.torchserve.config import RESPONSE_TIMEOUT_S
 from zfnet_explainer.torchserve.shipped import SHIPPED
 
 from .gateway import FILES, Config, manager_of, routes_of
+from .manifests import DEPLOY, built, gib, of_kind, server
 
 PAGE = " ".join((SHIPPED / "docs" / "gateway.md").read_text().split())
 CONFIG: Config = yaml.safe_load((FILES / "envoy.yaml").read_text())
@@ -35,6 +36,47 @@ def test_budgets() -> None:
         assert ROUTES[name]["typed_per_filter_config"]["budgets"]["max_dynamic_descriptors"] == 10_000, name
 
 
+def test_nobody_is_let_in_who_is_not_listed() -> None:
+    """Other tests list an origin of their own."""
+    assert "| Other origins | none, until they are listed under `allow_origin_string_match`" in PAGE
+    cors = routes_of(CONFIG)[0]["typed_per_filter_config"]["cors"]
+    assert cors["allow_origin_string_match"] == []
+    manager = manager_of(CONFIG)
+    assert manager["use_remote_address"] is True
+    assert "xff_num_trusted_hops" not in manager, "else a client names its own address, and has a budget for each"
+    assert "| TLS | 1.2 or newer;" in PAGE
+    tls = CONFIG["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"]["typed_config"]
+    assert tls["common_tls_context"]["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
+
+
+def test_its_own_limits_are_within_its_container() -> None:
+    assert "2,000 connections and 0.9 of 768 MiB (`overload_manager`)" in PAGE
+    manager = CONFIG["overload_manager"]
+    monitors = {one["name"].rpartition(".")[2]: one["typed_config"] for one in manager["resource_monitors"]}
+    heap = monitors["fixed_heap"]["max_heap_size_bytes"]
+    assert heap == 768 * 2**20
+    assert monitors["global_downstream_max_connections"]["max_active_downstream_connections"] == 2000
+    [action] = manager["actions"]
+    assert [trigger["threshold"]["value"] for trigger in action["triggers"]] == [0.9]
+    pod = server(of_kind(built("kubernetes/overlays/cpu"), "Deployment")["zfnet-gateway"])
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["gateway"]
+    for limit in (pod["resources"]["limits"]["memory"], compose["mem_limit"].replace("g", "Gi")):
+        assert heap < gib(limit) * 2**30, "it refuses before the kernel kills"
+
+
+def test_every_server_of_a_pool_is_seen_and_a_full_one_stays_in_it() -> None:
+    assert "to the reachable server with the fewest requests" in PAGE
+    for cluster in CONFIG["static_resources"]["clusters"]:
+        if cluster["name"] in ("predict", "explain"):
+            assert (cluster["type"], cluster["lb_policy"]) == ("STRICT_DNS", "LEAST_REQUEST")
+            assert "dns_refresh_rate" not in cluster, "the drain counts on its 5 s"
+            passive = cluster["outlier_detection"]
+            enforced = {name: share for name, share in passive.items() if name.startswith("enforcing_")}
+            assert passive["split_external_local_origin_errors"] is True
+            assert set(enforced.values()) == {0}
+            assert {"enforcing_consecutive_5xx", "enforcing_consecutive_gateway_failure"} < set(enforced)
+
+
 def test_places() -> None:
     assert "| requests under way in the pool | 256, 256 waiting | 64, 64 waiting |" in PAGE
     places = {}
@@ -57,6 +99,12 @@ def test_how_long() -> None:
         "610s",
     )
     assert RESPONSE_TIMEOUT_S < 610, "the server's own word comes first"
+    assert "else 503, or 504 after 30 s" in PAGE
+    assert [ROUTES[name]["route"]["timeout"] for name in ("page", "protocol ready", "protocol model ready")] == [
+        "30s"
+    ] * 3
+    assert "or a prediction's paused for one" in PAGE
+    assert manager_of(CONFIG)["stream_idle_timeout"] == "60s"
     assert "the request took over two minutes to arrive" in PAGE
     assert manager_of(CONFIG)["request_timeout"] == "120s"
     assert "one that asks nothing is closed only after 75 s" in PAGE

@@ -71,6 +71,7 @@ def test_every_documented_call_goes_to_its_pool(pools: Pools, alice: httpx.Clien
     assert "authorization" not in seen.headers or method == "GET"
     assert answer.headers["strict-transport-security"].startswith("max-age=")
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (answer.headers["x-frame-options"], answer.headers["referrer-policy"]) == ("DENY", "no-referrer")
 
 
 @pytest.mark.parametrize(("method", "path"), REFUSED)
@@ -176,6 +177,7 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
         allowed = set(answer.headers["access-control-allow-headers"].split(", "))
         named = {"authorization", "content-type", "x-request-id", "inference-header-content-length"}
         assert allowed == named | OPTION_HEADERS
+        assert set(answer.headers["access-control-allow-methods"].split(", ")) == {"GET", "POST", "PUT"}
         other = browser.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked})
         assert (other.status_code, "access-control-allow-origin" in other.headers) == (401, False)
     browsers = {"Sec-Fetch-Site": "cross-site", "Cookie": "session=1"}
@@ -183,6 +185,8 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
         assert alice.options(PREDICT, headers={"Origin": "https://elsewhere.example.com", **asked}).is_error
         answer = alice.post(EXPLAIN, content=b"picture", headers={"Origin": ORIGIN, **browsers})
         assert answer.headers["access-control-allow-origin"] == ORIGIN
+        shown = set(answer.headers["access-control-expose-headers"].split(", "))
+        assert shown == {"x-request-id", "retry-after", "inference-header-content-length"}
     [seen] = pools["explain"].seen
     assert not {"origin", "sec-fetch-site", "cookie"} & set(seen.headers), "the servers know of no other origin"
     pools["explain"].seen.clear()

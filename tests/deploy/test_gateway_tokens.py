@@ -102,9 +102,11 @@ def test_a_client_cannot_take_anothers_name(gateway: Gateway, pools: Pools) -> N
     assert "authorization" not in seen.headers
 
 
-@pytest.mark.parametrize("nameless", [{}, {"sub": ""}, {"sub": "erin "}])
-def test_a_token_that_names_no_client_is_refused(gateway: Gateway, pools: Pools, nameless: dict[str, str]) -> None:
-    """It would have no budget, or another client's."""
+@pytest.mark.parametrize("lacking", [{}, {"sub": ""}, {"sub": "erin "}, {"sub": "erin", "exp": None}])
+def test_a_token_that_names_no_client_or_has_no_end_is_refused(
+    gateway: Gateway, pools: Pools, lacking: dict[str, str | None]
+) -> None:
+    """It would have no budget, or another client's; or be good for ever."""
     before = gateway.keys.read_text()
     config, signer = yaml.safe_load(before), Signer("nobody's")
     keys = [*key_set(config), signer.public()]
@@ -115,7 +117,7 @@ def test_a_token_that_names_no_client_is_refused(gateway: Gateway, pools: Pools,
         named = f"Bearer {signer.sign(**claims, sub='erin')}"
         wait_for(lambda: ask(gateway, named).status_code == 200, "its key is not known")
         pools["predict"].seen.clear()
-        refused(gateway, f"Bearer {signer.sign(**claims, **nameless)}")
+        refused(gateway, f"Bearer {signer.sign(**claims, **lacking)}")
         assert not pools["predict"].seen
     finally:
         change_keys(gateway.keys, yaml.safe_load(before))

@@ -56,7 +56,7 @@ def test_servers_have_a_port_a_volume_and_arguments_they_know(service: Manifest,
     options = serve_options(container["args"] + (APPENDED if component == "explainer" else []))
     assert options["model_name"] == service["metadata"]["name"] == MODEL
     assert (options["port"], options["open_"]) == (8080, True)
-    assert options["drain_seconds"] <= spec["timeout"]
+    assert options["drain_seconds"] == spec["timeout"], "Knative's for a request, and the pod's grace"
 
 
 def test_a_concurrency_that_kserve_appends_is_a_number_of_workers() -> None:

@@ -139,6 +139,8 @@ def test_the_memory_limit_holds_a_worker_and_java_at_their_most(overlay: list[Ma
 
 def test_probes_ask_what_zfnet_health_knows(cpu: list[Manifest], tmp_path: Path) -> None:
     container = server(of_kind(cpu, "Deployment")["zfnet-predict"])
+    asked_for = [container[probe]["exec"]["command"][-1] for probe in PROBES]
+    assert asked_for == ["alive", "ready", "alive"], "one that is about to stop is not ready, and not to be killed"
     for command in (container[probe]["exec"]["command"] for probe in PROBES):
         assert command[:3] == ["zfnet-health", "--run-dir", container["volumeMounts"][0]["mountPath"]]
         run = "from zfnet_explainer.torchserve.health import main; main()"
@@ -166,6 +168,41 @@ def test_the_gateway_finds_the_pools_and_nobody_finds_the_management_port(cpu: l
     assert set(opened) == {"http", "metrics", "https", "internal", 8080, 53}
     exposed = [port["containerPort"] for one in deployments.values() for port in server(one)["ports"]]
     assert ServerOptions().management_port not in exposed
+
+
+def test_each_port_is_open_to_those_alone_who_need_it(cpu: list[Manifest]) -> None:
+    """The servers ask for no token: whoever reaches their port is let in."""
+    policies, deployments = of_kind(cpu, "NetworkPolicy"), of_kind(cpu, "Deployment")
+    assert set(policies) == {"zfnet-nobody", "zfnet-servers", "zfnet-gateway"}
+
+    def selected(selector: Manifest) -> list[str]:
+        return [
+            name
+            for name, deployment in deployments.items()
+            if _selects(selector, deployment["spec"]["template"]["metadata"]["labels"])
+        ]
+
+    def ways(name: str, direction: str, peers: str) -> dict[Any, Any]:
+        """Whom a port is open to, None being everybody: pods, or a namespace."""
+        found: dict[Any, Any] = {}
+        for way in policies[name]["spec"][direction]:
+            [peer] = way.get(peers, [{}])
+            [who] = [selected(one) if kind == "podSelector" else one for kind, one in peer.items()] or [None]
+            found |= {port["port"]: who for port in way["ports"]}
+        return found
+
+    def namespace(name: str) -> Manifest:
+        return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+
+    servers = [f"zfnet-{pool}" for pool in sorted(POOLS)]
+    assert sorted(selected(policies["zfnet-servers"]["spec"]["podSelector"])) == servers
+    assert policies["zfnet-servers"]["spec"]["policyTypes"] == ["Ingress"], "they ask nobody"
+    monitoring = namespace("monitoring")
+    assert ways("zfnet-servers", "ingress", "from") == {"http": ["zfnet-gateway"], "metrics": monitoring}
+    assert selected(policies["zfnet-gateway"]["spec"]["podSelector"]) == ["zfnet-gateway"]
+    assert ways("zfnet-gateway", "ingress", "from") == {"https": None, "internal": monitoring}
+    out = ways("zfnet-gateway", "egress", "to")
+    assert (sorted(out.pop(8080)), out) == (servers, {53: namespace("kube-system")})
 
 
 def test_the_gateway_sees_its_clients_addresses(cpu: list[Manifest]) -> None:
@@ -311,6 +348,15 @@ def _adapter_rules() -> list[dict[str, Any]]:
     adapter = yaml.safe_load((DEPLOY / "kubernetes" / "prometheus-adapter.yaml").read_text())
     rules: list[dict[str, Any]] = adapter["rules"]["custom"]
     return rules
+
+
+def _selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Whether a selector takes a pod with these labels."""
+    for expression in selector.get("matchExpressions", []):
+        assert expression["operator"] == "In"
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())
 
 
 def _network_ports(manifests: list[Manifest]) -> list[Manifest]:

@@ -45,6 +45,8 @@ def test_requests_of_every_kind_are_counted(server: RunningServer, client: httpx
     assert resident > 100 * 2**20
     assert [value for series, value in now.items() if series.startswith("zfnet_model_info")] == [1]
     assert not [series for series, value in now.items() if "disagreements" in series and value]
+    assert "zfnet_requests_total" not in (server.folder.logs / "ts_log.log").read_text(), "they would fill it"
+    assert "MODEL_LOG" not in (server.folder.logs / "java.log").read_text(), "a file that never rolls over"
 
 
 def test_what_a_worker_has_in_hand_is_told(server: RunningServer, client: httpx.Client) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from zfnet_explainer.service.metrics import METRICS
-from zfnet_explainer.torchserve.config import METRICS_CONFIG
+from zfnet_explainer.torchserve.config import METRICS_CONFIG, ServerOptions
 
 from ..needs import needs
 from .boards import BOARDS, DEPLOY, Panel, panels, rules, substituted
@@ -51,6 +51,29 @@ def test_servers_and_gateways_are_told_apart_within_one_job(tmp_path: Path) -> N
     promtool("test", "rules", tmp_path / "test.yaml")
 
 
+def test_what_is_scraped_where_and_how_often() -> None:
+    """Other tests scrape their own servers every second; a range of 5 m needs several scrapes."""
+    plain, composed, found = (
+        yaml.safe_load((DEPLOY / name).read_text())
+        for name in ("prometheus/prometheus.yml", "compose/prometheus.yml", "prometheus/kubernetes.yml")
+    )
+    for config in (plain, composed, found):
+        assert config["global"] == {"scrape_interval": "15s", "evaluation_interval": "15s"}
+    for source in ("grafana/provisioning/datasources/prometheus.yaml", "compose/datasource.yaml"):
+        [prometheus] = yaml.safe_load((DEPLOY / source).read_text())["datasources"]
+        assert prometheus["jsonData"]["timeInterval"] == "15s", "what $__rate_interval goes by"
+    targets = [
+        target
+        for config in (plain, composed)
+        for job in config["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    ]
+    port = ServerOptions().metrics_port
+    servers = [f"{host}:{port}" for host in ("localhost", "zfnet-predict", "zfnet-explain")]
+    assert targets == [*servers, "gateway:9902"]
+
+
 def test_no_rule_and_no_panel_names_a_job() -> None:
     for name in ("rules.yaml", "alerts.yaml"):
         assert [rule["expr"] for rule in rules(name) if re.search(r"job!?=", rule["expr"])] == []
@@ -77,6 +100,28 @@ def test_an_alert_says_what_is_wrong_and_where_to_read_on(rule: dict[str, Any]) 
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
     assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize(
+    ("alert", "promise", "bounds"),
+    [
+        ("ZfnetServerRestarts", "started anew at least twice within an hour", [">= 2", ">= 2"]),
+        ("ZfnetErrorRatioHigh", "More than 5 % of the handler's answers", ["> 0.05"]),
+        ("ZfnetLatencyHigh", "in the handler than 1 s (predict) or 7.5 s (explain)", ["> 1", "> 7.5"]),
+        ("ZfnetQueueGrowing", "the mean wait is over 2 s", ["> 2", "<= 1.1"]),
+        ("ZfnetQueueLong", "For ten minutes a request has waited over 10 s", ["> 10"]),
+        ("ZfnetDeviceMemoryAlmostFull", "Over 95 % of a GPU's memory", ["> 0.95"]),
+        ("ZfnetGatewayErrorRatioHigh", "More than 5 % of what the gateway sent", ["> 0.05"]),
+        ("ZfnetGatewayCertificateExpires", "ends in less than two weeks", ["< 14"]),
+        ("ZfnetOcclusionDropDrift", "With fewer than 50 pictures", ["> 0.15", ">= 50", ">= 50"]),
+        ("ZfnetConfidenceDrift", "with at least 100 pictures in each period", ["> 0.1", ">= 100", ">= 100"]),
+    ],
+)
+def test_an_alert_comes_where_the_runbook_says(alert: str, promise: str, bounds: list[str]) -> None:
+    """The rules' own tests are of values far on either side."""
+    [expression] = [rule["expr"] for rule in rules("alerts.yaml") if rule["alert"] == alert]
+    assert re.findall(r"[<>]=? [\d.]+(?=\s|$)", expression) == bounds
+    assert promise in " ".join(RUNBOOK.read_text().split())
 
 
 def test_only_metrics_that_exist_are_asked_for() -> None:

@@ -8,13 +8,15 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
+import yaml
 
 from zfnet_explainer.torchserve import drain
 from zfnet_explainer.torchserve.activity import Activity
+from zfnet_explainer.torchserve.archive import CONFIG_TEMPLATE
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.management import NotHealthy
 from zfnet_explainer.torchserve.run_folder import RunFolder
-from zfnet_explainer.torchserve.server import RunningServer
+from zfnet_explainer.torchserve.server import READY_TIMEOUT_S, RunningServer
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,14 @@ def test_stalled(now: Activity, stalled: bool) -> None:
     assert now.stalled_since(Activity(1, 0, 6, 5)) is stalled
     assert not now.stalled_since(Activity(0, 0, 6, 5)), "they have come since"
     assert not Activity(2, 0, 9, 0).stalled_since(Activity(1, 0, 6, 0)), "a handler that does not count"
+
+
+def test_a_worker_has_the_time_to_start_that_torchserve_gives_it() -> None:
+    """Else a server ends, or never comes to be, under a worker that would have been there in a moment."""
+    allowed = yaml.safe_load(CONFIG_TEMPLATE.read_text())["startupTimeout"]
+    assert allowed <= drain.UNWELL_S == 120, "the two minutes of the runbook"
+    assert allowed < READY_TIMEOUT_S == 180
+    assert 2 * drain.ASK_S < drain.UNWELL_S
 
 
 ONE, TWO, IN_HAND = Activity(0, 0, 1, 1), Activity(0, 0, 2, 2), Activity(0, 1, 2, 1)

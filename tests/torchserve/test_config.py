@@ -1,6 +1,8 @@
 """The configuration that TorchServe gets, and the addresses it may take."""
 
+import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -13,7 +15,8 @@ from zfnet_explainer.torchserve import config as configs
 from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions, is_loopback, properties
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.ports import free_ports
-from zfnet_explainer.torchserve.server import LOG_CONFIG
+from zfnet_explainer.torchserve.run_folder import claimed
+from zfnet_explainer.torchserve.server import LOG_CONFIG, _start
 from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "config.properties"
@@ -35,6 +38,37 @@ def test_a_log_takes_as_much_room_as_documented() -> None:
     bounds = {kind.get("name"): [bound.attrib for bound in (kind[1], kind[2])] for kind in kinds}
     assert bounds == {name: [{"size": "50 MB"}, {"max": "5"}] for name in ("access_log", "model_log", "ts_log")}
     assert "| a log file | 50 MB, five of each kind |" in (DOCS / "operations.md").read_text()
+
+
+def test_the_console_is_silent_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes into a file that never rolls over, or to a container's stdout: the workers' lines, and warnings."""
+    levels = dict(re.findall(r"\$\{env:(ZFNET_\w+):-(\w+)}", LOG_CONFIG.read_text()))
+    assert levels == dict.fromkeys(("ZFNET_CONSOLE_WORKERS", "ZFNET_CONSOLE_SERVER"), "off")
+    asked = Mock()
+    monkeypatch.setattr(subprocess, "Popen", asked)
+    for console in (False, True):
+        with claimed(tmp_path / "run") as (folder, lock):
+            folder.empty()
+            _start(folder, lock, ServerOptions(console=console))
+    (silent, loud) = ({n: v for n, v in call.kwargs["env"].items() if n in levels} for call in asked.call_args_list)
+    assert (silent, loud) == ({}, {"ZFNET_CONSOLE_WORKERS": "info", "ZFNET_CONSOLE_SERVER": "warn"})
+    assert [call.kwargs["stdout"] is None for call in asked.call_args_list] == [False, True]
+
+
+def test_the_file_for_ones_own_torchserve_says_what_serve_writes() -> None:
+    """But for keys, which it asks for, archives, of which it lets none be fetched, and a path from the checkout."""
+    shown, ours = parsed_lines(CONFIG.read_text()), written(ServerOptions(token=True))
+    assert shown.pop("allowed_urls") == "file:///nowhere/.*"
+    assert (CONFIG.parents[1] / shown.pop("metrics_config")).samefile(configs.METRICS_CONFIG)
+    assert shown.items() <= ours.items()
+    assert "disable_token_authorization" not in shown, "asked for, unless it is said"
+    left_out = ours.keys() - shown.keys()
+    own = {"allowed_urls", "metrics_config", "model_store", "initial_worker_port", "number_of_gpu"}
+    assert {name for name in left_out if not name.startswith("grpc_")} == {*own, "disable_token_authorization"}
+
+
+def parsed_lines(text: str) -> dict[str, str]:
+    return parsed("\n".join(line for line in text.splitlines() if line and not line.startswith("#")))
 
 
 def test_is_closed_by_default() -> None:
@@ -123,8 +157,9 @@ def test_loopback_is_told_from_the_world() -> None:
     assert is_loopback("127.0.0.1")
     assert is_loopback("localhost")
     assert not is_loopback("0.0.0.0")  # noqa: S104
-    with pytest.raises(ServingError, match="cannot be resolved"):
-        is_loopback("no such host")
+    for nowhere in ("no such host", "127.0..1"):
+        with pytest.raises(ServingError, match="cannot be resolved"):
+            is_loopback(nowhere)
 
 
 def test_one_other_origin_may_ask_where_it_is_allowed() -> None:

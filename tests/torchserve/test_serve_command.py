@@ -1,5 +1,6 @@
 """What `zfnet-explainer serve` and `package` refuse: in one line, before anything is started."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from zfnet_explainer.commands.package import package
-from zfnet_explainer.commands.serve import introduce, serve
+from zfnet_explainer.commands.serve import _take_signals, introduce, serve
 from zfnet_explainer.torchserve.archive import WorkerOptions, model_config
 from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES, ServerOptions
 from zfnet_explainer.torchserve.devices import Device
@@ -30,6 +32,8 @@ from zfnet_explainer.torchserve.server import RunningServer
 from .archives import tiny_archive
 from .running import serve_arguments
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 app = typer.Typer()
 app.command()(serve)
 app.command()(package)
@@ -38,7 +42,7 @@ app.command()(package)
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """The command takes signals as its own process would."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -65,6 +69,8 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines in: ask for a key with --token, or say --open"),  # noqa: S104
+        (["--host", "127.0..1", "--open"], "--host 127.0..1 is not an IPv4 address and cannot be resolved to one"),
+        (["--host", "::", "--open"], "--host :: is not an IPv4 address and cannot be resolved to one"),
         (["--weights", "nowhere.safetensors"], "cannot read the weights nowhere.safetensors"),
         (
             ["--token", "--allow-origin", "https://d.example"],
@@ -76,9 +82,16 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
             "--workers, --batch-size, --weights and --allow-origin are fixed in an archive: "
             "leave them out, or leave --archive out and one is built with them",
         ),
-        (
-            ["--archive", "nowhere.mar", "--allow-origin", "https://a.example"],
-            "--workers, --batch-size, --weights and --allow-origin are fixed",
+        *(
+            (
+                ["--archive", "nowhere.mar", *given],
+                "--workers, --batch-size, --weights and --allow-origin are fixed",
+            )
+            for given in (
+                ["--allow-origin", "https://a.example"],
+                ["--batch-size", "2"],
+                ["--weights", "nowhere.safetensors"],
+            )
         ),
     ],
     ids=reprlib.repr,
@@ -123,6 +136,50 @@ def test_the_archive_that_is_built_has_the_options(
     record = {"name": "flowers", "weights_sha256": hashlib.sha256(b"weights").hexdigest()}
     weights.with_suffix(".json").write_text(json.dumps(record))
     assert refusal("serve", *serve_arguments(tmp_path, options), "--weights", weights, *arguments) == "error: enough"
+
+
+def test_the_server_is_told_where_to_listen_whom_to_let_in_and_where_to_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the options of the image, whose port nobody else would reach."""
+    options = ServerOptions.on_free_ports()
+    asked: list[tuple[Path, ServerOptions]] = []
+
+    def start(_: Path, run_dir: Path, where: ServerOptions, __: object) -> NoReturn:
+        asked.append((run_dir, where))
+        raise ServingError("enough")
+
+    monkeypatch.setattr("zfnet_explainer.commands.serve.running_server", start)
+    line = ["--archive", str(tiny_archive(tmp_path / "tiny.mar")), "--host", "0.0.0.0", "--token", "--console-log"]  # noqa: S104
+    assert refusal("serve", *serve_arguments(tmp_path, options), *line, "--model-name", "dogs") == "error: enough"
+    where = replace(options, host="0.0.0.0", token=True, console=True, model="dogs")  # noqa: S104
+    assert asked == [(tmp_path / "run", where)]
+
+
+def test_a_clean_stop_is_one_where_its_last_word_cannot_be_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk: who started it reads the exit code."""
+    drained = Mock()
+    full = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    for name, what in (("running_server", MagicMock()), ("introduce", Mock()), ("drain", drained)):
+        monkeypatch.setattr(f"zfnet_explainer.commands.serve.{name}", what)
+    monkeypatch.setattr("zfnet_explainer.commands.serve.console.print", full)
+    arguments = serve_arguments(tmp_path, ServerOptions.on_free_ports())
+    done = CliRunner().invoke(app, ["serve", *arguments, "--archive", str(tiny_archive(tmp_path / "tiny.mar"))])
+    assert (done.exit_code, drained.call_count, full.call_args.args) == (0, 1, ("stopped",))
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_what_a_shell_has_ignored_is_heard_but_for_nohup(nohup: bool) -> None:
+    """A shell's `&` has SIGINT ignored, `nohup` SIGHUP: that one says that the server is to stay."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if not nohup:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _take_signals()
+    heard = [signal.getsignal(number) is signal.default_int_handler for number in SIGNALS]
+    assert heard == [True, True, not nohup]
 
 
 def test_gpus_are_found_by_nvidia_smi_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,17 @@ def test_a_run_folder_belongs_to_one_server(tmp_path: Path) -> None:
         pytest.fail("it cannot have started")
 
 
+def test_who_had_a_run_folder_before_is_not_named(tmp_path: Path) -> None:
+    with claimed(tmp_path / "run") as (_, lock):
+        print("TorchServe is process 1", end="", file=lock, flush=True)
+    with (
+        claimed(tmp_path / "run"),
+        pytest.raises(ServingError, match=r"\(it is starting\)"),
+        claimed(tmp_path / "run"),
+    ):
+        pytest.fail("it cannot have been claimed")
+
+
 @pytest.mark.parametrize("name", ["model_store", "tmp", "logs"])
 def test_a_folder_with_others_files_is_no_run_folder(tmp_path: Path, name: str) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar")

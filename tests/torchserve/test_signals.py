@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -29,8 +30,19 @@ def test_a_signal_is_delivered_after_the_block() -> None:
     assert steps == ["finished"]
 
 
-def test_the_handlers_are_given_back() -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with signals_held():
-        assert signal.getsignal(signal.SIGTERM) != before[1]
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_each_is_held_and_its_handler_given_back(number: signal.Signals) -> None:
+    heard: list[int] = []
+
+    def hear(which: int, _: FrameType | None) -> None:
+        heard.append(which)
+
+    before = signal.signal(number, hear)
+    try:
+        with signals_held():
+            signal.raise_signal(number)
+            assert heard == []
+        assert heard == [number]
+        assert signal.getsignal(number) is hear
+    finally:
+        signal.signal(number, before)

@@ -108,7 +108,7 @@ def serve(
         raise failed(error) from error
     except KeyboardInterrupt:
         pass  # one way to stop it
-    console.print("stopped")
+    StatusLine().line("stopped")
 
 
 def _take_signals() -> None:
@@ -154,7 +154,7 @@ class StatusLine:
 
 
 def _check_exposure(host: str, *, token: bool, opened: bool) -> None:
-    if not (token or opened or is_loopback(host)):
+    if not (is_loopback(host) or token or opened):  # in this order: what is no host is refused in any case
         raise ServingError(f"--host {host} lets other machines in: ask for a key with --token, or say --open")
 
 

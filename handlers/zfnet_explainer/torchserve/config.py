@@ -103,7 +103,7 @@ def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the host; raises ServingError for one that is no IPv4 host."""
     try:
         return ipaddress.ip_address(socket.gethostbyname(host)).is_loopback
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for 127.0..1, which is no name of DNS
         raise ServingError(f"--host {host} is not an IPv4 address and cannot be resolved to one") from error
 
 
