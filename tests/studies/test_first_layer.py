@@ -77,6 +77,7 @@ def test_the_table_of_a_chain() -> None:
     weights[3] = 1.0 - 2 * ((rows + cols) % 2)
     found = first_layer(chain)
     assert (found.filters, found.dominance) == (6, 2)
+    assert found.high == pytest.approx(float(high_share(weights).mean()))
     assert found.diagonal == pytest.approx(float(diagonal_share(weights).mean()))
     cells = {row[0]: row[1:] for row in first_layer_table(found).rows}
     assert cells["filters"][0] == "6"

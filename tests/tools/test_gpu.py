@@ -18,8 +18,10 @@ import torch
 from tools.gpu import __main__ as gpu
 from tools.gpu import serving
 from tools.gpu.stages import MODULES, perform
-from tools.gpu.tables import NOT_MEASURED, main
+from tools.gpu.tables import NOT_MEASURED, main, tables
 from tools.gpu.task import Task
+from tools.gpu.tested import counted
+from tools.load import capacity
 
 from zfnet_explainer.studies.speed import contenders, machine, occlusion
 from zfnet_explainer.studies.speed.requests import RequestsRow
@@ -215,6 +217,28 @@ def test_a_stage_leaves_no_figures_of_another_run(tmp_path: Path) -> None:
     assert "figures" not in json.loads(file.read_text())
 
 
+def test_what_a_stage_leaves_of_its_time_the_next_one_may_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first takes 10 s of 20; the second 55, more than its 30 and those 10; the third has its own 5."""
+    clock = iter([0.0, 10.0, 10.0, 65.0, 65.0, 66.0])
+    given: list[float] = []
+    monkeypatch.setattr(gpu, "BUDGETS", {"tests": 10, "served": 15, "load": 2.5})
+    monkeypatch.setattr(gpu, "run", lambda _, __, seconds: given.append(seconds))
+    monkeypatch.setattr(gpu, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert gpu.main(["--out", str(tmp_path), "--patience", "2"]) == 0
+    assert given == [20, 40, 5]
+
+
+def test_tests_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    """One without a name was interrupted."""
+    cases = {"ok": "", "wrong": "<failure/>", "broken": "<error/>", "left": "<skipped/>"}
+    written = "".join(f'<testcase classname="c" name="{name}">{told}</testcase>' for name, told in cases.items())
+    (tmp_path / "report.xml").write_text(f"<testsuites><testsuite>{written}<testcase/></testsuite></testsuites>")
+    assert counted(tmp_path / "report.xml") == {
+        "passed": 1, "failed": 2, "skipped": 1,
+        "not_passed": {"c::wrong": "failed", "c::broken": "failed", "c::left": "skipped"},
+    }  # fmt: skip
+
+
 def test_an_unknown_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         gpu.main(["--out", str(tmp_path), "--only", "tests,speed"])
@@ -246,6 +270,20 @@ def test_pages_have_what_was_measured_and_say_what_was_not(task: Task, tmp_path:
     assert "driver 580.1" in page
     assert page.count(NOT_MEASURED) == 3
     assert "old" not in page
+
+
+def test_the_pages_tables_of_load_and_tests(task: Task, tmp_path: Path) -> None:
+    points = [capacity.Point("/explanations/zfnet", 2, 80, 9.87, 40.04, 90.12)]
+    layout = asdict(capacity.Layout(4, 1, 5.0, [800.0], 300, points))
+    counts = {"passed": 31, "failed": 2, "skipped": 1, "not_passed": {}}
+    stages: dict[str, dict[str, Any]] = {"load": {"layouts": [layout]}, "tests": counts}
+    for name, kept in stages.items():
+        replace(task, file=tmp_path / f"{name}.json", tiny=False).keep(kept)
+    found = {table.name: table for table in tables(tmp_path)}
+    assert found["gpu-load"].columns == ("workers", "call", "clients", "answers/s", "median ms", "p99 ms")
+    assert found["gpu-load"].rows == (("4", "explanations", "2", "9.9", "40.0", "90.1"),)
+    assert found["gpu-tests"].columns == ("passed", "failed", "skipped")
+    assert found["gpu-tests"].rows == (("31", "2", "1"),)
 
 
 @pytest.mark.parametrize("inside", ["nowhere", "."])

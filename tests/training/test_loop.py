@@ -1,20 +1,26 @@
 """A training run of seconds: what it logs, learns from, and computes in."""
 
+import io
 import math
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zfnet_explainer.accuracy.logits import top1
+from zfnet_explainer.training import loop
 from zfnet_explainer.training.loop import Trainer
 from zfnet_explainer.training.process import Process, T
 from zfnet_explainer.training.recipe import Phase, Precision
+from zfnet_explainer.training.views import batches
 
 from .runs import HERE, PREPROCESSING, RECIPE, SIDE, after_each_step, log, pictures, scalars, told, trainer
 
@@ -119,6 +125,42 @@ def test_the_loss_is_that_of_adjusted_logits(tmp_path: Path) -> None:
     assert counted == [3, 4], "right ones, of all"
 
 
+def test_an_epochs_row_is_of_all_its_steps_and_a_person_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps of four pictures an epoch, which take two seconds; the validation, after them, does not count."""
+    console = Console(file=io.StringIO(), width=200)
+    run = trainer(tmp_path, replace(RECIPE, phases=(Phase(SIDE, 2),)), process=replace(HERE, console=console))
+    times, step, steps = iter([10.0, 12.0, 50.0, 52.0]), run._step, list[Tensor]()
+
+    def kept(images: Tensor, labels: Tensor) -> Tensor:
+        steps.append(step(images, labels))
+        return steps[-1]
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(times)))
+    monkeypatch.setattr(run, "_step", kept)
+    run.run()
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    for epoch, row in enumerate(log(tmp_path)):
+        loss, right, count = sum(steps[2 * epoch : 2 * epoch + 2], torch.zeros(3)).tolist()
+        assert count == 8
+        assert float(row["loss"]) == pytest.approx(loss / 8, abs=1e-4)
+        assert float(row["train_top1"]) == pytest.approx(right / 8, abs=1e-4)
+        assert float(row["images_per_s"]) == 4
+        share = float(row["val_top1"])
+        assert f"epoch {epoch + 1}: loss {float(row['loss']):.3f}, val top-1 {share:.1%}, 4 images/s" in said
+    assert any(row["train_top1"] != row["val_top1"] for row in log(tmp_path)), "else another seed is needed"
+
+
+def test_the_seed_draws_the_weights_and_the_order_of_the_pictures(tmp_path: Path) -> None:
+    runs = [trainer(tmp_path / name, replace(RECIPE, seed=seed)) for name, seed in (("a", 3), ("b", 3), ("c", 4))]
+    first, again, other = (run.net.get_parameter("conv1.weight") for run in runs)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    orders = [[labels.tolist() for _, labels in batches(pictures(40), run.recipe, 0, HERE)] for run in runs]
+    assert orders[0] == orders[1] != orders[2]
+
+
 def test_what_is_validated_is_logged(tmp_path: Path) -> None:
     """The net as trained, at the side that the epoch trained on: at another it would be right about others."""
     run = trainer(tmp_path, replace(RECIPE, phases=(Phase(29, 1),), seed=2))
@@ -138,9 +180,18 @@ def test_a_class_without_a_picture_leaves_the_loss_finite(balance: float, tmp_pa
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_state(tmp_path: Path) -> None:
     wild = replace(RECIPE, batch_norm=False, learning_rate=1e30, warm_up=0, phases=(Phase(SIDE, 1),))
-    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch 1: lower the learning rate"):
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch 1: lower the learning rate$"):
         trainer(tmp_path, wild).run()
     assert not (tmp_path / "state.safetensors").exists()
+
+
+def test_a_loss_that_is_not_finite_in_a_later_epoch_leaves_the_ones_before_to_begin_with(
+    whole: Path, tmp_path: Path
+) -> None:
+    shutil.copy(whole / "state.safetensors", tmp_path)
+    hint = rf"epoch 4: lower the learning rate and begin with the epochs before \(--start {tmp_path}, another --out\)$"
+    with pytest.raises(ValueError, match=hint):
+        trainer(tmp_path)._finite([math.inf, 0, 4])
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

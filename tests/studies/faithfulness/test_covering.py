@@ -94,6 +94,14 @@ def test_random_regions_are_as_large_and_drawn_by_the_seed() -> None:
         handle.remove()
     assert len(covered) == 6
     assert len({int(picture[0].sum()) for picture in covered}) == 1
+    field = (0, *one.feature.receptive_field.slices)
+    own, *moved = (picture[field] for picture in (covered[0], *covered[2:]))
+    height, width = own.shape
+    moves = [
+        (d, a) for m in moved for d in range(height) for a in range(width) if torch.equal(own.roll((d, a), (0, 1)), m)
+    ]
+    assert len(moves) == 4, "the same pattern"
+    assert all(len({*steps}) > 2 for steps in zip(*moves, strict=True)), "moved down and across"
     layers = plain(chain)[: [name for name, _ in chain.named_children()].index(chain.features[-1]) + 1]
     before = one.clean.outputs[chain.features[-1]][0, one.feature.feature]
     lost = 1 - layers(torch.stack(covered[2:]))[:, one.feature.feature].sum((1, 2)) / before.sum()

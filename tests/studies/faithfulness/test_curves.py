@@ -178,3 +178,5 @@ def test_a_fill_is_standardised() -> None:
     blurred = filled(one, PREPROCESSING, "blur", 8)
     assert float(blurred.std()) < 0.5 * float(one.image.std())
     assert float(blurred.mean()) == pytest.approx(float(one.image.mean()), abs=0.02)
+    uneven = Preprocessing(SIDE, (0.2, 0.5, 0.8), (0.1, 0.2, 0.3))
+    assert float(filled(one, uneven, "mean", 8).abs().max()) < 0.02, "half a grey level, over the smallest deviation"

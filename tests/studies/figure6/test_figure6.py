@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from zfnet_explainer.commands.main import app
+from zfnet_explainer.explanation import Pixels
+from zfnet_explainer.methods.deconvnet import Feature
 from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.net.zfnet import zfnet
 from zfnet_explainer.pictures import labelled
@@ -84,6 +87,30 @@ def test_every_number_is_in_its_place() -> None:
         ("high frequencies, filters of layer 1", "21.0 %", "31.0 %"),
         ("high frequencies, projections of layer 2", "22.0 %", "32.0 %"),
     )
+
+
+def test_each_panel_shows_its_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flat grey stands for what is drawn of each: 1 to 3 in its filters, as many projections, in another order."""
+    studied = []
+    for number, contender in enumerate((CLIPPED, UNCLIPPED, ALEXNET_STEM), 1):
+        chain = like_zfnet()
+        chain.get_parameter("conv1.weight").fill_(number)
+        trained = Trained(contender, chain, Preprocessing(37, (0.5,) * 3, (0.25,) * 3), {"epoch": 1})
+        numbers = Numbers((0, 0), (1, 1), 1.0, 1.0, 0.5, None)
+        studied.append(Studied(trained, numbers, [Mock(spec=Feature) for _ in range(number)]))
+    monkeypatch.setattr(figure6, "filter_mosaic", lambda filters: flat(int(filters.mean())))
+    monkeypatch.setattr(figure6, "projection_mosaic", lambda projected: flat(len(projected)))
+    picture = figure6.draw(studied)
+    height, width, _ = picture.shape
+    above, below = (
+        [int(picture[int(down * height), int((2 * i + 1) / (2 * panels) * width), 0]) // 50 for i in range(panels)]
+        for down, panels in ((0.2, 3), (0.7, 2))
+    )
+    assert (above, below) == ([2, 3, 1], [3, 1])
+
+
+def flat(number: int) -> Pixels:
+    return np.full((50, 50, 3), 50 * number, np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,7 @@ def test_every_fourth_live_map_is_projected_from_its_peak() -> None:
     sizes = sorted(math.sqrt(sum(v * v for v in w.flatten().tolist()) / w.numel()) for w in weights)
     assert found.largest == pytest.approx(sizes[-1])
     assert found.dominance == pytest.approx(sizes[-1] / sizes[2]), "of six, the third smallest is the median"
+    assert found.high_filters == pytest.approx(float(high_share(weights).mean()))
     shares = [float(high_share(seen(one)[None])) for one in projected]
     assert found.high_projections == pytest.approx(sum(shares) / 2)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from tests.pictures.atlases import write_atlas
+from tests.pictures.atlases import grey, write_atlas
 from tests.room import room_for
 from zfnet_explainer.commands.local import local_service
 from zfnet_explainer.commands.main import app
@@ -231,14 +231,44 @@ def test_the_figure_is_the_seeds_and_none_where_no_map_has_anything_to_show(tmp_
         drawn(8)
 
 
-def test_captions_of_long_labels_leave_each_other_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    classes = (ClassName("n00", "Old English sheepdog"),)
-    record = replace(tiny.checkpoint(tiny.write_weights(tmp_path)).record, name="猫-net", classes=classes)
-    folder = write_atlas(tmp_path / "atlas", record.weights_sha256, {4: range(170, 178)})
-    index = folder / INDEX
-    index.write_text(re.sub(r'"n0\d"', '"n00"', index.read_text()))
+def test_each_map_stands_above_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of forty maps, and two rows of the last layer: the greys of a block say whose it is."""
+    record = tiny.checkpoint(tiny.write_weights(tmp_path)).record
+    folder = write_atlas(tmp_path / "atlas", record.weights_sha256, {1: range(40), 2: range(3, 43)})
     atlas = load_atlas(folder, record.weights_sha256)
     assert atlas is not None
+    pages = drawn_pages(monkeypatch)
+    figure_2(atlas, folder, record, 0)
+    figure = pages[0].figure
+    numbers = [int(text.get_text()) for text in figure.texts if text.get_text().isdigit()]
+    assert len({*numbers[:16]}) + len({*numbers[16:]}) == len(numbers) == 16 + 2 * 12
+    for feature, ax in zip(numbers, figure.axes, strict=True):
+        block = np.asarray(ax.images[0].get_array())
+        first, last = (block[4:-4, 4:-4][at].mean() for at in (np.s_[:8, :8], np.s_[-8:, -8:]))
+        assert (first, last) == (pytest.approx(grey(feature, 0), abs=8), pytest.approx(grey(feature, 8), abs=8))
+
+
+@pytest.mark.parametrize(
+    ("alike", "folder", "caption"),
+    [(4, "n0", "170"), (5, "n0", "170: class 0 5/9"), (9, "", "170")],
+    ids=["fewer than half", "more than half", "pictures of no class"],
+)
+def test_a_class_is_named_below_a_map_where_most_of_its_nine_are_of_it(
+    alike: int, folder: str, caption: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tiny.checkpoint(tiny.write_weights(tmp_path)).record
+    out = write_atlas(tmp_path / "atlas", record.weights_sha256, {4: [170]})
+    index = out / INDEX
+    index.write_text(re.sub(rf'"n0[0-{alike - 1}]"', f'"{folder}"', index.read_text()))
+    atlas = load_atlas(out, record.weights_sha256)
+    assert atlas is not None
+    pages = drawn_pages(monkeypatch)
+    figure_2(atlas, out, record, 0)
+    assert caption in [text.get_text() for text in pages[0].figure.texts]
+
+
+def drawn_pages(monkeypatch: pytest.MonkeyPatch) -> list[Page]:
+    """Those that are drawn from now on."""
     pages: list[Page] = []
     png = Page.png
 
@@ -247,6 +277,18 @@ def test_captions_of_long_labels_leave_each_other_room(tmp_path: Path, monkeypat
         return png(page)
 
     monkeypatch.setattr(Page, "png", noted)
+    return pages
+
+
+def test_captions_of_long_labels_leave_each_other_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = (ClassName("n00", "Old English sheepdog"),)
+    record = replace(tiny.checkpoint(tiny.write_weights(tmp_path)).record, name="猫-net", classes=classes)
+    folder = write_atlas(tmp_path / "atlas", record.weights_sha256, {4: range(170, 178)})
+    index = folder / INDEX
+    index.write_text(re.sub(r'"n0\d"', '"n00"', index.read_text()))
+    atlas = load_atlas(folder, record.weights_sha256)
+    assert atlas is not None
+    pages = drawn_pages(monkeypatch)
     figure_2(atlas, folder, record, 0)
     written = pages[0].figure.texts
     told = [text.get_text() for text in written if text.get_text().endswith(" 9/9")]

@@ -23,8 +23,8 @@ from zfnet_explainer.net.record import Preprocessing
 from zfnet_explainer.options import Options
 from zfnet_explainer.pictures.atlas import NINE, Atlas, AtlasLayer, Layout, Sheet, Strongest
 from zfnet_explainer.studies.gallery.exaggeration import Exaggeration, Shares, exaggeration, sensitive_region
-from zfnet_explainer.studies.gallery.grouping import chance, grouping, purity
-from zfnet_explainer.studies.gallery.invariance import CHANGES, changed, invariance
+from zfnet_explainer.studies.gallery.grouping import Grouping, chance, grouping, purity
+from zfnet_explainer.studies.gallery.invariance import CHANGES, Moved, changed, invariance
 from zfnet_explainer.studies.gallery.notes import Notes, note_tables, take_notes
 from zfnet_explainer.studies.statistics import Estimate
 
@@ -110,7 +110,7 @@ def features(net: nn.Sequential, names: list[str], name: str, x: Tensor) -> Tens
     return found.flatten()
 
 
-@pytest.mark.parametrize("groups", [[3], [16, 2]], ids=str)
+@pytest.mark.parametrize("groups", [[3], [17], [16, 2]], ids=str)
 def test_distances_are_those_of_pictures_taken_one_by_one(checkpoint: Checkpoint, groups: list[int]) -> None:
     """Of the first feature layer and the last rectified one; the tiny net has three feature layers and one hidden."""
     net, names = plain(checkpoint.chain), [name for name, _ in checkpoint.chain.named_children()]
@@ -231,6 +231,36 @@ def test_tables_of_the_notes(checkpoint: Checkpoint, explainer: Explainer, tmp_p
         "4 pixels down", "8 pixels down", "16 pixels down", "32 pixels down", "1.05 times as large"
     ]  # fmt: skip
     assert len(tables["exaggeration"].rows) == 2
+
+
+def test_every_number_of_the_notes_is_in_its_place() -> None:
+    def estimate(mean: float) -> Estimate:
+        return Estimate(mean, mean - 0.01, mean + 0.02)
+
+    amounts = [(change, amount) for change, amounts in CHANGES.items() for amount in amounts]
+    moved = [Moved(layer, *one, distance=layer + i / 100) for layer in (2, 4) for i, one in enumerate(amounts)]
+    own, anothers = Shares(estimate(0.4), estimate(0.25)), Shares(estimate(0.3), estimate(0.24))
+    groups = [Grouping(1, 32, estimate(0.2)), Grouping(3, 7, estimate(0.5))]
+    tables = note_tables(Notes(128, groups, 0.225, moved, Exaggeration(99, own, anothers)))
+    grouped, invariant, exaggerated = tables
+    assert grouped.columns == ("layer", "maps", "class purity of the nine (95 % interval)", "nine drawn blindly")
+    assert grouped.rows == (
+        ("1", "32", "20.0 % (19.0 to 22.0)", "22.5 %"), ("3", "7", "50.0 % (49.0 to 52.0)", "22.5 %"),
+    )  # fmt: skip
+    assert invariant.columns == ("change", "layer 2", "layer 4")
+    assert [row[1:] for row in invariant.rows] == [(f"2.{i:02}", f"4.{i:02}") for i in range(12)]
+    assert [invariant.rows[i][0] for i in (3, 7, 11)] == [
+        "32 pixels down", "1.4 times as large", "40 degrees turned"
+    ]  # fmt: skip
+    assert "Mean over 128 pictures" in invariant.note
+    assert exaggerated.columns[1:] == (
+        "share of the projection's energy", "share if it were spread evenly", "ratio"
+    )  # fmt: skip
+    assert exaggerated.rows == (
+        ("the picture's own", "40.0 % (39.0 to 42.0)", "25.0 % (24.0 to 27.0)", "1.60"),
+        ("another picture's", "30.0 % (29.0 to 32.0)", "24.0 % (23.0 to 26.0)", "1.25"),
+    )
+    assert "in each of 99 pictures" in exaggerated.note
 
 
 @pytest.mark.parametrize("classes", [{"": 9}, {"a": 4, "b": 4}], ids=["no classes", "fewer than nine pictures"])

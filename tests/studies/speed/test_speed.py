@@ -1,6 +1,7 @@
 """The bench measures what it says: counts by hand, the same work on all sides, clocks that are told what to say."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from zfnet_explainer.cores import usable_cores
 from zfnet_explainer.methods.incremental.plan import Way
+from zfnet_explainer.methods.occlusion import OcclusionMaps
 from zfnet_explainer.methods.squares import Squares, squares
 from zfnet_explainer.net.checkpoint import save
 from zfnet_explainer.pictures.decode import decode
@@ -161,6 +163,9 @@ def test_the_peak_is_that_of_numbers_that_differ(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(machine, "seconds", seconds)
     for dtype in (torch.float32, torch.bfloat16):
         assert machine.peak(CPU, dtype) == pytest.approx(2 * 64**3 / 1e-3 / 1e9)
+    times = iter([9.0] * 12 + [1, 5, 3, 2, 4] + [6.0] * 8)
+    monkeypatch.setattr(machine, "seconds", lambda *_: next(times))
+    assert machine.peak(CPU, torch.float32) == pytest.approx(2 * 64**3 / 3 / 1e9), "the median of the fastest fifth"
     assert all(len({*one.flatten().tolist()}) > 64 for one in found)
 
 
@@ -293,18 +298,47 @@ def test_results_are_saved_whole(tmp_path: Path) -> None:
 
 
 def test_tables_have_what_was_measured() -> None:
-    found = results.Results(
-        A_PROCESSOR, 3, [ROW], requests=[RequestsRow("predictions", 0.06, 0.05)], start=[StartRow(6.0, 4.0)]
+    """The first row is in float32; the second in bfloat16, on a system that does not count memory."""
+    half = replace(
+        ROW, case=replace(ROW.case, precision="bfloat16"), incremental=0.25, float32=0.5, full=1.5, memory=None
     )
-    occlusions, requests, starts = found.tables()
+    rival = rivals.RivalRow("zfnet", 32, 8, 625, "full batches, TF32", 16, 1.25, 2e-4)
+    found = results.Results(
+        A_PROCESSOR, 3, [ROW, half], [rival, replace(rival, way="Captum, float32", probability_deviation=None)],
+        [projections.ProjectionsRow("vgg16", 0.02, 1.5)], [RequestsRow("predictions", 0.06, 0.05)],
+        [StartRow(6.0, 4.0)],
+    )  # fmt: skip
+    occlusions, others, projected, requests, starts = found.tables()
+    note = "a processor, 2 threads, Python 3, torch 2; matrix product: float32 100 GFLOP/s. Medians of 3 interleaved"
+    assert occlusions.note.startswith(note)
+    assert others.note == occlusions.note
     cells = dict(zip(occlusions.columns, occlusions.rows[0], strict=True))
-    assert occlusions.note.startswith("a processor, 2 threads, Python 3, torch 2; matrix product: float32 100 GFLOP/s")
-    assert cells["× full"] == "10.0"
-    assert cells["× Captum (its batch)"] == "20.0 (16)"
-    assert cells["share of floor"] == "50 %"
-    assert cells["squares/s"] == "1,250"
+    assert cells == {
+        "net": "zfnet", "window/stride": "32/8", "precision": "float32", "squares": "625", "time": "500.0 ms",
+        "squares/s": "1,250", "× full": "10.0", "× Captum (its batch)": "20.0 (16)", "× Captum, tuned": "16.0",
+        "share of floor": "50 %", "logits off": "1e-06", "probability off": "1e-07", "memory": "3 MiB",
+    }  # fmt: skip
+    cells = dict(zip(occlusions.columns, occlusions.rows[1], strict=True))
+    assert (cells["precision"], cells["× full"], cells["memory"]) == ("bfloat16: 2.0 × float32", "6.0", "–")
+    assert others.columns == (
+        "net", "window/stride", "way", "squares at a time", "time", "squares/s", "probability off"
+    )  # fmt: skip
+    assert others.rows == (
+        ("zfnet", "32/8", "full batches, TF32", "16", "1.25 s", "500", "2e-04"),
+        ("zfnet", "32/8", "Captum, float32", "16", "1.25 s", "500", "–"),
+    )
+    assert projected.rows == (("vgg16", "20.0 ms", "1.50 s", "75.0"),)
     assert requests.rows == (("predictions", "60.0 ms", "50.0 ms", "1.20"),)
     assert starts.rows == (("6.00 s", "4.00 s", "1.50"),)
+
+
+def test_deviations_are_the_largest() -> None:
+    """Of two classes and two squares: one agrees, the other has its logits the other way round."""
+    expected = OcclusionMaps(torch.tensor([[[4.0, 0.0], [1.0, 0.0]]]), torch.zeros(1, 2))
+    found = OcclusionMaps(torch.tensor([[[4.0, 0.0], [0.0, 1.0]]]), torch.zeros(1, 2))
+    probability = 1 - 2 / (1 + math.e)
+    assert occlusion._deviations(found, expected) == pytest.approx((1 / 4, probability))
+    assert rivals._deviation(found, expected) == pytest.approx(probability)
 
 
 def test_a_card_is_named_with_its_driver() -> None:

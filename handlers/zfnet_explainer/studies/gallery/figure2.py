@@ -94,10 +94,10 @@ def _draw(page: Page, top: float, row: _Row, folder: Path, record: Record) -> No
 
 
 def _caption(feature: int, nine: tuple[Strongest, ...], record: Record, width: float) -> str:
-    """The map, and the class that more than half of its nine pictures have, cut to `width` inches in all."""
+    """The map, and the class that more than half of its nine pictures have, if any, cut to `width` inches in all."""
     folder, count = Counter(one.folder for one in nine).most_common(1)[0]
     names = {name.synset: name.label for name in record.classes}
-    if count <= NINE // 2:
+    if count <= NINE // 2 or not folder:
         return f"{feature}"
     before, behind = f"{feature}: ", f" {count}/{NINE}"
     room = width - inches(before, SMALL) - inches(behind, SMALL)
