@@ -1,12 +1,14 @@
 """Tables on a terminal: whole headings and cells, however narrow it is."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from zfnet_explainer.commands.main import app
-from zfnet_explainer.commands.tables import show
+from zfnet_explainer.commands.tables import put, show, shown_at_last
 from zfnet_explainer.studies.speed.results import OCCLUSION
 from zfnet_explainer.studies.tables import Table
 
@@ -50,6 +52,30 @@ def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.Captur
     assert title == names[0]
     assert [line.removesuffix("1").rstrip() for line in lines[-5:-1]] == [*names]
     assert lines[-1] == names[2]
+
+
+def test_what_was_measured_is_written_for_a_reader_that_has_gone_and_shown_where_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="full"), shown_at_last([WIDE]):
+        raise OSError("full")
+    assert "On a processor." in capsys.readouterr().out
+    monkeypatch.setattr("zfnet_explainer.commands.tables.show", Mock(side_effect=SystemExit(1)))
+    with pytest.raises(SystemExit), shown_at_last([WIDE]):
+        (tmp_path / "numbers").write_text("kept")
+    assert (tmp_path / "numbers").exists()
+
+
+def test_a_page_without_the_section_costs_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = [tmp_path / name for name in ("bad.md", "good.md", "worse.md")]
+    for page, name in zip(pages, ("no-such", WIDE.name, "none"), strict=True):
+        page.write_text(f"<!-- table: {name} -->\n<!-- end -->\n")
+    with pytest.raises(typer.Exit) as ended:
+        put(pages, [WIDE])
+    assert ended.value.exit_code == 1
+    assert "690.9 ms" in pages[1].read_text()
+    said = capsys.readouterr().err
+    assert all(f"{page} has no section" in said for page in (pages[0], pages[2]))
 
 
 def test_what_fits_stands_side_by_side(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,6 +170,28 @@ def test_a_clean_stop_is_one_where_its_last_word_cannot_be_written_too(
     assert (done.exit_code, drained.call_count, full.call_args.args) == (0, 1, ("stopped",))
 
 
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SystemExit(1)], ids=repr)
+def test_a_ready_server_outlives_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """As `serve | grep -m1 ready`, which waits for that line, or a log on a full disk."""
+    told = Mock(side_effect=fault)
+    monkeypatch.setattr("zfnet_explainer.commands.serve.console.print", told)
+    with subprocess.Popen(["true"]) as process:
+        introduce(RunningServer(process, RunFolder(tmp_path), ServerOptions()), 1, 1)
+    assert told.call_count == 2
+
+
+def test_a_folder_of_others_is_refused_before_an_archive_is_built_in_it(tmp_path: Path) -> None:
+    options = ServerOptions.on_free_ports()
+    run = tmp_path / "run"
+    (run / "logs").mkdir(parents=True)
+    (run / "zfnet.mar").write_bytes(b"mine")
+    said = refusal("serve", *serve_arguments(tmp_path, options))
+    assert "run has logs, which no server has made" in said
+    assert (run / "zfnet.mar").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("nohup", [False, True])
 def test_what_a_shell_has_ignored_is_heard_but_for_nohup(nohup: bool) -> None:
     """A shell's `&` has SIGINT ignored, `nohup` SIGHUP: that one says that the server is to stay."""

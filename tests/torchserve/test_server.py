@@ -75,7 +75,7 @@ def test_who_had_a_run_folder_before_is_not_named(tmp_path: Path) -> None:
         pytest.fail("it cannot have been claimed")
 
 
-@pytest.mark.parametrize("name", ["model_store", "tmp", "logs"])
+@pytest.mark.parametrize("name", ["model_store", "tmp", "logs", "config.properties", "key_file.json"])
 def test_a_folder_with_others_files_is_no_run_folder(tmp_path: Path, name: str) -> None:
     archive = tiny_archive(tmp_path / "tiny.mar")
     others = tmp_path / "project" / name / "ours"

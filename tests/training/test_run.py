@@ -198,6 +198,7 @@ def test_started_again_it_has_nothing_left_to_do(data: Path, trained: Path, monk
         ("--start RUN --no-batch-norm", "is another one (classes, ranks or BatchNorm differ)"),
         ("--labels few.json", "the labels have none for class n01, n02"),
         ("--phases 224", "is not SIDE:EPOCHS"),
+        ("--phases=", "is not SIDE:EPOCHS"),
         ("--phases 64:1,128:1", "the last side is ZFNet's 224"),
         ("--phases 32:1,224:1", "sides from 64"),
         ("--phases 64:0,224:1", "epochs from 1"),

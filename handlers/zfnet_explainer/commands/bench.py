@@ -16,7 +16,7 @@ from ..torchserve.errors import ServingError
 from .device import Where, picked
 from .failure import failed
 from .paths import WEIGHTS, writable
-from .tables import Pages, put, show
+from .tables import Pages, put, shown_at_last
 
 if TYPE_CHECKING:
     import torch
@@ -59,9 +59,12 @@ def bench(
             _nets(found, cases, where, progress)
             if requests:
                 _requests(found, weights, where, progress)
-    finally:  # what took minutes to measure is not lost with what fails after it
-        show(found.tables())
-        tell(console, f"numbers: {found.save(out)}")
+    except ServingError as error:
+        raise failed(f"{error}; --no-requests needs no server") from error
+    finally:  # what took minutes to measure is not lost with what fails after it, nor with a reader that has gone
+        with shown_at_last(found.tables()):
+            saved = found.save(out)
+        tell(console, f"numbers: {saved}")
     put(into, found.tables())
 
 
@@ -113,7 +116,7 @@ def _requests(results: "Results", weights: Path, device: "torch.device", progres
 
 
 def _choices(text: str, known: tuple[str, ...], option: str) -> list[str]:
-    chosen = text.split(",")
+    chosen = [part.strip() for part in text.split(",")]
     if not set(chosen) <= set(known):
         raise typer.BadParameter(f"{option} {text!r}: choose among {', '.join(known)}")
     return chosen

@@ -15,7 +15,7 @@ from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
 from .reading import Strict, tolerance
-from .tables import Pages, put, show
+from .tables import Pages, put, shown_at_last
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def evaluate(
     from ..studies.faithfulness.sample import labelled_sample, places_of, sample
 
     _check_used(only, pictures, classes, groups, fill)
-    count, fills = pictures or PICTURES, _fills(fill or FILL)
+    count, fills = pictures or PICTURES, _fills(FILL if fill is None else fill)
     place = picked(device)
     if out is not None:
         writable(out)
@@ -143,17 +143,17 @@ def _accuracy(
     told = [
         *accuracy_tables(measured, record), *group_tables(within), *training_tables(record), first_layer_table(stem),
     ]  # fmt: skip
-    show(told)
     tables = [*told, *card_tables(record, weights)]
-    if out is not None:
-        classes = [asdict(name) for name in record.classes]
-        content = {
-            "weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured),
-            "groups": [asdict(group) for group in within], "first_layer": asdict(stem),
-        }  # fmt: skip
-        _write(out, "accuracy", content, tables)
-        if learned := log(record.training):  # an imported net has none
-            _draw(out / "learning-curve.png", draw_learning_curve(learned))
+    with shown_at_last(told):
+        if out is not None:
+            classes = [asdict(name) for name in record.classes]
+            content = {
+                "weights_sha256": record.weights_sha256, "classes": classes, **asdict(measured),
+                "groups": [asdict(group) for group in within], "first_layer": asdict(stem),
+            }  # fmt: skip
+            _write(out, "accuracy", content, tables)
+            if learned := log(record.training):  # an imported net has none
+                _draw(out / "learning-curve.png", draw_learning_curve(learned))
     return tables
 
 
@@ -174,11 +174,11 @@ def _explanations(
             lambda count: progress.advance(curves, count), lambda count: progress.advance(shuffling, count),
         )  # fmt: skip
     tables = explanation_tables(found)
-    show(tables)
-    if out is not None:
-        content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
-        _write(out, "explanations", content, tables)
-        _draw(out / "curves.png", draw_curves(found))
+    with shown_at_last(tables):
+        if out is not None:
+            content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found)}
+            _write(out, "explanations", content, tables)
+            _draw(out / "curves.png", draw_curves(found))
     return tables
 
 
@@ -200,11 +200,11 @@ def _contrasts(
             chain, record.preprocessing, pictures, labels, fills, seed, lambda count: progress.advance(task, count)
         )
     tables = contrast_tables(found)
-    show(tables)
-    if out is not None:
-        classes = [record.classes[index].synset for index in found.classes]
-        content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found), "classes": classes}
-        _write(out, "contrast", content, tables)
+    with shown_at_last(tables):
+        if out is not None:
+            classes = [record.classes[index].synset for index in found.classes]
+            content = {"weights_sha256": record.weights_sha256, "seed": seed, **asdict(found), "classes": classes}
+            _write(out, "contrast", content, tables)
     return tables
 
 

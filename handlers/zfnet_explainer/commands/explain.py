@@ -190,6 +190,8 @@ def _options(pairs: Sequence[str]) -> Options:
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals:
             raise typer.BadParameter(f"--option {pair!r} is not name=value")
+        if name == "data":
+            raise typer.BadParameter(f"--option {pair!r}: `data` is the picture itself, which is sent along")
         if name in options:
             raise typer.BadParameter(f"--option {name} is given twice: {options[name]!r} and {value!r}")
         options[name] = value

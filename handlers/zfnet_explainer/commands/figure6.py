@@ -12,7 +12,7 @@ from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import writable
 from .reading import Strict, tolerance
-from .tables import Pages, put, show
+from .tables import Pages, put, shown_at_last
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     from ..studies.figure6.figure import Studied
@@ -31,7 +31,8 @@ def figure6(
     batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the weights, the order and the crops.")] = None,
     figure: Annotated[
-        Path | None, typer.Option(help="The picture to write, .png or .webp; figure6.png in OUT without it.")
+        Path | None,
+        typer.Option(dir_okay=False, help="The picture to write, .png or .webp; figure6.png in OUT without it."),
     ] = None,
     strict: Strict = False,
     into: Pages = None,
@@ -77,10 +78,10 @@ def figure6(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     tables = [number_table(studied)]
-    show(tables)
-    write_whole(out / "figure6.json", json_text(_numbers(studied, asdict(recipe))))
-    with whole(picture) as staged:
-        Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
+    with shown_at_last(tables):
+        write_whole(out / "figure6.json", json_text(_numbers(studied, asdict(recipe))))
+        with whole(picture) as staged:
+            Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
     process.tell(f"{picture}, {out / 'figure6.json'}")
     put(into, tables)
 

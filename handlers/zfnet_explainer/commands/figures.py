@@ -14,7 +14,6 @@ from .figure6 import figure6
 from .paths import WEIGHTS, writable
 
 app = typer.Typer(help="Figures of the paper, drawn from a trained net.", no_args_is_help=True, rich_markup_mode=None)
-app.command("6", short_help="Train three nets and draw their first two layers.")(figure6)
 
 
 @app.command("2", short_help="What the maps of each layer answer to most strongly.")
@@ -50,3 +49,6 @@ def figure_2(
         raise typer.BadParameter(str(error)) from error
     write_whole(out, picture)
     tell(Console(), f"{out}: {len(picture) / 1000:,.0f} kB")
+
+
+app.command("6", short_help="Train three nets and draw their first two layers.")(figure6)

@@ -14,7 +14,7 @@ from ..torchserve.devices import Device
 from .device import Where, picked
 from .paths import WEIGHTS, writable
 from .reading import Strict, tolerance
-from .tables import Pages, put, show
+from .tables import Pages, put, shown_at_last
 
 if TYPE_CHECKING:  # torch takes seconds to import: --help does not wait for it
     import torch
@@ -122,6 +122,6 @@ def _notes(
         found = take_notes(atlas, checkpoint, Explainer(checkpoint, device), [p.pixels for p in pictures], seed)
     tables = note_tables(found)
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
-    show(tables)
-    write_whole(folder / "notes.json", json_text(content))
+    with shown_at_last(tables):
+        write_whole(folder / "notes.json", json_text(content))
     put(pages, tables)

@@ -1,5 +1,6 @@
 """Where the commands find what comes with the project, and whether they can write what they make."""
 
+import os
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -8,7 +9,8 @@ import typer
 from ..torchserve.shipped import SHIPPED
 
 IN_CHECKOUT = Path("model_store/zfnet.safetensors")
-WEIGHTS = IN_CHECKOUT if IN_CHECKOUT.exists() else SHIPPED / IN_CHECKOUT  # also from another folder
+# Also from another folder, and from one that may not be looked into, as root's under `sudo -u`.
+WEIGHTS = IN_CHECKOUT if os.path.exists(IN_CHECKOUT) else SHIPPED / IN_CHECKOUT
 
 
 def writable(folder: Path) -> None:

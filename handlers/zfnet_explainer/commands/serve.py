@@ -116,9 +116,18 @@ def _take_signals() -> None:
 
     A terminal that closes is Ctrl-C, too, but for `nohup`: Java would serve on without its keeper.
     """
-    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none: that it is no place for a server is said later
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    for number in numbers:
         signal.signal(number, signal.default_int_handler)
+
+
+def _say(said: str | Text) -> None:
+    """What stays to be read."""
+    with suppress(OSError, SystemExit):  # a full disk, or a reader that has gone (rich's way to say it)
+        console.print(said)  # and the server lives on, or drains
 
 
 class StatusLine:
@@ -144,8 +153,7 @@ class StatusLine:
 
     def line(self, said: str) -> None:
         """What stays to be read."""
-        with suppress(OSError, SystemExit):  # a full disk, or a reader that has gone (rich's way to say it)
-            console.print(said)  # and the server lives on, or drains
+        _say(said)
 
     def done(self) -> float:
         """Clear the line; the seconds since the beginning."""
@@ -183,7 +191,7 @@ def _gpus(device: Device) -> int:
     except UnusableGpus as error:
         if device is Device.CUDA:
             raise ServingError(f"--device cuda: {error} --device cpu serves without them") from error
-        console.print(f"{error} Serving on the CPU")
+        _say(f"{error} Serving on the CPU")
         return 0
     if device is Device.CUDA and gpus == 0:
         raise ServingError(
@@ -232,8 +240,8 @@ def introduce(server: RunningServer, seconds: float, workers: int | None) -> Non
     else:  # a browser sends no key
         lines = ["", *lines, f"page     {url}/explanations/{options.model}"]
     lines += [f"metrics  {server.metrics_url}/metrics", f"logs     {server.folder.logs}", "stop     Ctrl-C"]
-    console.print(Text.assemble(("ready", "bold green"), f" after {seconds:.0f} s: {url}, on {device}"))
-    console.print("\n".join(lines))
+    _say(Text.assemble(("ready", "bold green"), f" after {seconds:.0f} s: {url}, on {device}"))
+    _say("\n".join(lines))
 
 
 def _how_to_get_the_key(server: RunningServer) -> list[str]:

@@ -1,6 +1,7 @@
 """Measured tables on the terminal, and the option that puts them into pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,14 +47,26 @@ Pages = Annotated[
 
 
 def put(pages: Iterable[Path] | None, tables: "Sequence[Table]") -> None:
-    """Put the tables into their sections of the pages; the command fails at one without a section of theirs."""
+    """Put the tables into their sections of all pages; then the command fails where one has no section of theirs."""
     from ..studies.tables import rewrite
 
+    refused = []
     for page in pages or ():
         try:
             rewrite(page, tables)
         except ValueError as error:
-            raise failed(error) from error
+            refused.append(str(error))
+    if refused:
+        raise failed("\n".join(refused))
+
+
+@contextmanager
+def shown_at_last(tables: "Sequence[Table]") -> Iterator[None]:
+    """Show them after the block, which writes them: neither a full disk nor a reader that has gone loses them."""
+    try:
+        yield
+    finally:
+        show(tables)
 
 
 def show(tables: Iterable["Table"]) -> None:

@@ -38,7 +38,7 @@ def train(
         str | None,
         typer.Option(
             help="SIDE:EPOCHS[:SMALLEST[-LARGEST]], ...: pixels of the crops, how long, and the share of a picture's "
-            "area that they show (0.25-1); the last side is 224."
+            "area that they show (0.25-1 where it is left out); the last side is 224."
         ),
     ] = None,
     norm_epochs: Annotated[
@@ -97,7 +97,7 @@ def train(
     from ..training.run import About, read_labels, run, suited
 
     chosen = with_options(
-        RECIPES[recipe], phases=_phases(phases) if phases else None, norm_epochs=norm_epochs, batch=batch,
+        RECIPES[recipe], phases=None if phases is None else _phases(phases), norm_epochs=norm_epochs, batch=batch,
         learning_rate=learning_rate, warm_up=warm_up, dropout=dropout, augmentation=augmentation,
         mixing=mixing, averaging=averaging, class_balance=class_balance, hold_back=hold_back, batch_norm=batch_norm,
         filter_radius=filter_radius, scale_inputs=scale_inputs, initialisation=initialisation,

@@ -82,7 +82,6 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
         raise ServingError(f"the path {folder.root} is too long for the workers' sockets: give a shorter --run-dir")
     if fcntl is None:
         raise ServingError("the server runs on Linux and macOS: on Windows use WSL or the container")
-    _check_ours(folder)
     with _lock_file(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +97,12 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
 
 
 def make(root: Path) -> None:
-    """Make the run folder where it is missing, for its owner alone: it will hold keys. Raises ServingError."""
+    """Make the run folder where it is missing, for its owner alone: it will hold keys. Raises ServingError.
+
+    It also does for a folder with others' files where a start writes.
+    """
+    folder = RunFolder(root.resolve())
+    _check_ours(folder)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -106,12 +110,13 @@ def make(root: Path) -> None:
 
 
 def _check_ours(folder: RunFolder) -> None:
-    """Raise ServingError for a folder with others' files where a start empties; one that was used has a lock."""
-    others = [path.name for path in (folder.tmp, folder.store, folder.logs) if path.exists()]
+    """Raise ServingError for a folder with others' files where a start writes; one that was used has a lock."""
+    written = (folder.tmp, folder.store, folder.logs, folder.config, folder.key_file)
+    others = [path.name for path in written if path.exists()]
     if others and not folder.lock.exists():
         raise ServingError(
-            f"{folder.root} has {', '.join(others)}, which no server has made and a start would empty: give another "
-            "--run-dir"
+            f"{folder.root} has {', '.join(others)}, which no server has made and a start would empty or replace: "
+            "give another --run-dir"
         )
 
 

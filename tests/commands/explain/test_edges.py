@@ -78,6 +78,11 @@ def test_an_option_given_twice(folder: Path, tmp_path: Path) -> None:
         explain([folder], tmp_path / "out", ["layer=4", " layer =5"])
 
 
+def test_the_picture_is_no_option(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="--option 'data=x': `data` is the picture itself"):
+        explain([folder], tmp_path / "out", ["data=x"])
+
+
 @pytest.mark.parametrize("value", ["../x", "jpg", ""])
 def test_a_format_that_is_none(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
     with pytest.raises(typer.Exit) as ended:
