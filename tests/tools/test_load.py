@@ -259,12 +259,12 @@ def test_overload_fails_where_a_request_hangs_or_the_speed_does_not_come_back(
     assert done.exit_code == code, done.output
 
 
-@pytest.mark.parametrize(("statuses", "left", "code"), [({}, {1, 2}, 0), ({}, {1, 3}, 1), ({415: 200}, {1, 2}, 1)])
+@pytest.mark.parametrize(("statuses", "left", "code"), [({}, {1, 2}, 0), ({}, {1, 3}, 1), ({200: 500}, {1, 2}, 1)])
 def test_soak_fails_where_an_answer_is_not_as_it_should_be_or_a_worker_is_lost(
     statuses: dict[int, int], left: set[int], code: int, upstream: Upstream, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Bad requests are refused, or one kind of them is answered instead."""
+    """Bad requests are refused, or good ones fail; a client begins with one of those."""
     in_front_of(StandIn(f"http://{upstream.address}"), soak, monkeypatch)
     kinds = [replace(kind, picture=f"a {kind.status}".encode()) for kind in soak.KINDS]
     monkeypatch.setattr(soak, "KINDS", kinds)
@@ -282,7 +282,7 @@ def test_soak_fails_where_an_answer_is_not_as_it_should_be_or_a_worker_is_lost(
     found = json.loads((tmp_path / "page.json").read_text())
     assert found["facts"]["workers lost"] == str(len({1, 2} - left))
     assert (found["steps"][0]["failed"] > 0) == bool(statuses)
-    assert ("no picture: 200" in found["facts"]["not answered as they should be"]) == bool(statuses)
+    assert ("prediction: 500" in found["facts"]["not answered as they should be"]) == bool(statuses)
 
 
 def test_soak_finds_a_real_server_well(server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

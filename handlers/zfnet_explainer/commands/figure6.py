@@ -82,8 +82,8 @@ def figure6(
         write_whole(out / "figure6.json", json_text(_numbers(studied, asdict(recipe))))
         with whole(picture) as staged:
             Image.fromarray(draw(studied)).save(staged, picture.suffix[1:], optimize=True)
+        put(into, tables)
     process.tell(f"{picture}, {out / 'figure6.json'}")
-    put(into, tables)
 
 
 def _numbers(studied: "list[Studied]", recipe: dict[str, object]) -> dict[str, object]:

@@ -124,4 +124,4 @@ def _notes(
     content = {"weights_sha256": checkpoint.record.weights_sha256, "seed": seed, **asdict(found)}
     with shown_at_last(tables):
         write_whole(folder / "notes.json", json_text(content))
-    put(pages, tables)
+        put(pages, tables)

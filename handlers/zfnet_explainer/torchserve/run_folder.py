@@ -97,12 +97,11 @@ def claimed(root: Path) -> Iterator[tuple[RunFolder, TextIO]]:
 
 
 def make(root: Path) -> None:
-    """Make the run folder where it is missing, for its owner alone: it will hold keys. Raises ServingError.
+    """Make the run folder where it is missing, for its owner alone: it will hold keys.
 
-    It also does for a folder with others' files where a start writes.
+    Raises ServingError where it cannot be made, and for a folder with others' files where a start writes.
     """
-    folder = RunFolder(root.resolve())
-    _check_ours(folder)
+    _check_ours(RunFolder(root.resolve()))
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -112,8 +111,9 @@ def make(root: Path) -> None:
 def _check_ours(folder: RunFolder) -> None:
     """Raise ServingError for a folder with others' files where a start writes; one that was used has a lock."""
     written = (folder.tmp, folder.store, folder.logs, folder.config, folder.key_file)
-    others = [path.name for path in written if path.exists()]
-    if others and not folder.lock.exists():
+    # Not `path.exists()`: until Python 3.14 that raises PermissionError in a folder that may not be looked into.
+    others = [path.name for path in written if os.path.exists(path)]
+    if others and not os.path.exists(folder.lock):
         raise ServingError(
             f"{folder.root} has {', '.join(others)}, which no server has made and a start would empty or replace: "
             "give another --run-dir"

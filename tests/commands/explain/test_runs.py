@@ -19,6 +19,7 @@ from zfnet_explainer.commands.claim import MADE_WITH
 from zfnet_explainer.commands.explain import explain
 from zfnet_explainer.commands.local import local_service
 from zfnet_explainer.commands.main import app
+from zfnet_explainer.commands.paths import WEIGHTS
 from zfnet_explainer.commands.remote import PROBES
 from zfnet_explainer.torchserve.config import MAX_ANSWER_BYTES
 from zfnet_explainer.torchserve.devices import Device
@@ -37,7 +38,7 @@ def test_the_help_names_every_option_of_the_api() -> None:
 
 
 def test_in_this_process_no_answer_is_too_large() -> None:
-    assert local_service(Path("model_store/zfnet.safetensors"), Device.CPU).limits.max_response_bytes > MAX_ANSWER_BYTES
+    assert local_service(WEIGHTS, Device.CPU).limits.max_response_bytes > MAX_ANSWER_BYTES
 
 
 def test_a_run_without_a_terminal_tells_now_and_then_how_far_it_is(
