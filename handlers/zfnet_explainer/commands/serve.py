@@ -108,7 +108,7 @@ def serve(
         raise failed(error) from error
     except KeyboardInterrupt:
         pass  # one way to stop it
-    StatusLine().line("stopped")
+    _say("stopped")
 
 
 def _take_signals() -> None:
