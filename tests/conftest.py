@@ -1,6 +1,7 @@
 """What is too costly to have for every test: large nets, never to be changed, and one real server."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,9 @@ SHARED = ("server", "target", "gateway", "browser")
 def pytest_configure(config: pytest.Config) -> None:
     # A test's server lives for seconds: what a compiler that optimises costs at the start never comes back.
     os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+    # Under nohup, or in a script's background, what tests start would inherit that these are ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.pluginmanager.register(LeftOut(), "left_out")
     config.pluginmanager.register(ended)
 
