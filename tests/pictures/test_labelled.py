@@ -119,18 +119,6 @@ def test_the_sample_of_many_is_spread_over_all(folder: Path, monkeypatch: pytest
     assert torch.equal(open_split(folder, "train", SIDE, limit=0, tolerance=STRICT).sample(), expected[[0, 2, 3]])
 
 
-def test_shares_are_all_of_it(folder: Path) -> None:
-    pictures = read_split(folder, "train", SIDE)
-    shares = [pictures.shard(rank, 3) for rank in range(3)]
-    assert [len(share) for share in shares] == [2, 1, 1]
-    assert [name for i in range(2) for share in shares for name in share.names[i : i + 1]] == list(pictures.names)
-    for share in shares:
-        for i, name in enumerate(share.names):
-            original = pictures.names.index(name)
-            assert torch.equal(share.picture(i), pictures.picture(original))
-            assert share.labels[i] == pictures.labels[original]
-
-
 @pytest.mark.parametrize("place", [".", "nowhere", "train/n01/notes.txt"])
 def test_a_split_without_pictures_is_an_error(folder: Path, place: str) -> None:
     data = folder / place

@@ -14,7 +14,7 @@ from zfnet_explainer.pictures import stream
 from zfnet_explainer.pictures.decode import decode
 from zfnet_explainer.pictures.labelled import StoredPictures, split_listing
 from zfnet_explainer.pictures.view import Picture
-from zfnet_explainer.training.held_back import hold_back
+from zfnet_explainer.training.held_back import Part, hold_back
 from zfnet_explainer.training.loop import Trainer
 
 from ..chains import like_zfnet
@@ -57,7 +57,7 @@ def test_a_small_share_is_one_picture_of_each_class_and_a_lone_picture_is_an_err
 
 def test_shares_of_several_processes_are_all_of_it() -> None:
     _, held = hold_back(pictures(60), 0.25)
-    names = [name for rank in range(2) for name in held.shard(rank, 2).names]
+    names = [name for rank in range(2) for name in Part(held, torch.arange(rank, len(held), 2)).names]
     assert sorted(names) == sorted(held.names)
     assert names != list(held.names)
 

@@ -62,11 +62,6 @@ class Pictures:
     def sample(self) -> Tensor:
         return self.images
 
-    def shard(self, rank: int, world: int) -> "Pictures":
-        """Every `world`-th picture, from number `rank` on."""
-        one = slice(rank, None, world)
-        return Pictures(self.images[one], self.labels[one], self.names[one], self.classes)
-
 
 class StoredPictures:
     """One split on disk, each picture decoded when it is drawn; `Pictures` otherwise.

@@ -45,10 +45,6 @@ class Part:
         """Of the whole source: the mean of its pixels tells nothing about a class."""
         return self.source.sample()
 
-    def shard(self, rank: int, world: int) -> "Part":
-        """Every `world`-th picture, from number `rank` on."""
-        return Part(self.source, self.indices[rank::world])
-
 
 def hold_back(source: Source, share: float) -> tuple[Part, Part]:
     """The pictures to train on, and that share of each class (at least one), chosen by a hash of their names.

@@ -15,7 +15,7 @@ from ..accuracy.logits import top1
 from ..net.chain import Chain
 from ..net.device import compute_in_float32
 from ..net.record import Preprocessing
-from ..pictures.labelled import Pictures, Source
+from ..pictures.labelled import Source
 from .averaging import measure_statistics, running_average
 from .bar import Bar
 from .held_back import Part
@@ -40,7 +40,7 @@ class Trainer:
     """
 
     def __init__(
-        self, chain: Chain, recipe: Recipe, train: Source, val: Pictures | Part, preprocessing: Preprocessing,
+        self, chain: Chain, recipe: Recipe, train: Source, val: Source, preprocessing: Preprocessing,
         out: Path, process: Process, start: Path | None = None,
     ) -> None:  # fmt: skip
         check_batch(len(train), recipe.batch, process.world)
@@ -50,7 +50,7 @@ class Trainer:
         compute_in_float32()
         self.chain, self.recipe, self.train, self.preprocessing = chain, recipe, train, preprocessing
         self.out, self.process = out, process
-        self.val, self.val_count = val.shard(process.rank, process.world), len(val)
+        self.val, self.val_count = Part(val, torch.arange(process.rank, len(val), process.world)), len(val)
         self.mix = Mixing(recipe.mixing, len(train.classes))
         self.shift = recipe.class_balance * log_shares(train).to(process.device)
         self.validated_as = "held_back_top1" if recipe.hold_back else "val_top1"

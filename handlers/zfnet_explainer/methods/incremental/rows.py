@@ -14,8 +14,8 @@ A patch of h x w cells takes h + w parts of each.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import torch
@@ -140,31 +140,17 @@ class CleanRows:
 
 
 class CleanMaps:
-    """What every layer of a chain reads and gives for one picture; rows are made when they are first asked for."""
+    """What every layer of a chain reads and gives for one picture; rows are made when they are first asked for.
+
+    By a layer's name, `given` has its map, `below` the map that it reads, and `padded` that with the padding around it.
+    """
 
     def __init__(self, chain: Chain, image: Tensor, clean: Activations) -> None:
-        self.maps = {name: clean.outputs[name][0] for name in chain.spatial}
-        self._chain = chain
-        self._below = dict(zip(chain.spatial, [image, *self.maps.values()], strict=False))
-        self._made: dict[tuple[str, str], CleanRows] = {}
-
-    def given(self, name: str) -> CleanRows:
-        """The layer's map."""
-        return self._once("given", name, lambda: as_rows(self.maps[name]))
-
-    def below(self, name: str) -> CleanRows:
-        """The map that the layer reads."""
-        return self._once("below", name, lambda: as_rows(self._below[name]))
-
-    def padded(self, name: str) -> CleanRows:
-        """The map that the layer reads, with the padding that it reads around it."""
-        axes, layer = self._chain.axes[name], self._chain.layer(name)
-        return self._once("padded", name, lambda: _padded(self._below[name], *axes, layer))
-
-    def _once(self, role: str, name: str, make: Callable[[], CleanRows]) -> CleanRows:
-        if (role, name) not in self._made:
-            self._made[role, name] = make()
-        return self._made[role, name]
+        self.maps = maps = {name: clean.outputs[name][0] for name in chain.spatial}
+        below = dict(zip(chain.spatial, [image, *maps.values()], strict=False))
+        self.given = cache(lambda name: as_rows(maps[name]))
+        self.below = cache(lambda name: as_rows(below[name]))
+        self.padded = cache(lambda name: _padded(below[name], *chain.axes[name], chain.layer(name)))
 
 
 def as_rows(x: Tensor, top: int = 0, left: int = 0) -> CleanRows:
