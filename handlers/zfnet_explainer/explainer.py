@@ -167,7 +167,7 @@ class Explainer:
 
     @without_autocast()
     def _logits(self, pictures: Sequence[Pixels]) -> Tensor:
-        found = torch.empty(len(pictures), self.chain.classes)
+        found = torch.empty(len(pictures), self.chain.classes, dtype=torch.float32, device="cpu")
         with current(self.device):
             for i in range(0, len(pictures), PASS):
                 some = [self._standardised(one) for one in pictures[i : i + PASS]]

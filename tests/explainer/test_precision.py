@@ -1,6 +1,7 @@
 """What an explainer computes in, on which device and in which thread, and what it says of rounding."""
 
 import copy
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -160,6 +161,37 @@ def test_a_callers_autocast_rounds_nothing(explainer: Explainer, pixels: Pixels)
     assert np.array_equal(occlusion_of(found).logits, occlusion_of(expected).logits)
     assert found.crosscheck is not None
     assert all(agreement.agrees for agreement in found.crosscheck.agreements.values())
+
+
+@pytest.fixture
+def default() -> Iterator[None]:
+    """Torch's defaults are as they were afterwards."""
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+
+
+@pytest.mark.usefixtures("default")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_a_callers_default_precision_and_device_change_nothing(
+    chain: Chain, pixels: Pixels, dtype: torch.dtype
+) -> None:
+    checkpoint = Checkpoint(chain, record(5, SIDE))
+    first = Explainer(checkpoint, CPU)
+    expected, scores = first.explain(pixels, OPTIONS), first.scores([pixels])
+    torch.set_default_dtype(dtype)
+    torch.set_default_device("meta")
+    explainer = Explainer(checkpoint, CPU)
+    found, again = explainer.explain(pixels, OPTIONS), explainer.scores([pixels])
+    assert again[0].logits.dtype == np.float32
+    assert np.array_equal(again[0].logits, scores[0].logits)
+    assert np.array_equal(occlusion_of(found).logits, occlusion_of(expected).logits)
+
+
+def test_a_used_explainer_goes_to_another_process(explainer: Explainer, pixels: Pixels) -> None:
+    expected = occlusion_of(explainer.explain(pixels, OPTIONS))
+    for again in (pickle.loads(pickle.dumps(explainer)), copy.deepcopy(explainer)):  # noqa: S301
+        assert np.array_equal(occlusion_of(again.explain(pixels, OPTIONS)).logits, expected.logits)
 
 
 def test_nothing_stays_changed(chain: Chain, explainer: Explainer, pixels: Pixels) -> None:

@@ -143,6 +143,11 @@ def test_a_chain_in_training_mode_is_refused() -> None:
         occluder(image, clean, fill, grid, "relu1", 0)
 
 
+def test_a_device_that_nothing_is_built_for_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^nets are evaluated on cpu or cuda, not on 'meta'"):
+        Occluder(SMALL["thin"](0).to("meta"))
+
+
 def test_a_callers_autocast_rounds_nothing() -> None:
     chain = SMALL["like_zfnet"](0)
     image, fill, grid = picture(chain, 1), picture(chain, 2), squares(37, 41, 9, 8)
@@ -252,6 +257,18 @@ def test_little_memory_changes_nothing(kind: str) -> None:
     assert len(grid) > 3
     for memory in (1, 30_000):
         assert_equal(Occluder(chain, memory)(*args), Occluder(chain)(*args), 1e-6)
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+@KINDS
+def test_a_net_with_channels_last_gives_the_same(kind: str, window: int) -> None:
+    """Not placed: its weights stay as they lie, and torch has other convolutions for them."""
+    chain = SMALL[kind](0)
+    image, fill, grid = picture(chain, 1), picture(chain, 2), squares(*chain.input_size[1:], window, window)
+    full = occlude_full(chain, image, fill, grid, chain.features[-1], 0)
+    chain.to(memory_format=torch.channels_last)
+    found = Occluder(chain)(image, chain.run(image[None]), fill, grid, chain.features[-1], 0)
+    assert_equal(found, full, 1e-5)
 
 
 @KINDS

@@ -44,6 +44,15 @@ def test_a_device_that_rounds_is_found_out(
     assert unsaid not in record.getMessage()
 
 
+def test_a_device_that_rounds_is_found_out_whatever_precision_a_caller_makes_tensors_in() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        with TensorFloat32(PRODUCTS):
+            assert not keeps_float32(CPU)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 # Prints what products and convolutions are rounded to and whether cuDNN may choose freely, before and after, first as
 # the environment has it, which torch reads when it is imported, then by each of torch's own settings.
 ASKED_FOR_TF32 = """

@@ -76,6 +76,14 @@ def test_comes_back_with_normalisation_folded(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_callers_default_device_changes_nothing(tmp_path: Path) -> None:
+    net = own_net()
+    expected = save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
+    with torch.device("meta"):
+        found = save_checkpoint(net, tmp_path / "mine.safetensors", classes=CLASSES, preprocessing=PREPROCESSING)
+    assert found.record == expected.record
+
+
 def test_half_precision_costs_what_the_record_says(tmp_path: Path) -> None:
     net = own_net()
     files = {full: tmp_path / f"{full}.safetensors" for full in (False, True)}

@@ -21,7 +21,8 @@ class Squares:
     @property
     def corners(self) -> Tensor:
         """(top, left) of each square [positions, 2], the left one running fastest."""
-        return torch.cartesian_prod(torch.tensor(self.tops), torch.tensor(self.lefts)).view(-1, 2)
+        starts = (torch.tensor(each, device="cpu") for each in (self.tops, self.lefts))
+        return torch.cartesian_prod(*starts).view(-1, 2)
 
 
 def squares(height: int, width: int, window: int, stride: int) -> Squares:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,8 +49,9 @@ def keeps_float32(device: torch.device) -> bool:
 
     A driver, or NVIDIA_TF32_OVERRIDE, may have the last word: the results are known and compared.
     """
-    rows, maps = torch.full((64, 1024), KEPT, device=device), torch.full((4, 64, 28, 28), KEPT, device=device)
-    matrix, filters = torch.ones(1024, 1024, device=device), torch.ones(64, 64, 3, 3, device=device)
+    full = partial(torch.full, dtype=torch.float32, device=device)
+    rows, maps = full((64, 1024), KEPT), full((4, 64, 28, 28), KEPT)
+    matrix, filters = full((1024, 1024), 1), full((64, 64, 3, 3), 1)
     found = {
         "matrix products": functional.linear(rows, matrix) / 1024,
         "convolutions": functional.conv2d(maps.contiguous(memory_format=torch.channels_last), filters) / (64 * 9),

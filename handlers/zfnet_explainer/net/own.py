@@ -117,7 +117,7 @@ def _foldable(name: str, norm: Norm, width: int) -> Norm:
 def _drawn(preprocessing: Preprocessing) -> Tensor:
     """Random pictures, standardised, always the same."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, 256, (DRAWN, 3, 7, 7), generator=generator).float()
+    coarse = torch.randint(0, 256, (DRAWN, 3, 7, 7), generator=generator, device="cpu").float()
     side = preprocessing.size
     return preprocessing.standardise(functional.interpolate(coarse, (side, side), mode="bilinear"))
 

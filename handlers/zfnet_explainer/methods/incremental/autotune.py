@@ -52,7 +52,7 @@ def choose(occluder: Occluder, timed: Callable[[Callable[[], object]], float]) -
     if not (incremental := [way for way in (Way.ONE_GROUP, Way.GROUPS) if occluder.way_for(grid, way) is way]):
         log.info("%s: all in full; not timed, kept: %s", asked, occluder.way)
         return {}
-    image = torch.randn(chain.input_size, generator=torch.Generator().manual_seed(0)).to(weight)
+    image = torch.randn(chain.input_size, generator=torch.Generator().manual_seed(0), device="cpu").to(weight)
     clean, fill = chain.run(image[None]), torch.zeros_like(image)
 
     def evaluate(way: Way) -> OcclusionMaps:

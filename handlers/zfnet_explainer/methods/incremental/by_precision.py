@@ -27,6 +27,10 @@ class Occluders:
         self._workspace = Workspace(device_of(chain))
         self._made: dict[torch.dtype, Occluder] = {}
 
+    def __reduce__(self) -> tuple[type["Occluders"], tuple[Chain, int | None]]:
+        """Copied, or sent to another process, they are made anew there: what they keep is large and cannot be."""
+        return Occluders, (self.chain, self.memory)
+
     def of(self, precision: torch.dtype) -> Occluder:
         """The precision's."""
         if precision not in self._made:

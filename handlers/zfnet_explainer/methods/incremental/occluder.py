@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...net.chain import Activations, Chain
-from ...net.device import without_autocast
+from ...net.device import check_device, without_autocast
 from ..occlusion import OcclusionMaps, as_maps, check_asked, occlude_full
 from ..squares import Squares
 from .plan import Group, Way, plan
@@ -41,7 +41,8 @@ class Occluder:
     """Occludes pictures for one chain, holding about `memory` bytes at a time: None chooses by the chain's device.
 
     The chain's weights must not change any more: after training (`as_chain` shares a net's) make another Occluder.
-    On a GPU a chain is exact where `Chain.placed` made it: that turns TF32 off, for the whole process.
+    On a GPU a chain is exact where `Chain.placed` made it: that turns TF32 off, for the whole process. Raises
+    ValueError for a device that is neither a CPU nor a GPU.
 
     `way` is how grids are evaluated where that saves enough. Filters in Winograd's form and that memory, in a
     `workspace` that occluders may share, are kept from their first use on: one thread at a time may call it.
@@ -51,6 +52,7 @@ class Occluder:
         self.chain = chain
         self.way = Way.GROUPS
         weight = next(chain.parameters())
+        check_device(weight.device)
         self.memory = memory or MEMORY[weight.device.type]
         self._workspace = workspace or Workspace(weight.device)
         self._plan = lru_cache(maxsize=PLANS)(partial(plan, chain, weight.dtype, weight.device))
@@ -88,7 +90,7 @@ class Occluder:
         logits, activity = image.new_empty(*grid, self.chain.classes), image.new_empty(grid)
         for group in self._plan(squares, self.way):
             found = self._recompute(group, clean_maps, fill, layer, feature)
-            at = torch.tensor(group.rows)[:, None], torch.tensor(group.cols)
+            at = torch.tensor(group.rows, device="cpu")[:, None], torch.tensor(group.cols, device="cpu")
             logits[at], activity[at] = found.logits, found.feature_activity
         return OcclusionMaps(logits, activity)
 

@@ -189,5 +189,6 @@ def _place(work: Work, device: torch.device) -> Place:
 
 def _corners(down: list[int], across: list[int], device: torch.device) -> Corners:
     """Both parts of every pair, the second one running fastest."""
-    grid = torch.cartesian_prod(torch.tensor(down), torch.tensor(across)).view(-1, 2).to(device)
+    starts = (torch.tensor(each, device="cpu") for each in (down, across))
+    grid = torch.cartesian_prod(*starts).view(-1, 2).to(device)
     return grid[:, 0], grid[:, 1]

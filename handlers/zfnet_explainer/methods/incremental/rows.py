@@ -38,8 +38,8 @@ class Boxes:
     @classmethod
     def grid(cls, vertical: list[Interval], horizontal: list[Interval]) -> Self:
         """Of every pair of a vertical and a horizontal interval, the horizontal one running fastest."""
-        top, bottom = torch.tensor(vertical).repeat_interleave(len(horizontal), 0).unbind(1)
-        left, right = torch.tensor(horizontal).repeat(len(vertical), 1).unbind(1)
+        top, bottom = torch.tensor(vertical, device="cpu").repeat_interleave(len(horizontal), 0).unbind(1)
+        left, right = torch.tensor(horizontal, device="cpu").repeat(len(vertical), 1).unbind(1)
         return cls(top, left, bottom, right)
 
     def of(self, squares: slice) -> "Boxes":

@@ -109,7 +109,10 @@ def channels_last(x: Tensor) -> Tensor:
 def _apply(layer: nn.Module, patches: Tensor) -> Tensor:
     """The layer on patches that bring their own padding."""
     if isinstance(layer, nn.Conv2d):
-        return functional.conv2d(patches, layer.weight, layer.bias, layer.stride, 0, 1, layer.groups)
+        weight = layer.weight
+        if weight.shape[1] == 1:  # as `channels_first` has patches of one map: `as_chain` takes weights as they lie
+            weight = weight.flatten().view(weight.shape)
+        return functional.conv2d(patches, weight, layer.bias, layer.stride, 0, 1, layer.groups)
     if isinstance(layer, nn.MaxPool2d):
         return functional.max_pool2d(patches, layer.kernel_size, layer.stride)
     if isinstance(layer, nn.AvgPool2d):

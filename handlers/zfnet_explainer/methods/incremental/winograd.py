@@ -185,4 +185,4 @@ def _coefficients(roots: Sequence[Fraction]) -> list[Fraction]:
 
 
 def _matrix(rows: list[list[Fraction]]) -> Tensor:
-    return torch.tensor([[float(value) for value in row] for row in rows], dtype=torch.float64)
+    return torch.tensor([[float(value) for value in row] for row in rows], dtype=torch.float64, device="cpu")
