@@ -31,13 +31,12 @@ PICTURE_LIBRARIES = {"PIL", "matplotlib", "torchvision", "cv2"}
 HTTP = {"httpx", "http", "urllib", "ts"}
 # What each room knows of these; the rooms that are not here know none.
 KNOWS = {
-    "net": {"torchvision"},  # its AlexNet and VGG, no pictures
     "pictures": {"PIL", "matplotlib"},
     "training": {"torchvision"},
     "torchserve": {"httpx", "http"},
     "service": {"http"},  # the names of its statuses
     "zfnet_handler": {"ts"},
-    "studies": {"PIL", "matplotlib", "httpx"},
+    "studies": {"PIL", "matplotlib", "torchvision", "httpx"},
     "commands": {"PIL", "matplotlib", "httpx"},
 }
 

@@ -1,5 +1,6 @@
 """torchvision's nets: built as torchvision builds them, and files that hold something else."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_have_torchvisions_names(name: str) -> None:
+def test_layers_and_their_weights_are_torchvisions(name: str) -> None:
     ours = on_meta(lambda: torchvision_net(name, 7))
     theirs = on_meta(lambda: torchvision.models.get_model(name, num_classes=7))
     assert shapes(ours) == shapes(theirs)
+    for part in ("features", "avgpool", "classifier"):
+        expected = str(theirs.get_submodule(part)).replace("inplace=True", "")
+        assert re.sub(r"output_size=(\d)\)", r"output_size=(\1, \1))", str(ours.get_submodule(part))) == expected
 
 
 def alexnet_state() -> dict[str, Tensor]:

@@ -18,7 +18,14 @@ from .record import BadCheckpoint, Preprocessing
 PREPROCESSING = Preprocessing(
     224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=224 / 256, interpolation="bilinear"
 )
-NAMES = ("alexnet", *(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19)))
+# Maps of the convolutions of each block; a pool follows each block.
+VGG = {
+    "vgg11": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
+    "vgg13": ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512)),
+    "vgg16": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
+    "vgg19": ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),
+}
+NAMES = ("alexnet", *VGG, *(f"{name}_bn" for name in VGG))
 CLASSIFIER = "classifier.6.weight"
 COUNTER = ".num_batches_tracked"  # of a batch normalisation: older files lack it, and nothing needs it
 _unpickled = partial(torch.load, map_location="cpu", weights_only=True)
@@ -26,12 +33,10 @@ READERS: dict[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pth": 
 
 
 def torchvision_net(name: str, classes: int) -> nn.Sequential:
-    """torchvision's net of this name among NAMES, its parts one after another under their names."""
-    from torchvision.models import get_model  # takes seconds to import: a refused file does not wait for it
-
-    net = get_model(name, num_classes=classes)
-    parts = OrderedDict(features=net.features, avgpool=net.avgpool, flatten=nn.Flatten(), classifier=net.classifier)
-    return nn.Sequential(parts)
+    """The net of this name among NAMES, with torchvision's names for its layers."""
+    if name == "alexnet":
+        return _assembled(_alexnet_features(), 6, _alexnet_classifier(classes))
+    return _assembled(_vgg_features(name), 7, _vgg_classifier(classes))
 
 
 def classes_of(net: nn.Sequential) -> int:
@@ -98,3 +103,46 @@ def _differences(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, tu
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "a number"
+
+
+def _assembled(features: nn.Sequential, cells: int, classifier: nn.Sequential) -> nn.Sequential:
+    pool = nn.AdaptiveAvgPool2d(cells)
+    return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=nn.Flatten(), classifier=classifier))
+
+
+def _alexnet_features() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, stride=2),
+    )  # fmt: skip
+
+
+def _alexnet_classifier(classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Dropout(), nn.Linear(256 * 6 * 6, 4096), nn.ReLU(),
+        nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(),
+        nn.Linear(4096, classes),
+    )  # fmt: skip
+
+
+def _vgg_features(name: str) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    maps = 3
+    for block in VGG[name.removesuffix("_bn")]:
+        for wider in block:
+            norm = [nn.BatchNorm2d(wider)] if name.endswith("_bn") else []
+            layers += [nn.Conv2d(maps, wider, 3, padding=1), *norm, nn.ReLU()]
+            maps = wider
+        layers.append(nn.MaxPool2d(2, stride=2))
+    return nn.Sequential(*layers)
+
+
+def _vgg_classifier(classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(),
+        nn.Linear(4096, classes),
+    )  # fmt: skip

@@ -3,10 +3,10 @@
 from typing import TypeVar
 
 import torch
+import torchvision
 from torch import nn
 
 from ...net.chain import Chain, as_chain
-from ...net.torchvision_nets import torchvision_net
 from ...net.zfnet import zfnet
 from ...training.recipe import FAST
 
@@ -21,7 +21,8 @@ def net(name: str) -> Chain:
     """ZFNet as thin as `fast` trains it, torchvision's AlexNet or VGG16: 1000 classes, He's weights, eval mode."""
     if name == "zfnet":
         return _seeded(zfnet(1000, FAST.ranks))
-    return as_chain(_seeded(torchvision_net(name, 1000)), SIZE)
+    built = torchvision.models.get_model(name)
+    return as_chain(_seeded(nn.Sequential(built.features, built.avgpool, nn.Flatten(), built.classifier)), SIZE)
 
 
 def _seeded(chain: Net) -> Net:
