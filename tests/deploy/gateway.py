@@ -212,7 +212,16 @@ def _process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def waiting(gateway: Gateway, pool: str) -> int:
     """How many requests wait for a place in the pool."""
-    name = f'envoy_cluster_upstream_rq_pending_active{{envoy_cluster_name="{pool}"}} '
+    return _told(gateway, pool, "upstream_rq_pending_active")
+
+
+def active_connections(gateway: Gateway, pool: str) -> int:
+    """How many connections there are to the pool's servers, those that rest among them."""
+    return _told(gateway, pool, "upstream_cx_active")
+
+
+def _told(gateway: Gateway, pool: str, metric: str) -> int:
+    name = f'envoy_cluster_{metric}{{envoy_cluster_name="{pool}"}} '
     lines = httpx.get(f"{gateway.internal_url}/metrics", trust_env=False).text.splitlines()
     return next(int(line.removeprefix(name)) for line in lines if line.startswith(name))
 

@@ -85,6 +85,7 @@ def test_places() -> None:
             [found] = cluster["circuit_breakers"]["thresholds"]
             assert found["max_connections"] == found["max_requests"], "over HTTP/1.1 a request has one of its own"
             places[cluster["name"]] = (found["max_requests"], found["max_pending_requests"])
+            assert found["max_retries"] == found["max_requests"], "a retry has one until it is answered"
             assert found["max_pending_requests"] == found["max_requests"], "a burst waits for its connections"
     assert places == {"predict": (256, 256), "explain": (64, 64)}
 
