@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.door import Door
 from tests.browser.steps import WIDE, set_options, settle
-from tests.samples import encoded, noise
+from tests.samples import encoded, noise, saved
 
 
 def test_a_picture_can_be_pasted_and_dropped(page: Page) -> None:
@@ -142,6 +143,18 @@ def test_a_picture_that_the_server_reads_at_another_size_is_not_drawn_under_the_
         "it's wide.png: the server reads 240 × 360 pixels, this browser 360 × 240; maps are drawn without the picture."
     )
     expect(page.locator("#original")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("orientation", "shown"), [(1, True), (3, False)])
+def test_a_webp_that_its_exif_turns_is_not_drawn_as_it_is_stored(page: Page, orientation: int, shown: bool) -> None:
+    """The server turns it, Chromium does not; upside down it has the same size."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    webp = saved(Image.fromarray(noise(240, 360)), "WEBP", exif=exif)
+    set_options(page, window="112", stride="112", features="1")
+    page.set_input_files("#file", {"name": "turned.webp", "mimeType": "image/webp", "buffer": webp})
+    page.locator("#take").wait_for()
+    expect(page.locator("#original")).to_be_visible(visible=shown)
 
 
 @pytest.mark.parametrize(("filters", "off"), [(True, 4), (False, 12)], ids=["filter", "Safari"])

@@ -149,6 +149,14 @@ def test_maps_that_were_named_are_not_called_the_strongest(found: Occlusion | No
     assert "The other maps asked for" in said
 
 
+def test_maps_that_have_no_room_beside_other_pictures_are_told() -> None:
+    other = Other(np.zeros((96, 96, 3), np.uint8), 1.0, "a.png", "n0")
+    part = replace(projections(5, 3), ranks={0: 1, 1: 4, 2: 9}, others={0: (other,)})
+    page = draw(explanation((part,), occlusion(112, 112)), RECORD)
+    assert "activation; others=0 draws the other maps asked for" in texts(page)
+    assert max(text.get_window_extent().x1 for text in page.figure.texts) <= page.figure.bbox.x1
+
+
 def test_the_footer_of_reduced_precision_says_how_far_it_is_off() -> None:
     found = replace(occlusion(32, 32), precision="bfloat16", max_deviation=0.00312)
     [made] = footer(explanation(None, found), RECORD)

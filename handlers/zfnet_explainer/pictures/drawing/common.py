@@ -39,10 +39,15 @@ def by_activation(part: LayerProjections) -> list[Feature]:
     return sorted(part.features, key=lambda f: (-f.activation, f.feature))[:TILES]
 
 
-def next_maps(part: LayerProjections) -> str:
-    """What the maps after the strongest are, which may have been named."""
+def were_named(part: LayerProjections) -> bool:
+    """Whether the maps are others than the strongest, as they were asked for by their numbers."""
     ranks = sorted(part.ranks.values())
-    return "The next strongest maps" if ranks == list(range(1, len(ranks) + 1)) else "The other maps asked for"
+    return ranks != list(range(1, len(ranks) + 1))
+
+
+def next_maps(part: LayerProjections) -> str:
+    """What the maps after the strongest are."""
+    return "The other maps asked for" if were_named(part) else "The next strongest maps"
 
 
 def left_out(asked: int, fit: int) -> str:

@@ -17,6 +17,7 @@ from .common import (
     predictions,
     projected,
     projection,
+    were_named,
 )
 from .maps import Quantity, draw_classes, draw_map
 from .page import SIDE, Page, draw_box, draw_picture, draw_tile, draw_tiles, with_square
@@ -119,7 +120,9 @@ def _strongest_map(part: LayerProjections, page: Page, top: float, explanation: 
     draw_tile(page, left, top, half - 0.08, projection(strongest, "projection"))
     draw_tile(page, left + half, top, half - 0.08, patch(strongest, explanation, "the picture there"))
     if elsewhere := others(part):
-        page.heading(left, top + half + 0.95, "The same map in other pictures", "the strongest first: activation")
+        hidden = weaker and were_named(part)
+        detail = "activation; others=0 draws the other maps asked for" if hidden else "the strongest first: activation"
+        page.heading(left, top + half + 0.95, "The same map in other pictures", detail)
         draw_tiles(page, left, top + half + 0.95, SIDE / 3, 3, elsewhere)
     elif weaker:
         page.heading(left, top + half + 0.95, next_maps(part), f"map: activation{left_out(len(part.features), TILES)}")

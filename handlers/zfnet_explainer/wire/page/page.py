@@ -26,9 +26,9 @@ from ..values import as_text
 
 FOLDER = Path(__file__).parent
 # One scope, in this order: each file uses only what stands above it.
-# The first six touch neither the document nor the settings: what they need is handed to them.
+# The first seven touch neither the document nor the settings: what they need is handed to them.
 SCRIPTS = (
-    *("words.js", "names.js", "grid.js", "odds.js", "choices.js", "shell.js"),
+    *("words.js", "names.js", "grid.js", "odds.js", "choices.js", "shell.js", "webp.js"),
     *("dom.js", "api.js", "options.js", "messages.js", "picture.js", "samples.js", "scales.js", "contrast.js"),
     *("maps.js", "projections.js", "results.js", "files.js", "app.js"),
 )

@@ -16,10 +16,14 @@ function bringsFile({ dataTransfer }) {
   return dataTransfer.types.includes("Files");
 }
 
-/** Read a file; `bitmap` is null where this browser cannot show what the server may still read (TIFF). */
+/**
+ * Read a file; `bitmap` is null where this browser cannot show what the server may still read (TIFF), or may not show it
+ * as the server does.
+ */
 async function readPicture(file) {
-  const blob = new Blob([await file.arrayBuffer()], { type: file.type });
-  const bitmap = await createImageBitmap(blob).catch(() => null);
+  const content = await file.arrayBuffer();
+  const blob = new Blob([content], { type: file.type });
+  const bitmap = isTurnedWebp(new DataView(content)) ? null : await createImageBitmap(blob).catch(() => null);
   return { blob, bitmap, name: file.name || "picture.png", square: null };
 }
 
