@@ -5,8 +5,10 @@ import gzip
 import io
 import json
 import reprlib
+import sys
 import tracemalloc
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -331,6 +333,23 @@ def test_json_that_cannot_be_had_back_from_a_form(text: str) -> None:
     for kserve in (True, False):
         error = refusal(as_form(text), kserve)
         assert error.code == "malformed_body"
+
+
+def test_a_string_in_json_that_came_as_a_form_costs_the_same_however_deep_it_is() -> None:
+    """A step each, not one for every list around it."""
+    text = '{"a": ' + 800 * "[" + ", ".join(1000 * ['""']) + 800 * "]" + "}"
+    steps = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal steps
+        steps += event == "call"
+
+    sys.setprofile(count)
+    try:
+        refusal(as_form(text))
+    finally:
+        sys.setprofile(None)
+    assert steps < 20_000
 
 
 @pytest.mark.parametrize("target", ["C++", "++C", "C++ 20", "C+"])

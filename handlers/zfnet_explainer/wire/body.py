@@ -67,9 +67,11 @@ def _lost_plus(text: str) -> bool:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Every string in a value of JSON, but for the names of its objects."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner)
+    """Every string in a value of JSON, but for the names of its objects; each at the same cost, however deep it is."""
+    rest = [value]
+    while rest:
+        inner = rest.pop()
+        if isinstance(inner, str):
+            yield inner
+        elif isinstance(inner, list | dict):
+            rest.extend(inner.values() if isinstance(inner, dict) else inner)

@@ -151,14 +151,16 @@ PLANES = {258: [8] * 3, 262: [2], 277: [3], 284: [2]}
         ({274: [6]}, 1, 1, 48),
         ({278: [48]}, 1, 1, 48),
         ({257: [16]}, 2, 1, 16 + 40),
-        (PLANES, 1, 3, 8 + 3 * 40),
-        ({257: [16], **PLANES}, 2, 3, 16 + 3 * 40),
+        (PLANES, 1, 3, 3 * 48),
+        ({257: [16], **PLANES}, 2, 3, 3 * (8 + 48)),
+        ({257: [3], 278: [1]}, 3, 1, 2 * 8 + 48),
     ],
-    ids=["a strip", "turned", "as long as its strip", "two strips", "planes", "planes of two strips"],
+    ids=["a strip", "turned", "as long as its strip", "two strips", "planes", "planes of two strips", "of a row each"],
 )
 def test_the_rows_of_a_tiffs_jpegs_are_counted(more: dict[int, list[int]], strips: int, planes: int, rows: int) -> None:
-    """Beyond the picture too, in the last strip of a plane, where libtiff decodes them."""
-    sound, longer = (saved(Image.new("L", (64, height)), "JPEG") for height in (8, 48))
+    """Beyond the picture too: in the last strip of a plane, and in blocks of which a strip has a row."""
+    height = min(8, *more.get(278, [8]))
+    sound, longer = (saved(Image.new("L", (64, rows)), "JPEG") for rows in (height, 48))
     jpegs = [*[sound] * (strips - 1), longer] * planes
     lengths = [*map(len, jpegs)]
     offsets = [8 + sum(lengths[:number]) for number in range(len(jpegs))]
@@ -166,6 +168,15 @@ def test_the_rows_of_a_tiffs_jpegs_are_counted(more: dict[int, list[int]], strip
     work = Work()
     decode(tiff(8, 1, b"".join(jpegs), entries), 64, work)
     assert work.pixels == 64 * rows
+
+
+def test_the_planes_of_a_tiffs_jpeg_tiles_are_counted() -> None:
+    one = saved(Image.new("L", (64, 64)), "JPEG")
+    tiles = {322: [64], 323: [64], 324: [8 + number * len(one) for number in range(3)], 325: [len(one)] * 3}
+    entries = {256: [64], 257: [64], 259: [7], 273: [], 278: [], 279: []} | PLANES | tiles
+    work = Work()
+    decode(tiff(8, 1, 3 * one, entries), 64, work)
+    assert work.pixels == 3 * 64 * 64
 
 
 @pytest.mark.parametrize("entry", [{278: b"abc"}, {278: []}, {273: b"abc"}, {277: b"a"}, {273: [60_000]}, {273: [0]}])

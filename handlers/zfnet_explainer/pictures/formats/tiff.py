@@ -1,9 +1,9 @@
 """TIFF files without the entries of their directory that say nothing of pixels, and what decoding them costs."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, ImageFile
 
@@ -12,6 +12,8 @@ from . import jpeg
 
 Tag = ExifTags.Base
 JPEG = 7  # a compression
+SEPARATE = 2  # a planar configuration
+BLOCK = 8  # pixels of a JPEG's blocks, which are decoded whole, across and down
 MAX_VALUES = 100_000  # of an entry: the strips or tiles of a picture
 LAST_TYPE = 16  # of an entry's values, that Pillow knows; libtiff knows more
 COUNTS = {Tag.StripByteCounts, Tag.TileByteCounts}
@@ -112,24 +114,34 @@ def tile_size(image: ImageFile.ImageFile) -> tuple[int, int]:
 
 
 def coded_pixels(image: ImageFile.ImageFile, encoded: bytes) -> int:
-    """How many pixels are decoded: with the margins of tiles and strips, and as often as Pillow is told of a strip."""
-    width, height = tile_size(image)
-    return _pixels_below(image, encoded) + sum(
-        ceil((right - left) / width) * width * ceil((bottom - top) / height) * height
-        for left, top, right, bottom in (tile.extents for tile in image.tile if tile.extents)
-    )
+    """How many pixels are decoded: with the margins of tiles and strips, and as often as Pillow is told of a strip.
 
-
-def _pixels_below(image: ImageFile.ImageFile, encoded: bytes) -> int:
-    """How many pixels JPEGs have below the picture: libtiff lets them in each plane's last strip, and decodes all."""
+    Those of JPEGs count for each plane: it has its own, each of as many scans as libtiff reads.
+    """
     tags = getattr(image, "tag_v2", {})
-    if tags.get(Tag.Compression) != JPEG or Tag.StripOffsets not in tags:
-        return 0
+    jpegs = tags.get(Tag.Compression) == JPEG
+    planes = tags.get(Tag.SamplesPerPixel, 1) if jpegs and tags.get(Tag.PlanarConfiguration) == SEPARATE else 1
+    width, height = tile_size(image)
+    extents = (tile.extents for tile in image.tile if tile.extents)
+    pixels = planes * sum(_up(x1 - x0, width) * _up(y1 - y0, height) for x0, y0, x1, y1 in extents)
+    return max(pixels, _pixels_of_strips(tags, encoded)) if jpegs and Tag.StripOffsets in tags else pixels
+
+
+def _pixels_of_strips(tags: Mapping[int, Any], encoded: bytes) -> int:
+    """How many pixels the JPEGs of strips have: of whole blocks, of which the picture may be a single row.
+
+    And below the picture: libtiff lets them in each plane's last strip, and decodes all.
+    """
     width, height, offsets = tags[Tag.ImageWidth], tags[Tag.ImageLength], tags[Tag.StripOffsets]
     rows, planes = tags.get(Tag.RowsPerStrip, height), tags.get(Tag.SamplesPerPixel, 1)
     if not all(isinstance(number, int) and number > 0 for number in (width, height, rows, planes, *offsets)):
         raise UndecodableImage("the TIFF picture's strips cannot be read: save it again")
     rows = min(rows, height)
-    strips = ceil(height / rows)
+    strips: int = ceil(height / rows)
     last = offsets[strips - 1 :: strips][:planes]
-    return sum(width * max(0, jpeg.height_at(encoded, offset) - rows) for offset in last)
+    longest = (max(rows, jpeg.height_at(encoded, offset)) for offset in last)
+    return _up(width, BLOCK) * sum((strips - 1) * _up(rows, BLOCK) + _up(length, BLOCK) for length in longest)
+
+
+def _up(length: int, step: int) -> int:
+    return ceil(length / step) * step
