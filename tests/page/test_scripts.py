@@ -35,8 +35,19 @@ GRIDS = ((224, 224, 8), (224, 56, 56), (224, 56, 55), (224, 17, 10), (31, 7, 3),
 
 PICTURES = ((36, 24), (7, 10), (10, 7), (5, 5), (256, 256), (400, 301), (1023, 2000))
 
-CLASSES = tuple(ClassName(*name) for name in (("n01", "tench"), ("n_02", "Golf  ball"), ("0", "dog"), ("n04", "7")))
-SAID = ("TENCH", " n01", "golf_ball", "N 02", "0", "1", "7", "dog")
+CLASSES = tuple(
+    ClassName(*name)
+    for name in (
+        ("n01", "tench"),
+        ("n_02", "Golf  ball"),
+        ("0", "dog"),
+        ("n04", "7"),
+        ("A", "A"),
+        ("a", "a"),
+        ("cafe\u0301",) * 2,
+    )
+)
+SAID = ("TENCH", " n01", "golf_ball", "N 02", "0", "1", "7", "dog", "A", "a", "caf\u00e9")
 # What the page's controls can say; `images` it sends with JSON alone.
 OPTIONS = {
     **{"top_k": "1", "methods": "deconv,occlusion", "target": "n01", "layer": "5", "features": "3", "others": "2"},

@@ -11,7 +11,7 @@ from zfnet_explainer.accuracy.accuracy import Accuracy, ClassAccuracy, accuracy
 from zfnet_explainer.accuracy.calibration import Bin, Calibration
 from zfnet_explainer.accuracy.groups import group_accuracy
 from zfnet_explainer.net.own import save_checkpoint
-from zfnet_explainer.net.record import Preprocessing, Record
+from zfnet_explainer.net.record import ClassName, Preprocessing, Record
 from zfnet_explainer.studies.model_card import accuracy_tables, card_tables, group_tables, training_tables
 from zfnet_explainer.studies.tables import Table
 
@@ -81,6 +81,16 @@ def test_every_number_of_an_accuracy_is_in_its_place(record: Record) -> None:
     )
 
 
+def test_classes_of_one_label_are_told_apart(record: Record) -> None:
+    cranes = replace(record, classes=(ClassName("n1", "crane"), ClassName("n2", "crane"), ClassName("n3", "heron")))
+    measured = accuracy(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]), torch.tensor([0, 1, 2]))
+    tables = {table.name: table for table in accuracy_tables(measured, cranes)}
+    assert [row[0] for row in tables["classes"].rows] == ["crane (n1)", "crane (n2)", "heron"]
+    assert [row[:2] for row in tables["confusions"].rows] == [("crane (n1)", "crane (n2)"), ("crane (n2)", "heron")]
+    for table in tables.values():
+        assert len({row[: table.keys] for row in table.rows}) == len(table.rows), table.name
+
+
 def test_a_group_without_pictures_has_no_accuracy() -> None:
     logits, labels = torch.tensor([[2.0, 0.0, 5.0], [0.0, 1.0, -1.0], [3.0, 1.0, 2.0]]), torch.tensor([0, 1, 1])
     [table] = group_tables(
@@ -94,6 +104,7 @@ def test_a_group_without_pictures_has_no_accuracy() -> None:
 def test_the_cost_of_storage_is_there_and_no_learning_curve(record: Record) -> None:
     [storage] = training_tables(record)
     assert storage.columns[1] == "on 4 random pictures"
+    assert storage.note == "Measured when the weights were stored."
     assert record.storage is not None
     difference = record.storage["largest_logit_difference"]
     assert difference > 0

@@ -1,12 +1,13 @@
 """Tables of how accurate a net is, and of what its record says about it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..accuracy.accuracy import VIEW, Accuracy
 from ..accuracy.groups import GroupAccuracy
-from ..net.record import Record
+from ..net.record import ClassName, Record
 from ..training.log import Row, accuracies, runs_of
 from .statistics import percent_interval, share_estimate
 from .tables import Table, percent
@@ -17,7 +18,7 @@ ELSEWHERE = ("recipe", "start", "log", "sha256")  # of a run: said in other plac
 
 def accuracy_tables(measured: Accuracy, record: Record) -> list[Table]:
     """Accuracy, calibration and confusions of a net whose classes are the record's."""
-    labels = [name.label for name in record.classes]
+    labels = _told_apart(record.classes)
     return [
         _headline(measured, record),
         _by_class(measured, labels),
@@ -77,7 +78,7 @@ def _imported(storage: Mapping[str, Any]) -> Table:
         ("precision", storage["precision"]),
         ("largest difference of a logit", f"{storage['largest_logit_difference']:g}"),
     )
-    note = "Measured when the net was imported."
+    note = "Measured when the weights were stored."
     return Table("storage", "Cost of storage", ("", f"on {storage['pictures']} random pictures"), rows, note)
 
 
@@ -108,6 +109,12 @@ def log(training: Mapping[str, Any]) -> list[Row]:
 
 def _of(right: int, images: int) -> str:
     return percent_interval(share_estimate(right, images)) if images else "–"
+
+
+def _told_apart(classes: Sequence[ClassName]) -> list[str]:
+    """Their labels; one that several have, with its class's synset behind it."""
+    often = Counter(name.label for name in classes)
+    return [name.label if often[name.label] == 1 else f"{name.label} ({name.synset})" for name in classes]
 
 
 def _headline(measured: Accuracy, record: Record) -> Table:
@@ -148,7 +155,7 @@ def _confusions(measured: Accuracy, labels: list[str]) -> Table:
         for count, true, predicted in sorted(wrong, key=lambda entry: -entry[0])[:LARGEST]
     )
     columns = ("is", "taken for", "pictures", "share of the class")
-    return Table("confusions", "Most frequent confusions", columns, rows)
+    return Table("confusions", "Most frequent confusions", columns, rows, keys=2)
 
 
 def _calibration(measured: Accuracy) -> Table:
@@ -164,7 +171,7 @@ def _calibration(measured: Accuracy) -> Table:
         f"the other pictures, which says what a temperature is worth; fitted to all, it is {found.temperature:.3f}."
     )
     columns = ("pictures", "temperature", "expected calibration error")
-    return Table("calibration", "Calibration", columns, rows, note)
+    return Table("calibration", "Calibration", columns, rows, note, keys=2)
 
 
 def _reliability(measured: Accuracy) -> Table:

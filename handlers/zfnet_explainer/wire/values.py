@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from unicodedata import normalize
 
 from ..errors import InvalidOption
 from ..net.record import ClassName
@@ -201,8 +202,12 @@ class ClassIndex:
         return index
 
     def _called(self, text: str) -> list[int]:
-        wanted = _plain(text)
-        return [i for i, c in enumerate(self.classes) if wanted in (_plain(c.synset), _plain(c.label))]
+        """The classes of that name as it is written, as `A` beside `a`; where there is none, in any case."""
+        return self._named(text, str.strip) or self._named(text, _plain)
+
+    def _named(self, text: str, form: Callable[[str], str]) -> list[int]:
+        wanted = form(text)
+        return [i for i, c in enumerate(self.classes) if wanted in (form(c.synset), form(c.label))]
 
 
 def as_integer(value: Any) -> int | None:
@@ -233,4 +238,5 @@ def _distinct(name: str, value: Any, expected: str, parse: Callable[[Any], T | N
 
 
 def _plain(name: str) -> str:
-    return " ".join(name.replace("_", " ").lower().split())
+    """Without what a name may lose on its way: its case, and, from a Mac's folders, how letters are composed."""
+    return " ".join(normalize("NFC", name).replace("_", " ").lower().split())

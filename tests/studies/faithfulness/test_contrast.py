@@ -218,6 +218,8 @@ def test_tables() -> None:
     found = contrasts(alike(), PREPROCESSING, pictures, labels, ["gray"], 0, list[int]().append)
     moved, differences = contrast_tables(found)
     assert (moved.name, differences.name) == ("contrast", "contrast-differences")
+    for table in (moved, differences):
+        assert len({row[: table.keys] for row in table.rows}) == len(table.rows), table.name
     assert [row[:3] for row in moved.rows] == [
         ("gray", against, name)
         for against in ("the second class, 3 pictures", "the true class, 3 wrong pictures")

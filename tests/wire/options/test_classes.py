@@ -93,3 +93,23 @@ def test_a_class_is_written_so_that_it_is_read_as_the_same(names: list[str]) -> 
     known = ClassIndex(tuple(ClassName(name, name) for name in names), "second")
     written = [known.written(index) for index in range(len(names))]
     assert [known.parse("target", text) for text in written] == [*range(len(names))]
+
+
+# Folders of letters: each is named as it is written, and in another case only where that says which.
+@pytest.mark.parametrize(("written", "index"), [("A", 0), ("a", 1), (" a ", 1), ("Red_car", 2), ("RED CAR", 2)])
+def test_names_that_differ_in_case_alone_are_taken_as_they_are_written(written: str, index: int) -> None:
+    known = ClassIndex(tuple(ClassName(name, name) for name in ("A", "a", "red car")))
+    assert known.parse("target", written) == index
+
+
+def test_a_name_is_the_same_however_its_letters_are_composed() -> None:
+    """The folders of a Mac are composed otherwise than what is typed."""
+    typed, folder = "caf\u00e9", "cafe\u0301"
+    assert ClassIndex((ClassName("bar", "bar"), ClassName(folder, folder))).parse("target", typed) == 1
+    assert ClassIndex((ClassName(typed, typed), ClassName(folder, folder))).parse("target", folder) == 1
+
+
+def test_names_that_blanks_alone_tell_apart_are_said_by_index() -> None:
+    """A blank at the end may be lost on the way."""
+    known = ClassIndex((ClassName("cat", "cat"), ClassName("cat ", "cat ")))
+    assert [known.written(index) for index in range(2)] == ["0", "1"]

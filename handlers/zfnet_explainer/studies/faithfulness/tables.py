@@ -36,7 +36,7 @@ def contrast_tables(contrasts: Contrasts) -> list[Table]:
                 for fill, against, result in rows
                 for name, move in result.moves.items()
             ),
-            note,
+            note, keys=3,
         ),
         Table(
             "contrast-differences", "The contrast map against other choices of cells",
@@ -49,7 +49,7 @@ def contrast_tables(contrasts: Contrasts) -> list[Table]:
                 for fill, against, result in rows
                 for one in result.advantages
             ),
-            "Differences picture by picture; in the rest of the pictures both choices do the same.",
+            "Differences picture by picture; in the rest of the pictures both choices do the same.", keys=3,
         ),
     ]  # fmt: skip
 
@@ -66,7 +66,7 @@ def _areas(found: Explanations) -> Table:
         "better. In brackets: the 95 % interval."
     )
     columns = ("fill", "order", "deletion", "insertion")
-    return Table("areas", "Areas under the deletion and insertion curves", columns, rows, note)
+    return Table("areas", "Areas under the deletion and insertion curves", columns, rows, note, keys=2)
 
 
 def _differences(found: Explanations) -> Table:
@@ -82,7 +82,7 @@ def _differences(found: Explanations) -> Table:
     )  # fmt: skip
     columns = ("fill", "order minus baseline", "deletion", "better in", "insertion", "better in")
     note = "Differences of areas, picture by picture. Better: lower deletion, higher insertion."
-    return Table("differences", "Against orders that do not look at the net", columns, rows, note)
+    return Table("differences", "Against orders that do not look at the net", columns, rows, note, keys=2)
 
 
 def _falls(found: Explanations) -> Table:
@@ -94,7 +94,7 @@ def _falls(found: Explanations) -> Table:
     )
     columns = ("fill", "covered", "at its cell", "largest value", "sum")
     note = f"{found.images} pictures; a tenth of the receptive field is covered each time."
-    return Table("falls", "What the strongest map loses", columns, rows, note)
+    return Table("falls", "What the strongest map loses", columns, rows, note, keys=2)
 
 
 def _randomisation(found: Explanations) -> Table:

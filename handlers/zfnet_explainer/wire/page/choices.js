@@ -36,14 +36,15 @@ function alike(one, other) {
   return Object.keys({ ...one, ...other }).every((name) => one[name] === other[name]);
 }
 
-/** The indices of the classes of that name, a label or synset in any case. */
+/** The indices of the classes of that name, a label or synset: as it is written; where there is none, in any case. */
 function called(text, classes) {
-  const said = plain(text);
-  return [...classes.keys()].filter((i) => plain(classes[i].label) === said || plain(classes[i].synset) === said);
+  const named = (form) => [...classes.keys()].filter((i) => [classes[i].label, classes[i].synset].map(form).includes(form(text)));
+  const asWritten = named((name) => name.trim());
+  return asWritten.length ? asWritten : named(plain);
 }
 
 function plain(name) {
-  return name.replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
+  return name.normalize("NFC").replaceAll("_", " ").toLowerCase().trim().split(/\s+/).join(" ");
 }
 
 /**
