@@ -12,6 +12,10 @@ local BAD_FORM = {"400", "malformed_body", "the form cannot be read: every part 
   .. "form, under a Content-Type of its own: curl -T FILE, or -H 'Content-Type: image/jpeg' --data-binary @FILE"}
 local OTHER = {"500", "internal_error", "the server failed on this request; its log has the cause under this request id"}
 
+-- What TorchServe takes of headers, in bytes, less what the gateway adds; what it takes away itself does not count.
+local MOST_HEADERS = 8000
+local TAKEN_AWAY = {authorization = true, cookie = true, origin = true, ["sec-fetch-site"] = true}
+
 local function decoded(text)
   return (text:gsub("%+", " "):gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end))
 end
@@ -65,6 +69,15 @@ local function take_options(headers, query)
   end
 end
 
+-- TorchServe says 400 and hangs up in the middle of a large body, which reads as a server that is gone.
+local function too_many_bytes(headers)
+  local bytes = 0
+  for name, value in pairs(headers) do
+    bytes = bytes + (TAKEN_AWAY[name] and 0 or #name + 2 + #value)
+  end
+  return bytes > MOST_HEADERS
+end
+
 -- A picture in a GET would be explained, and nobody has shown a token. Piece by piece as it comes, so that the filters
 -- that may refuse the request have its headers at once, and a body that never ends takes no memory.
 local function drop_body(handle)
@@ -72,6 +85,13 @@ local function drop_body(handle)
   for chunk in handle:bodyChunks() do
     chunk:setBytes("")
   end
+end
+
+local function refuse(handle, status, code, message, option)
+  handle:streamInfo():dynamicMetadata():set("zfnet", "refused", true)
+  handle:respond({[":status"] = status}, string.format(
+    '{"error":{"code":"%s","message":"%s"%s,"request_id":"%s"}}\n',
+    code, message, option and ',"option":"' .. option .. '"' or "", handle:headers():get("x-request-id")))
 end
 
 function envoy_on_request(handle)
@@ -98,10 +118,9 @@ function envoy_on_request(handle)
   end
   local wrong, option = take_options(headers, query)
   if wrong then
-    metadata:set("zfnet", "refused", true)
-    handle:respond({[":status"] = "400"}, string.format(
-      '{"error":{"code":"invalid_option","message":"%s"%s,"request_id":"%s"}}\n',
-      wrong, option and ',"option":"' .. option .. '"' or "", headers:get("x-request-id")))
+    refuse(handle, "400", "invalid_option", wrong, option)
+  elseif too_many_bytes(headers) then
+    refuse(handle, "431", "malformed_body", "headers may have 8,000 bytes in all, options in the query among them")
   end
 end
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,8 +11,22 @@ import pytest
 from zfnet_explainer.torchserve.ports import free_ports
 
 from ..needs import program
+from ..waiting import wait_for
 from .conftest import UNLIMITED, Pools
-from .gateway import CROWD, EXPLAIN, PREDICT, Config, Gateway, fill, manager_of, refusal, routes_of, running_gateway
+from .gateway import (
+    CROWD,
+    EXPLAIN,
+    PREDICT,
+    Config,
+    Gateway,
+    active_connections,
+    fill,
+    manager_of,
+    refusal,
+    routes_of,
+    running_gateway,
+)
+from .upstream import Reply
 
 SMALL_BUDGET = 2
 
@@ -112,6 +127,25 @@ def test_an_address_is_one_of_ipv4_or_a_network_of_ipv6(troubled: Gateway) -> No
     assert statuses(*(f"2001:db8::{i:x}" for i in range(31))) == [200] * 30 + [429]
     assert statuses("2001:db8:0:1::") == [200]
     assert statuses(*(f"192.0.2.{i}" for i in range(31))) == [200] * 31
+
+
+@pytest.mark.slow
+def test_a_client_that_stops_reading_leaves_no_answer_with_a_server(
+    upstreams: Pools, pools: Pools, tmp_path: Path
+) -> None:
+    def hurried(config: Config) -> None:
+        config["static_resources"]["listeners"][0]["socket_options"][0]["int_value"] = 1000
+
+    program("envoy")
+    pools["explain"].reply = Reply(body=bytes(40 * 2**20))
+    addresses = {name: [pool.address] for name, pool in upstreams.items()}
+    with (
+        running_gateway(tmp_path, addresses, hurried) as gateway,
+        gateway.client() as alice,
+        alice.stream("POST", EXPLAIN, content=b"picture") as answer,
+    ):
+        assert (answer.status_code, active_connections(gateway, "explain")) == (200, 1)
+        wait_for(lambda: active_connections(gateway, "explain") == 0, "the server keeps the answer")
 
 
 def never_ending() -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from zfnet_explainer.commands.connection import connected
 from zfnet_explainer.torchserve.config import RESPONSE_TIMEOUT_S
 from zfnet_explainer.torchserve.shipped import SHIPPED
 
@@ -65,7 +66,7 @@ def test_its_own_limits_are_within_its_container() -> None:
 
 
 def test_every_server_of_a_pool_is_seen_and_a_full_one_stays_in_it() -> None:
-    assert "to the reachable server with the fewest requests" in PAGE
+    assert "the server with the fewest requests, of two reachable ones drawn by chance, for explanations of six" in PAGE
     for cluster in CONFIG["static_resources"]["clusters"]:
         if cluster["name"] in ("predict", "explain"):
             assert (cluster["type"], cluster["lb_policy"]) == ("STRICT_DNS", "LEAST_REQUEST")
@@ -92,7 +93,7 @@ def test_places() -> None:
 
 def test_how_long() -> None:
     assert "| 30 s for a prediction: then 504, while the server computes on; 610 s for an explanation: " in PAGE
-    assert f"610 s for an explanation: a server gives up after {RESPONSE_TIMEOUT_S} s, and says so |" in PAGE
+    assert f"610 s for an explanation: a server gives up after {RESPONSE_TIMEOUT_S} s, and says so. " in PAGE
     explain = ROUTES["explain"]["route"]
     assert (ROUTES["predict"]["route"]["timeout"], explain["timeout"], explain["idle_timeout"]) == (
         "30s",
@@ -100,6 +101,12 @@ def test_how_long() -> None:
         "610s",
     )
     assert RESPONSE_TIMEOUT_S < 610, "the server's own word comes first"
+    with connected("http://127.0.0.1", {}, None) as client:
+        assert (client.timeout.read or 0) > 610, "a client of ours hears the gateway's"
+    silent = [{"level": 6, "name": 18, "int_value": 60_000}]  # TCP_USER_TIMEOUT
+    [public] = [one for one in CONFIG["static_resources"]["listeners"] if one["name"] == "public"]
+    [pool] = [one for one in CONFIG["static_resources"]["clusters"] if one["name"] == "explain"]
+    assert public["socket_options"] == pool["upstream_bind_config"]["socket_options"] == silent
     assert "else 503, or 504 after 30 s" in PAGE
     assert [ROUTES[name]["route"]["timeout"] for name in ("page", "protocol ready", "protocol model ready")] == [
         "30s"

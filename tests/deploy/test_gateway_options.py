@@ -7,7 +7,7 @@ from zfnet_explainer.wire.options import EXPLAIN_OPTIONS
 
 from ..document import SCHEMAS, check
 from .conftest import Pools
-from .gateway import EXPLAIN
+from .gateway import EXPLAIN, refusal
 
 
 def options_seen(pools: Pools) -> dict[str, str]:
@@ -95,3 +95,12 @@ def refused(client: httpx.Client, query: str, headers: list[tuple[str, str]] | N
     assert answer.headers["content-type"] == "application/json"
     assert error["request_id"] == answer.headers["x-request-id"] == "mine"
     return error
+
+
+def test_more_headers_than_a_server_takes_are_refused(pools: Pools, alice: httpx.Client) -> None:
+    """TorchServe would hang up in the middle of the body: 503, and another try."""
+    for query, name in ((f"target={'x' * 8000}", "x-other"), ("", "x-explain-target"), ("", "x-other")):
+        answer = alice.post(f"{EXPLAIN}?{query}", content=b"picture", headers={name: "x" * 8000})
+        assert (answer.status_code, refusal(answer)["code"]) == (431, "malformed_body")
+    assert not pools["explain"].seen
+    assert alice.post(EXPLAIN, content=b"picture", headers={"Cookie": "x" * 9000}).status_code == 200

@@ -193,6 +193,28 @@ def test_only_listed_origins_may_call(gateway: Gateway, pools: Pools) -> None:
     assert untouched(pools)
 
 
+def test_a_page_of_a_listed_origin_reads_why_an_option_is_refused(alice: httpx.Client) -> None:
+    answer = alice.post(f"{EXPLAIN}?window=8&window=8", content=b"picture", headers={"Origin": ORIGIN})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, ORIGIN)
+
+
+def test_http_1_0_is_answered(gateway: Gateway, pools: Pools) -> None:
+    """As nginx asks what stands behind it unless it is told otherwise, and HAProxy's check of a server."""
+    token = gateway.tokens["alice"].encode()
+    lines = b"Authorization: Bearer " + token + b"\r\nContent-Length: 7\r\n\r\npicture"
+    for sent in (b"GET /ping HTTP/1.0\r\n\r\n", b"POST /predictions/zfnet HTTP/1.0\r\n" + lines):
+        head, _ = answered(gateway, sent)
+        assert head.startswith(b"HTTP/1.0 200")
+    assert pools["predict"].seen[-1].body == b"picture"
+
+
+def test_a_body_in_another_encoding_is_not_asked_for_again(gateway: Gateway) -> None:
+    head, body = answered(gateway, b"POST /ping HTTP/1.1\r\nHost: zfnet\r\nTransfer-Encoding: gzip, chunked\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 501")
+    assert b"retry-after" not in head
+    assert b'"code":"malformed_body"' in body
+
+
 def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
     head, body = answered(gateway, b"NONSENSE\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")

@@ -35,7 +35,7 @@ def connected(url: str, headers: dict[str, str], cacert: Path | None) -> "httpx.
     """
     import httpx
 
-    timeout, trusted = httpx.Timeout(10, read=610), _trust(cacert)
+    timeout, trusted = httpx.Timeout(10, read=620), _trust(cacert)  # the gateway gives up after 610 s, and says so
     # This machine as a proxy knows it is another: what listens here is asked itself, whatever the environment says.
     proxied = not _is_here(httpx.URL(url).host)
     try:
