@@ -10,6 +10,8 @@ NO_TORCH = {"torch.py": b"class Tensor: ...\n"}
 # Answers the body, and tells as ours does what it has in hand; an explanation's body is a file's name, and its answer
 # waits for that file, beside which it leaves another, `.started`.
 ECHO_OR_WAIT = b"""
+import sys
+from itertools import pairwise
 from pathlib import Path
 from time import sleep
 
@@ -19,17 +21,19 @@ class EchoOrWait:
     def initialize(self, context):
         print("a worker says this")
         self.in_hand = context.metrics.get_metric("zfnet_requests_in_progress", MetricTypes.GAUGE)
-        self.in_hand.add_or_update(0, ["9000"])
+        options = dict(pairwise(sys.argv))
+        self.worker = options.get("--sock-name", options.get("--port", "")).rpartition(".")[2]
+        self.in_hand.add_or_update(0, [self.worker])
 
     def handle(self, rows, context):
-        self.in_hand.add_or_update(len(rows), ["9000"])
+        self.in_hand.add_or_update(len(rows), [self.worker])
         bodies = [bytes(row["body"]) for row in rows]
         for i, body in enumerate(bodies):
             if context.get_request_header(i, "explain") == "True":
                 Path(body.decode() + ".started").touch()
                 while not Path(body.decode()).exists():
                     sleep(0.01)
-        self.in_hand.add_or_update(0, ["9000"])
+        self.in_hand.add_or_update(0, [self.worker])
         return bodies
 """
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from zfnet_explainer.torchserve import drain
-from zfnet_explainer.torchserve.activity import Activity
+from zfnet_explainer.torchserve.activity import IN_PROGRESS, Activity, activity
 from zfnet_explainer.torchserve.archive import CONFIG_TEMPLATE
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.management import NotHealthy
@@ -33,6 +33,16 @@ def test_stalled(now: Activity, stalled: bool) -> None:
     assert now.stalled_since(Activity(1, 0, 6, 5)) is stalled
     assert not now.stalled_since(Activity(0, 0, 6, 5)), "they have come since"
     assert not Activity(2, 0, 9, 0).stalled_since(Activity(1, 0, 6, 0)), "a handler that does not count"
+
+
+def test_a_worker_that_was_scaled_away_has_nothing_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TorchServe gives its request to another, and keeps its series."""
+    metrics = "".join(f'{IN_PROGRESS}{{worker="{n}",Hostname="a",}} {v}.0\n' for n, v in ((9000, 1), (9001, 2)))
+    model = {"workers": [{"id": "9001"}], "jobQueueStatus": {"pendingRequests": 3}}
+    answer = httpx.Response(200, text=metrics, request=httpx.Request("GET", "http://a"))
+    monkeypatch.setattr("zfnet_explainer.torchserve.activity.model_now", lambda _: model)
+    monkeypatch.setattr(httpx, "get", lambda *_, **__: answer)
+    assert activity(Mock(spec=RunningServer, folder=None, metrics_url="http://a")) == Activity(3, 2, 0, 0)
 
 
 def test_a_worker_has_the_time_to_start_that_torchserve_gives_it() -> None:

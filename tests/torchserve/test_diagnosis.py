@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from zfnet_explainer.torchserve.diagnosis import server_cause, will_not_load, worker_cause, worker_died
 
 
@@ -55,6 +57,26 @@ def test_java_exceptions_are_found_in_log_and_console(tmp_path: Path) -> None:
     assert server_cause(tmp_path) == "java.io.IOException: Failed to bind"
     (tmp_path / "java.log").write_text('Invalid configuration: For input string: "GPU-8f"\nusage: ...\n')
     assert server_cause(tmp_path) == 'Invalid configuration: For input string: "GPU-8f"'
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            "Unrecognized VM option 'MaxDirectMemory=1g'\nDid you mean 'MaxDirectMemorySize=<value>'?\n"
+            "Error: Could not create the Java Virtual Machine.\n",
+            "Unrecognized VM option 'MaxDirectMemory=1g'; Did you mean 'MaxDirectMemorySize=<value>'?",
+        ),
+        (
+            "Error occurred during initialization of VM\nCould not allocate compressed class space: 1073741824 bytes\n",
+            "Error occurred during initialization of VM; Could not allocate compressed class space: 1073741824 bytes",
+        ),
+    ],
+    ids=["an option", "no memory"],
+)
+def test_why_java_did_not_start(tmp_path: Path, said: str, cause: str) -> None:
+    (tmp_path / "java.log").write_text(f"NOTE: Picked up JDK_JAVA_OPTIONS: -XX:x\n{said}")
+    assert server_cause(tmp_path) == cause
 
 
 def test_a_retry_is_a_dead_worker(tmp_path: Path) -> None:

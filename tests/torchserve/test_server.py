@@ -8,15 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from zfnet_explainer.torchserve import run_folder
+from zfnet_explainer.torchserve.archive import HANDLER
 from zfnet_explainer.torchserve.config import ServerOptions
 from zfnet_explainer.torchserve.errors import ServingError
 from zfnet_explainer.torchserve.management import missing_workers
 from zfnet_explainer.torchserve.run_folder import claimed
 from zfnet_explainer.torchserve.server import running_server
 
+from ..waiting import PATIENCE_S
 from .archives import tiny_archive
 from .running import processes_of
 
@@ -33,6 +36,15 @@ def test_a_handler_that_raises_is_the_cause(tmp_path: Path) -> None:
     options.check_ports()
     assert processes_of(tmp_path) == []
     assert set(os.listdir(tmp_path)) == {"tiny.mar", "run"}
+
+
+@pytest.mark.slow
+def test_a_handler_on_the_path_is_not_served_for_the_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / HANDLER).write_text("raise ValueError('a checkout')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with running_server(tiny_archive(tmp_path / "tiny.mar"), tmp_path / "run") as server:
+        url = f"{server.inference_url}/predictions/zfnet"
+        assert httpx.post(url, content=b"x", timeout=PATIENCE_S, trust_env=False).text == "ok"
 
 
 @pytest.mark.slow

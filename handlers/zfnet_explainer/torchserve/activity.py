@@ -32,8 +32,12 @@ class Activity:
 
 
 def activity(server: RunningServer) -> Activity:
-    """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell."""
-    waiting = model_now(server.folder)["jobQueueStatus"]["pendingRequests"]
+    """What the server is busy with now; raises NotHealthy or httpx.HTTPError where it does not tell.
+
+    A worker that was scaled away tells for ever what it had in hand, which another has been given.
+    """
+    model = model_now(server.folder)
+    there = {worker["id"] for worker in model["workers"]}
     told = httpx.get(f"{server.metrics_url}/metrics", trust_env=False).raise_for_status().text
     try:
         samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
@@ -41,7 +45,8 @@ def activity(server: RunningServer) -> Activity:
         raise NotHealthy(f"its metrics cannot be read: {error}") from error
 
     def total(name: str) -> int:
-        """Of all series of a metric; 0 where it has none yet."""
-        return round(sum(sample.value for sample in samples if sample.name == name))
+        """Of all series of a metric but those of workers that are gone; 0 where it has none yet."""
+        return round(sum(s.value for s in samples if s.name == name and s.labels.get("worker") in {None, *there}))
 
+    waiting = model["jobQueueStatus"]["pendingRequests"]
     return Activity(waiting, total(IN_PROGRESS), total(ASKED), total(ANSWERED))

