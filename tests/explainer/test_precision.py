@@ -219,23 +219,6 @@ def test_supported_precisions_compute(explainer: Explainer, pixels: Pixels) -> N
         assert np.isfinite(found.target_probability).all()
 
 
-@pytest.mark.parametrize(
-    ("has", "expected"),
-    [
-        ({"avx512_f": True}, ("float32",)),
-        ({"avx512_f": True, "avx512_bf16": True, "avx512_fp16": False}, ("float32", "bfloat16")),
-        ({"amx_bf16": True, "amx_fp16": True}, ("float32", "bfloat16", "float16")),
-        ({"neon": True, "bf16": True}, ("float32", "bfloat16")),
-        ({"neon": True, "bf16": True, "fp16_arith": True}, ("float32", "bfloat16", "float16")),
-    ],
-)
-def test_a_processor_is_asked_for_what_it_has_instructions_for(
-    has: dict[str, bool], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
-    assert supported_precisions(CPU) == expected
-
-
 def test_one_checkpoint_on_two_devices(chain: Chain, pixels: Pixels) -> None:
     checkpoint = Checkpoint(chain, record(5, SIDE))
     first = Explainer(checkpoint, "cpu")
