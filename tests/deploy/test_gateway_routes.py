@@ -215,6 +215,14 @@ def test_a_body_in_another_encoding_is_not_asked_for_again(gateway: Gateway) -> 
     assert b'"code":"malformed_body"' in body
 
 
+def test_headers_that_the_gateway_itself_does_not_read_are_named(gateway: Gateway) -> None:
+    """Else who sends them is told that this is not HTTP."""
+    for lines in (b"X-Other: " + b"x" * 70_000 + b"\r\n", b"".join(b"X-%d: x\r\n" % n for n in range(150))):
+        head, body = answered(gateway, b"POST /explanations/zfnet HTTP/1.1\r\nHost: zfnet\r\n" + lines + b"\r\n")
+        assert head.startswith(b"HTTP/1.1 431")
+        assert b"headers may" in body
+
+
 def test_what_is_not_http_gets_the_contracts_error(gateway: Gateway) -> None:
     head, body = answered(gateway, b"NONSENSE\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")

@@ -71,8 +71,9 @@ def test_java_exceptions_are_found_in_log_and_console(tmp_path: Path) -> None:
             "Error occurred during initialization of VM\nCould not allocate compressed class space: 1073741824 bytes\n",
             "Error occurred during initialization of VM; Could not allocate compressed class space: 1073741824 bytes",
         ),
+        ("Error: could not open `no.args'\n", "Error: could not open `no.args'"),
     ],
-    ids=["an option", "no memory"],
+    ids=["an option", "no memory", "the launcher"],
 )
 def test_why_java_did_not_start(tmp_path: Path, said: str, cause: str) -> None:
     (tmp_path / "java.log").write_text(f"NOTE: Picked up JDK_JAVA_OPTIONS: -XX:x\n{said}")

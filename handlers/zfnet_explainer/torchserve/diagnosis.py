@@ -9,8 +9,8 @@ from pathlib import Path
 AFTERMATH = re.compile(r"^ModuleNotFoundError: No module named 'ts\.torch_handler\.|^RuntimeError: \d{3} - ")
 WORKER_LINE = re.compile(r"^\S+ \[\w+ *\] (?P<thread>\S+) MODEL_LOG - (?P<text>.*)$")
 JAVA_EXCEPTION = re.compile(r"^(Invalid configuration: |(Caused by: )?([a-z]\w*\.)+[\w$]*(Exception|Error)\b)")
-# Java itself did not start: it says why beside this line.
-NO_JAVA = {"Error: Could not create the Java Virtual Machine.", "Error occurred during initialization of VM"}
+# Java itself did not start: it says why in this line, or beside it.
+NO_JAVA = re.compile(r"^(Error: |Error occurred during initialization of VM$)")
 RETRY = "Retry worker:"
 # TorchServe stops reading a worker's output as soon as it knows that it has ended, and may lose the last of it: the
 # next worker says it again.
@@ -42,7 +42,7 @@ def worker_cause(logs: Path) -> str:
 def server_cause(logs: Path) -> str:
     """Why TorchServe itself ended: the last exception in its log or on its console, or why Java did not start."""
     console = _lines(logs / "java.log")
-    if not NO_JAVA.isdisjoint(console):
+    if any(map(NO_JAVA.match, console)):
         return "; ".join([line for line in console if not line.startswith(("NOTE: ", "WARNING: "))][:2])
     raised = [line for line in _lines(logs / "ts_log.log") + console if JAVA_EXCEPTION.match(line)]
     return raised[-1] if raised else "no exception was logged"
