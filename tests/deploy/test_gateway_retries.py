@@ -1,5 +1,6 @@
 """Which server a request goes to, and to which it goes again where the first is gone."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -24,20 +25,25 @@ def forgetful(config: Config) -> None:
         cluster.pop("outlier_detection", None)
 
 
-@needs("envoy")
-@pytest.mark.parametrize("path", [PREDICT, EXPLAIN])
-def test_the_server_that_answers_is_found_beside_one_that_has_no_requests(tmp_path: Path, path: str) -> None:
-    """The gateway prefers the server with fewer requests, and the one that is gone never has any."""
-    done = Event()
+def waiting_if_long(done: Event) -> Callable[[bytes], Reply]:
+    """What a server answers at once, but to the long request."""
 
     def answer(body: bytes) -> Reply:
         if body == LONG:
             done.wait()
         return Reply()
 
+    return answer
+
+
+@needs("envoy")
+@pytest.mark.parametrize("path", [PREDICT, EXPLAIN])
+def test_the_server_that_answers_is_found_beside_one_that_has_no_requests(tmp_path: Path, path: str) -> None:
+    """The gateway prefers the server with fewer requests, and the one that is gone never has any."""
+    done = Event()
     [gone] = free_ports(1)
     with running_upstream() as busy, ThreadPoolExecutor() as threads:
-        busy.reply = answer
+        busy.reply = waiting_if_long(done)
         addresses = [f"{LOOPBACK}:{gone}", busy.address]
         with (
             running_gateway(tmp_path, dict.fromkeys(("predict", "explain"), addresses), forgetful) as gateway,
@@ -73,14 +79,8 @@ def test_all_that_a_server_leaves_behind_is_answered_by_another(tmp_path: Path, 
 @needs("envoy")
 def test_an_explanation_seldom_waits_beside_an_idle_server(tmp_path: Path) -> None:
     done = Event()
-
-    def answer(body: bytes) -> Reply:
-        if body == LONG:
-            done.wait()
-        return Reply()
-
     with running_upstream() as one, running_upstream() as other, ThreadPoolExecutor() as threads:
-        one.reply = other.reply = answer
+        one.reply = other.reply = waiting_if_long(done)
         addresses = [one.address, other.address]
         with (
             running_gateway(tmp_path, dict.fromkeys(("predict", "explain"), addresses), without_budgets) as gateway,
